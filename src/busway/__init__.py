@@ -1,0 +1,28 @@
+"""Busway: EventBridge that you can run, test and understand.
+
+What a handler imports (`from busway import Event, handler`) is loaded on first use, so that neither the
+command line nor a Lambda zip pays for parts it does not need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Event", "__version__", "handler"]
+
+if TYPE_CHECKING:
+    from busway.event import Event
+    from busway.handler import handler
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Event":
+        from busway.event import Event
+
+        return Event
+    if name == "handler":
+        from busway.handler import handler
+
+        return handler
+    raise AttributeError(f"module 'busway' has no attribute {name!r}")

@@ -1,0 +1,75 @@
+"""Every setting of the server, in one table. The only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The server's settings. Each has a `BUSWAY_<NAME>` in the environment; flags of `serve` win over it."""
+
+    host: str = _setting("127.0.0.1", "address to listen on; beyond loopback only with access keys set")
+    port: int = _setting(4566, "port for every service")
+    data: str = _setting(".busway/data", "folder that holds everything the server remembers")
+    engine: str = _setting(
+        "embedded", "where things are kept: embedded (SQLite in the data folder) or memory"
+    )
+    access_keys: str = _setting(
+        "", "KEY:SECRET pairs separated by commas; when set, every signature is verified"
+    )
+    allowed_hosts: str = _setting("", "further Host names the server answers to, separated by commas")
+    clock: str = _setting("system", "system, or manual: time moves only by `busway clock` (for tests)")
+    smtp: str = _setting("", "smtp://HOST:PORT that SendEmail relays to; empty keeps mail in the inbox")
+    retention_s: float = _setting(86_400.0, "seconds a bus keeps its events")
+    rules_per_bus: int = _setting(300, "quota of rules on one bus")
+    async_retry_s: str = _setting(
+        "60,120", "seconds before the first and second retry of an async invocation"
+    )
+    delivery_first_retry_s: float = _setting(1.0, "first back-off of a delivery to the outside, in seconds")
+    workers_max: int = _setting(32, "worker processes for functions, in total")
+    worker_idle_s: float = _setting(600.0, "seconds after which an idle worker process is ended")
+    reserve_mb: int = _setting(64, "disk space kept back so that delivery goes on when the disk is full")
+    upstream: str = _setting("", "URL that workers' calls to other AWS services go to")
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:
+    """Settings from flags that are not None, else the environment, else the defaults.
+
+    Raises ValueError that names the variable, what it holds and the type wanted.
+    """
+    env = os.environ if environ is None else environ
+    chosen: dict[str, Any] = {}
+    for setting in fields(Settings):
+        name = f"BUSWAY_{setting.name.upper()}"
+        if flags.get(setting.name) is not None:
+            chosen[setting.name] = flags[setting.name]
+        elif name in env:
+            kind: type[str | int | float] = type(setting.default)  # pyright: ignore[reportUnknownVariableType]
+            try:
+                chosen[setting.name] = kind(env[name])
+            except ValueError:
+                raise ValueError(f"{name} is {env[name]!r}; wanted {kind.__name__}") from None
+    return Settings(**chosen)
+
+
+def setting_help() -> list[tuple[str, Any, str]]:
+    """(name, default, what it is for) of every setting, for help texts and docs."""
+    return [(s.name, s.default, str(s.metadata["help"])) for s in fields(Settings)]
+
+
+def data_folder(settings: Settings) -> Path:
+    return Path(settings.data)
+
+
+def environment() -> Mapping[str, str]:
+    """The process's own environment, for rooms that pass part of it on to a child."""
+    return os.environ

@@ -1,0 +1,1 @@
+"""Fixtures for tests of handlers, loaded by pytest through the `busway` plugin."""
