@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -20,20 +20,14 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on; beyond loopback only with access keys set")
     port: int = _setting(4566, "port for every service")
     data: str = _setting(".busway/data", "folder that holds everything the server remembers")
-    engine: str = _setting(
-        "embedded", "where things are kept: embedded (SQLite in the data folder) or memory"
-    )
-    access_keys: str = _setting(
-        "", "KEY:SECRET pairs separated by commas; when set, every signature is verified"
-    )
+    engine: str = _setting("embedded", "where things are kept: embedded (SQLite in the data folder) or memory")
+    access_keys: str = _setting("", "KEY:SECRET pairs separated by commas; when set, every signature is verified")
     allowed_hosts: str = _setting("", "further Host names the server answers to, separated by commas")
     clock: str = _setting("system", "system, or manual: time moves only by `busway clock` (for tests)")
     smtp: str = _setting("", "smtp://HOST:PORT that SendEmail relays to; empty keeps mail in the inbox")
     retention_s: float = _setting(86_400.0, "seconds a bus keeps its events")
     rules_per_bus: int = _setting(300, "quota of rules on one bus")
-    async_retry_s: str = _setting(
-        "60,120", "seconds before the first and second retry of an async invocation"
-    )
+    async_retry_s: str = _setting("60,120", "seconds before the first and second retry of an async invocation")
     delivery_first_retry_s: float = _setting(1.0, "first back-off of a delivery to the outside, in seconds")
     workers_max: int = _setting(32, "worker processes for functions, in total")
     worker_idle_s: float = _setting(600.0, "seconds after which an idle worker process is ended")
@@ -53,7 +47,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
         if flags.get(setting.name) is not None:
             chosen[setting.name] = flags[setting.name]
         elif name in env:
-            kind: type[str | int | float] = type(setting.default)  # pyright: ignore[reportUnknownVariableType]
+            kind = cast(type[str | int | float], type(setting.default))
             try:
                 chosen[setting.name] = kind(env[name])
             except ValueError:
