@@ -1,0 +1,122 @@
+"""The live feed of what happens to events: a ring of recent steps, and whoever follows along.
+
+A view for people, not a record: it is bounded, in memory, and gone after a restart. What must not be lost is in
+the engine (`Queues.pending`, `Queues.outcomes`). Call from the event loop's thread only.
+
+    hot paths     if trail.listening: trail.note("matched", event_id=…, rule=…)
+    failures      trail.note("retried", …)       always, so that they can be looked up later
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from busway.clock import Clock
+
+# Ours: what a slow follower may be behind before it misses steps (it is told how many).
+FOLLOWER_BEHIND_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened. `sequence` counts up from 1; `at` is Unix seconds."""
+
+    sequence: int
+    at: float
+    kind: str
+    facts: dict[str, Any]
+
+
+class Trail:
+    """Steps as they happen. `size` is how many are kept for those who ask later."""
+
+    def __init__(self, clock: Clock, size: int = 10_000) -> None:
+        self._clock = clock
+        self._sequence = 0
+        self._steps: deque[Step] = deque(maxlen=size)
+        self._followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+
+    @property
+    def listening(self) -> bool:
+        """Whether anyone follows: steps of the hot path are worth noting only then."""
+        return bool(self._followers)
+
+    def note(self, kind: str, /, **facts: Any) -> None:
+        """Remember a step and show it to all followers."""
+        self._sequence += 1
+        step = Step(self._sequence, self._clock.now(), kind, facts)
+        self._steps.append(step)
+        for follower in self._followers:
+            follower.show(step)
+
+    def recent(
+        self, after: int = 0, *, kind: str | None = None, event_id: str | None = None, limit: int | None = None
+    ) -> list[Step]:
+        """Steps with a sequence above `after`, oldest first; the newest `limit` of those that fit."""
+        steps = [
+            step
+            for step in self._steps
+            if step.sequence > after
+            and (kind is None or step.kind == kind)
+            and (event_id is None or step.facts.get("event_id") == event_id)
+        ]
+        return steps if limit is None else steps[max(0, len(steps) - limit) :]
+
+    def follow(self, after: int | None = None) -> Follower:
+        """Steps from now on, or from those kept above `after`; it listens from this call until closed or dropped."""
+        follower = Follower(self._followers, self._clock)
+        if after is not None:
+            for step in self.recent(after):
+                follower.show(step)
+        self._followers.add(follower)
+        return follower
+
+
+class Follower(AsyncIterator[Step]):
+    """An endless iterator of steps; a context manager that stops listening.
+
+    One that falls too far behind gets a step of kind "missed" with the `count` of steps left out there.
+    """
+
+    def __init__(self, followers: weakref.WeakSet[Follower], clock: Clock) -> None:
+        self._followers = followers
+        self._clock = clock
+        self._waiting: deque[Step] = deque()
+        self._missed = 0
+        self._closed = False
+        self._changed = asyncio.Event()
+
+    def show(self, step: Step) -> None:
+        if len(self._waiting) >= FOLLOWER_BEHIND_MAX:
+            self._waiting.popleft()
+            self._missed += 1
+        self._waiting.append(step)
+        self._changed.set()
+
+    def close(self) -> None:
+        """Stop listening; what was shown until now is still given out, then the iteration ends."""
+        self._closed = True
+        self._followers.discard(self)
+        self._changed.set()
+
+    async def __anext__(self) -> Step:
+        if self._missed:
+            missed, self._missed = self._missed, 0
+            return Step(0, self._clock.now(), "missed", {"count": missed})
+        while not self._waiting:
+            if self._closed:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._waiting.popleft()
+
+    def __enter__(self) -> Follower:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
