@@ -1,0 +1,1 @@
+"""`busway demo`: the README's story, played with real parts and checked at every step."""
