@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trustme
 from aiosmtpd.controller import Controller
@@ -69,7 +69,7 @@ def pagerduty_faults(body: Any) -> list[str]:
     """What PagerDuty's Events API v2 would refuse in this body; [] when nothing."""
     if not isinstance(body, dict):
         return ["body is not an object"]
-    event: dict[str, Any] = body
+    event = cast(dict[str, Any], body)
     faults: list[str] = []
     if len(str(event.get("routing_key", ""))) != ROUTING_KEY_LENGTH:
         faults.append("Length of 'routing_key' is incorrect (should be 32 characters)")
@@ -102,7 +102,7 @@ class PagerDutyServer:
         self.ca_file = folder / "pagerduty-ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+        authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = f"https://127.0.0.1:{self._server.server_address[1]}/v2/enqueue"

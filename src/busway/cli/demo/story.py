@@ -6,10 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,23 +166,17 @@ class Story:
         """
         batches = [recipients[i : i + ENTRIES_PER_CALL] for i in range(0, len(recipients), ENTRIES_PER_CALL)]
         accepted: list[str] = []
-        faults: list[BaseException] = []
 
         def publish() -> None:
-            try:
-                for batch in batches:
-                    accepted.extend(self.put([entry(recipient) for recipient in batch], persistent=True))
-            except BaseException as fault:  # shown by the main thread, which waits for this one
-                faults.append(fault)
+            for batch in batches:
+                accepted.extend(self.put([entry(recipient) for recipient in batch], persistent=True))
 
-        publisher = threading.Thread(target=publish, name="publisher", daemon=True)
-        publisher.start()
-        self.until(lambda: len(accepted) >= len(recipients) // 2 or faults, None)
-        self.server.kill()
-        self.server.start()
-        publisher.join(timeout=60.0)
-        if faults:
-            raise DidNotHappen(f"the publisher failed: {faults[0]}")
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            publishing = thread.submit(publish)
+            self.until(lambda: len(accepted) >= len(recipients) // 2 or publishing.done(), None)
+            self.server.kill()
+            self.server.start()
+            publishing.result(timeout=60.0)
         return len(accepted)
 
     def settled(self, wanted: set[str], within_s: float = 60.0) -> list[str]:
