@@ -64,6 +64,80 @@ class InvalidEvent(BuswayError):
     """A text that should be an event but is not a JSON object."""
 
 
+# --- delivery -----------------------------------------------------------------------------------------------
+
+
+class InvalidTargetInput(BuswayError):
+    """What a target should get (InputPath, InputTransformer) can't be understood; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnsendablePayload(BuswayError):
+    """An event and a target's input settings make no valid JSON together. `body` is what came out."""
+
+    def __init__(self, message: str, body: bytes) -> None:
+        super().__init__(message)
+        self.body = body
+
+
+# --- bus ----------------------------------------------------------------------------------------------------
+
+
+class BusError(BuswayError):
+    """Base of what a call about buses, rules and targets can be refused with, in AWS's words where it has some."""
+
+
+class MalformedDetail(BusError):
+    """Detail of an entry is not a JSON object."""
+
+
+class MalformedTime(BusError):
+    """Time of an entry is outside what an event can say."""
+
+
+class InvalidBusRequest(BusError):
+    """A value in the call, or the state of what it is about, does not allow it."""
+
+
+class BusNotFound(BusError):
+    """No bus of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Event bus {name} does not exist.")
+        self.name = name
+
+
+class BusExists(BusError):
+    """There is a bus of this name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Event bus {name} already exists.")
+        self.name = name
+
+
+class RuleNotFound(BusError):
+    """No rule of this name on the bus."""
+
+    def __init__(self, rule: str, bus: str) -> None:
+        super().__init__(f"Rule {rule} does not exist on EventBus {bus}.")
+        self.rule, self.bus = rule, bus
+
+
+class StatementNotFound(BusError):
+    """The policy of the bus has no statement of this id."""
+
+
+class BusPolicyTooLong(BusError):
+    """The policy of the bus would be longer than AWS's 10,240 characters."""
+
+
+class BusLimitExceeded(BusError):
+    """A quota: buses, rules on a bus, targets of a rule."""
+
+
 # --- queue --------------------------------------------------------------------------------------------------
 
 
@@ -83,9 +157,7 @@ class QueueNameTaken(QueueError):
     """A queue of that name exists and `attribute` has another value there."""
 
     def __init__(self, name: str, attribute: str) -> None:
-        super().__init__(
-            f"A queue already exists with the same name and a different value for attribute {attribute}"
-        )
+        super().__init__(f"A queue already exists with the same name and a different value for attribute {attribute}")
         self.name, self.attribute = name, attribute
 
 
@@ -158,3 +230,81 @@ class MailRefused(BuswayError):
 
 class MailServerUnavailable(BuswayError):
     """The SMTP server did not answer, or refused for now; the email was not sent."""
+
+
+# --- event, handler -----------------------------------------------------------------------------------------
+
+
+class InvalidEventClass(BuswayError):
+    """An event class, or a sample asked of it, that makes no sense as written."""
+
+
+class EventMismatch(BuswayError):
+    """An event that arrived does not fit the class that the handler asks for."""
+
+
+class NoEnvelope(BuswayError):
+    """An event that was built, not received, has nothing around its detail."""
+
+    def __init__(self, event_class: str) -> None:
+        super().__init__(f"this {event_class} was built here and not received, so it has no envelope")
+        self.hint = f"in a test, take the `event` fixture or {event_class}.sample(envelope={{...}})"
+
+
+class PublishFailed(BuswayError):
+    """The bus refused an entry; nothing of it was stored."""
+
+    def __init__(self, detail_type: str, bus: str, code: str, reason: str) -> None:
+        super().__init__(f"{detail_type!r} was not put on bus {bus!r}: {code}: {reason}")
+        self.code, self.reason = code, reason
+
+
+class InvalidHandler(BuswayError):
+    """Options of `@handler` outside what AWS Lambda and EventBridge allow."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+# --- road ---------------------------------------------------------------------------------------------------
+
+
+class ProjectNotFound(BuswayError):
+    """No folder upwards of here has a pyproject.toml with `[tool.busway]`."""
+
+    def __init__(self, start: str) -> None:
+        super().__init__(f"{start} is not in a Busway project: no pyproject.toml with [tool.busway] here or above")
+        self.hint = "busway new NAME makes one"
+
+
+class BrokenProject(BuswayError):
+    """A file of the project cannot be loaded or is not what its folder says."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+class GeneratorRefused(BuswayError):
+    """What should be generated has an impossible name or would overwrite a file."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+class ServerUnreachable(BuswayError):
+    """Nothing answers at the endpoint."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"no Busway server answers at {endpoint}")
+        self.hint = "start one with `busway dev` (in a project) or `busway serve`, or name another with --endpoint"
+
+
+class ServerRefused(BuswayError):
+    """The server answered with an error; `code` is AWS's code or the HTTP status."""
+
+    def __init__(self, asked: str, code: str, reason: str) -> None:
+        super().__init__(f"{asked}: {code}: {reason}")
+        self.code, self.reason = code, reason

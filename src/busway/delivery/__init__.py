@@ -45,8 +45,8 @@ class InputTransformer(msgspec.Struct, frozen=True, omit_defaults=True):
 class Subscriber(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One target of one rule, with everything that is needed to deliver to it.
 
-    `name` is unique in the engine for ever (`<rule arn>#<target id>#<creation offset>`): a target that was removed and
-    added again is another subscriber. At most one of `input`, `input_path` and `input_transformer` is set.
+    `name` is unique in the engine for ever (`<rule arn>#<target id>#<creation offset>`): a target that was removed
+    and added again is another subscriber. At most one of `input`, `input_path`, `input_transformer` is set.
     """
 
     name: str

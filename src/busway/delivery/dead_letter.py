@@ -18,8 +18,8 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Where a dead letter came from: kept in its meta, off the wire, so that `redrive` finds the failed handler.
 
     `kind` is "rule-target" (the delivery to a target failed) or "function" (an asynchronous invocation failed); it
-    chooses who puts it back. `payload` is what the handler would have got. Times are Unix seconds; `attempts` is 0 for
-    what was never tried (no such target, no valid payload).
+    chooses who puts it back. `payload` is what the handler would have got. Times are Unix seconds; `attempts` is 0
+    for what was never tried (no such target, no valid payload).
     """
 
     kind: str
