@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-BENCH_READY := $(VENV)/.bench-ready
+# The peers that `make bench` measures beside ours live in an environment of their own.
+PEERS  := .build/peers
 
 .PHONY: setup demo test check bench nightly lock clean
 .DEFAULT_GOAL := setup
@@ -18,8 +19,9 @@ $(READY): requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
-$(BENCH_READY): $(READY)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
+$(PEERS)/.ready: | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear $(PEERS)
+	$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python "moto[server]==5.2.5" "ministack==1.5.33"
 	@touch $@
 
 setup: $(READY)  ## make the environment in .venv
@@ -36,7 +38,7 @@ check: $(READY)  ## format, lint, types, tidiness
 	$(BIN)/pyright
 	$(BIN)/pytest -q tests/test_tidy.py
 
-bench: $(BENCH_READY)  ## speed beside the peers, written to bench/
+bench: $(READY) $(PEERS)/.ready  ## speed beside the peers, written to bench/
 	$(BIN)/python bench/run.py
 
 nightly: $(READY)  ## the long fault and fuzz runs

@@ -1,0 +1,216 @@
+"""`make bench`: Busway beside its peers, in one run on one machine, counting events that arrived.
+
+Prints each row as it comes and writes bench/results.json; bench/README.md says what the numbers mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import platform
+import socket
+import statistics
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from load import DETAIL, load, put_events
+from peers import Server
+
+ENTRIES = 10
+CONNECTIONS = (1, 8, 32)
+RULES = (1, 100, 1000)
+RESULTS = Path(__file__).parent / "results.json"
+HANDLER = """
+import socket, time
+def handler(event, context):
+    now = time.time()
+    detail = event.get("detail", event)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        out.sendto(f"{detail['n']} {now}".encode(), ("127.0.0.1", detail["port"]))
+"""
+
+
+def client(server: Server, service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=f"http://127.0.0.1:{server.port}",
+        region_name="us-east-1",
+        aws_access_key_id="bench",
+        aws_secret_access_key="bench",
+        config=Config(retries={"max_attempts": 0}, read_timeout=60),
+    )
+
+
+class Bench:
+    """One server's rows."""
+
+    def __init__(self, server: Server, seconds: float) -> None:
+        self.server, self.seconds = server, seconds
+        self.rows: dict[str, Any] = {"durable": server.durable}
+
+    def run(self) -> dict[str, Any]:
+        self.note("start-up s", self.server.start())
+        self.note("idle memory MB", self.server.memory_mb())
+        self.events, self.sqs = client(self.server, "events"), client(self.server, "sqs")
+        self.queue = self.sqs.create_queue(QueueName="bench")["QueueUrl"]
+        self.queue_arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])[
+            "Attributes"
+        ]["QueueArn"]
+        rules = 0
+        for wanted in RULES:
+            for n in range(rules, wanted):
+                self.add_rule(f"rule-{n}", "bench.orders" if n == 0 else f"bench.other.{n}")
+            rules = wanted
+            for connections in CONNECTIONS:
+                self.throughput(wanted, connections)
+        self.latency_to_queue()
+        if self.server.functions:
+            self.functions()
+        self.note("memory after MB", self.server.memory_mb())
+        return self.rows
+
+    def note(self, name: str, value: float, unit: str = "") -> None:
+        self.rows[name] = round(value, 3)
+        print(f"{self.server.name:10} {name:52} {value:12.3f} {unit}", flush=True)
+
+    def add_rule(self, name: str, source: str) -> None:
+        self.events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
+        self.events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": self.queue_arn}])
+
+    def waiting(self) -> int:
+        names = ["ApproximateNumberOfMessages"]
+        return int(self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)["Attributes"][names[0]])
+
+    def throughput(self, rules: int, connections: int) -> None:
+        """Events per second from the first request to the last arrival in the queue."""
+        before, cpu, began = self.waiting(), self.server.cpu_s(), time.perf_counter()
+        sent = load(
+            self.server.port,
+            put_events(self.server.port, ENTRIES),
+            connections=connections,
+            requests=1_000_000,
+            limit_s=self.seconds,
+        )
+        wanted = before + (sent.requests - sent.failed) * ENTRIES
+        arrived_at = time.perf_counter()
+        arrived = self.waiting()
+        while arrived < wanted and time.perf_counter() < arrived_at + 30:
+            time.sleep(0.02)
+            arrived = self.waiting()
+        took = time.perf_counter() - began
+        events = arrived - before
+        what = f"{rules} rules, {connections} connections"
+        self.note(f"{what}: arrived events/s", events / took)
+        self.note(f"{what}: server CPU us/event", (self.server.cpu_s() - cpu) * 1e6 / max(1, events))
+        self.note(f"{what}: p50 request ms", statistics.median(sent.latencies_ms))
+        if arrived < wanted or sent.failed:
+            self.note(f"{what}: missing events", wanted - arrived + sent.failed * ENTRIES)
+        if not events:
+            raise RuntimeError(f"{self.server.name}: nothing arrived")
+
+    def latency_to_queue(self, rounds: int = 100) -> None:
+        """PutEvents to ReceiveMessage under a long poll, one event at a time."""
+        url = self.sqs.create_queue(QueueName="latency")["QueueUrl"]
+        arn = self.queue_arn.replace("bench", "latency")
+        self.events.put_rule(Name="latency", EventPattern=json.dumps({"source": ["bench.latency"]}))
+        self.events.put_targets(Rule="latency", Targets=[{"Id": "queue", "Arn": arn}])
+        times: list[float] = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            self.put("bench.latency", {"n": 0})
+            got = self.sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5).get("Messages", [])
+            times.append((time.perf_counter() - began) * 1000)
+            for message in got:
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        self.note("PutEvents to ReceiveMessage p50 ms", statistics.median(times))
+        self.note("PutEvents to ReceiveMessage p99 ms", sorted(times)[int(rounds * 0.99) - 1])
+
+    def put(self, source: str, detail: dict[str, Any]) -> None:
+        entry = {"Source": source, "DetailType": "Bench", "Detail": json.dumps({**DETAIL, **detail})}
+        self.events.put_events(Entries=[entry])
+
+    def functions(self, rounds: int = 200, burst: int = 500) -> None:
+        """PutEvents to the first line of a Python handler, and how fast a burst is worked off."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("app.py", HANDLER)
+        made = client(self.server, "lambda").create_function(
+            FunctionName="bench",
+            Runtime="python3.11",
+            Role="arn:aws:iam::000000000000:role/bench",
+            Handler="app.handler",
+            Code={"ZipFile": packed.getvalue()},
+            Timeout=30,
+        )
+        self.events.put_rule(Name="function", EventPattern=json.dumps({"source": ["bench.function"]}))
+        self.events.put_targets(Rule="function", Targets=[{"Id": "function", "Arn": made["FunctionArn"]}])
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as inbox:
+            inbox.bind(("127.0.0.1", 0))
+            inbox.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+            inbox.settimeout(60)
+            port = inbox.getsockname()[1]
+            times: list[float] = []
+            for n in range(rounds):
+                began = time.time()
+                self.put("bench.function", {"n": n, "port": port})
+                times.append((float(inbox.recv(100).split()[1]) - began) * 1000)
+            self.note("first PutEvents to function start ms", times[0])
+            self.note("PutEvents to function start p50 ms", statistics.median(times[1:]))
+            self.note("PutEvents to function start p99 ms", sorted(times)[int(rounds * 0.99) - 1])
+            began = time.perf_counter()
+            for n in range(0, burst, ENTRIES):
+                detail = {"port": port}
+                self.events.put_events(
+                    Entries=[
+                        {
+                            "Source": "bench.function",
+                            "DetailType": "Bench",
+                            "Detail": json.dumps({**detail, "n": n + k}),
+                        }
+                        for k in range(ENTRIES)
+                    ]
+                )
+            seen: set[bytes] = set()
+            while len(seen) < burst:
+                seen.add(inbox.recv(100).split()[0])
+            self.note("asynchronous invocations/s", burst / (time.perf_counter() - began))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="busway,limit,ministack,moto", help="servers, separated by commas")
+    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of load per row")
+    chosen = parser.parse_args()
+    servers = {
+        "busway": Server("busway", functions=True, durable=True),
+        "ministack": Server("ministack", functions=True, durable=False),
+        "moto": Server("moto", functions=False, durable=False),
+    }
+    results: dict[str, Any] = {
+        "machine": f"{os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}",
+        "load": os.getloadavg(),
+    }
+    for name in chosen.only.split(","):
+        if name not in servers:
+            continue
+        bench = Bench(servers[name], chosen.seconds)
+        try:
+            bench.run()
+        except Exception as fault:  # noqa: BLE001 (a peer may fail in any way; the row says so)
+            bench.rows["stopped by"] = repr(fault)
+            print(f"{name:10} stopped: {fault!r}", flush=True)
+        finally:
+            servers[name].stop()
+        results[name] = bench.rows
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
