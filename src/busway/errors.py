@@ -308,3 +308,38 @@ class ServerRefused(BuswayError):
     def __init__(self, asked: str, code: str, reason: str) -> None:
         super().__init__(f"{asked}: {code}: {reason}")
         self.code, self.reason = code, reason
+
+
+# --- alarm --------------------------------------------------------------------------------------------------
+
+
+class AlarmNotFound(BuswayError):
+    """No alarm of that name."""
+
+    def __init__(self, arn: str) -> None:
+        super().__init__(f"alarm {arn} does not exist")
+        self.arn = arn
+
+
+class InvalidAlarm(BuswayError):
+    """An alarm's settings contradict each other or are out of their range."""
+
+
+class AlarmFeatureNotBuilt(BuswayError):
+    """CloudWatch has it, Busway has not yet."""
+
+
+# --- alert --------------------------------------------------------------------------------------------------
+
+
+class InvalidRoute(BuswayError):
+    """An alert route with a name, kind or URL that cannot be used."""
+
+
+class RouteNotFound(BuswayError):
+    """No alert route of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"alert route {name!r} does not exist")
+        self.name = name
+        self.hint = "busway alert set NAME --kind pagerduty makes one"
