@@ -13,7 +13,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 
 # A room may import only rooms that stand before it. `aws` imports the nouns; only `server` knows every room.
 ROOMS = (
-    "errors", "config", "clock", "arn", "event", "handler", "pattern", "engine", "metrics", "trail", "delivery", "bus",
+    "errors", "config", "clock", "arn", "event", "handling", "pattern", "engine", "metrics", "trail", "delivery", "bus",
     "queue", "mail", "function", "alarm", "alert", "targets", "redrive", "verify", "aws", "inspect", "road", "testing", "server", "cli",
 )  # fmt: skip
 

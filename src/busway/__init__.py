@@ -13,7 +13,7 @@ __all__ = ["Event", "__version__", "handler"]
 
 if TYPE_CHECKING:
     from busway.event import Event
-    from busway.handler import handler
+    from busway.handling import handler
 
 
 def __getattr__(name: str) -> Any:
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
 
         return Event
     if name == "handler":
-        from busway.handler import handler
+        from busway.handling import handler
 
         return handler
     raise AttributeError(f"module 'busway' has no attribute {name!r}")

@@ -1,0 +1,166 @@
+"""The decorator that makes a function a handler: `@handler(OrderPlaced, retries=2, alert="pagerduty")`.
+
+The decorated object is called in two ways. With a typed event it is the plain function (a test calls it so; an
+async one gives its coroutine). With an event as JSON and a context it is an AWS Lambda entry point: it parses the
+envelope, runs the function to its end and gives back its result. Imports no server part and nothing of AWS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import update_wrapper
+from typing import Any, Generic, TypeVar, cast, overload
+
+from busway.errors import InvalidHandler
+from busway.event import Event
+
+E = TypeVar("E", bound=Event)
+R = TypeVar("R")
+
+# https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html
+RETRIES_MAX = 2
+MAX_AGE_S = (60, 21_600)
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+TIMEOUT_S = (1, 900)
+MEMORY_MB = (128, 10_240)
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600}
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def duration_s(text: str | int) -> int:
+    """Whole seconds of `"30s"`, `"3m"`, `"6h"` or a number of seconds. Raises ValueError naming what was found."""
+    if isinstance(text, int):
+        return text
+    found = re.fullmatch(r"\s*(\d+)\s*([smh])\s*", text)
+    if not found:
+        raise ValueError(f"{text!r} is no duration; wanted a number and s, m or h, for example '30s' or '6h'")
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerOptions:
+    """What a handler asks of whoever runs it. `filter` is an event pattern over the detail."""
+
+    name: str = ""
+    retries: int = 2
+    max_age_s: int = 21_600
+    timeout_s: int = 30
+    memory_mb: int = 256
+    alert: str | None = None
+    env: tuple[str, ...] = ()
+    filter: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Handler(Generic[E, R]):
+    """A function with the class of its events and its options. Made by `handler`."""
+
+    def __init__(self, function: Callable[[E], R], event_class: type[E], options: HandlerOptions) -> None:
+        self.function, self.event_class, self.options = function, event_class, options
+        update_wrapper(self, function)
+
+    @overload
+    def __call__(self, event: E) -> R: ...
+    @overload
+    def __call__(self, event: Mapping[str, Any], context: object) -> Any: ...
+    def __call__(self, event: E | Mapping[str, Any], context: object = None) -> Any:
+        if isinstance(event, Event):
+            return self.function(event)
+        if not isinstance(event, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            wanted = f"a {self.event_class.__name__} or an event as a JSON object"
+            raise TypeError(f"handler {self.options.name} was called with {type(event).__name__}; wanted {wanted}")
+        result = self.function(self.event_class.from_envelope(event))
+        if inspect.iscoroutine(result):
+            return asyncio.run(cast(Coroutine[Any, Any, Any], result))
+        return result
+
+    def pattern(self) -> dict[str, Any]:
+        """The event pattern of the handler's rule."""
+        pattern: dict[str, Any] = {
+            "source": [self.event_class.event_source],
+            "detail-type": [self.event_class.event_detail_type],
+        }
+        return {**pattern, "detail": dict(self.options.filter)} if self.options.filter else pattern
+
+
+def handler(
+    event_class: type[E],
+    *,
+    retries: int = 2,
+    max_age: str | int = "6h",
+    alert: str | None = None,
+    timeout: str | int = "30s",
+    memory_mb: int = 256,
+    env: Sequence[str] = (),
+    name: str | None = None,
+    filter: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[[E], R]], Handler[E, R]]:
+    """Make a function that takes `event_class` the handler of its events.
+
+    `retries` after a first failed attempt, `max_age` of an event still worth trying, `alert` names the route that
+    is told when an event is given up, `env` names variables passed on from where `busway` deploys, `filter` is an
+    event pattern over the detail (`{"location": [{"prefix": "Oslo"}]}`). `name` defaults to the handler's folder.
+    Raises InvalidHandler for what AWS would refuse.
+    """
+    options = HandlerOptions(
+        name=name or "",
+        retries=_retries(retries),
+        max_age_s=_seconds("max_age", max_age, MAX_AGE_S),
+        timeout_s=_seconds("timeout", timeout, TIMEOUT_S),
+        memory_mb=_within("memory_mb", memory_mb, MEMORY_MB, "MB"),
+        alert=_named("alert", alert),
+        env=_variables(env),
+        filter=filter or {},
+    )
+    _named("name", name)
+    if not event_class.event_source:
+        raise InvalidHandler(
+            f"{event_class.__name__} names no source and detail_type, so no rule can find its events"
+        )
+
+    def decorate(function: Callable[[E], R]) -> Handler[E, R]:
+        return Handler(function, event_class, options)
+
+    return decorate
+
+
+def _retries(retries: int) -> int:
+    if 0 <= retries <= RETRIES_MAX:
+        return retries
+    raise InvalidHandler(
+        f"retries={retries}; AWS Lambda retries an event at most {RETRIES_MAX} times",
+        "take retries=0, 1 or 2; what is given up waits in the dead-letter queue for `busway redrive`",
+    )
+
+
+def _seconds(option: str, text: str | int, limits: tuple[int, int]) -> int:
+    try:
+        return _within(option, duration_s(text), limits, "seconds")
+    except ValueError as error:
+        raise InvalidHandler(f"{option}: {error}") from error
+
+
+def _within(option: str, value: int, limits: tuple[int, int], unit: str) -> int:
+    if limits[0] <= value <= limits[1]:
+        return value
+    raise InvalidHandler(f"{option} is {value} {unit}; AWS allows {limits[0]} to {limits[1]}")
+
+
+def _named(option: str, name: str | None) -> str | None:
+    if name is None or _NAME.fullmatch(name):
+        return name
+    raise InvalidHandler(f"{option}={name!r}; wanted at most 50 letters, digits, - and _")
+
+
+def _variables(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise InvalidHandler(f"env={names!r}; wanted a list of variable names, for example env=[{names!r}]")
+    for name in names:
+        if not _VARIABLE.fullmatch(name) or name.startswith("AWS_"):
+            raise InvalidHandler(f"env names {name!r}; wanted a variable's name, and none that begins with AWS_")
+    return tuple(names)
