@@ -1,0 +1,149 @@
+"""What is uploaded as a function's code: a zip, unpacked so that nothing it says can harm.
+
+The central directory is checked before the first byte is written, then real bytes are counted while they are
+written, because the sizes that a zip states are the sender's word. Extraction goes to a fresh folder that is renamed
+when it is whole; a refused zip leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+
+from busway.errors import InvalidPackage
+
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (unzipped, layers included)
+UNPACKED_BYTES_MAX = 262_144_000
+# Ours: what a package of a function never needs, and a bomb does.
+FILES_MAX = 10_000
+RATIO_MAX = 100
+RATIO_FREE_BYTES = 1_048_576
+PATH_CHARS_MAX = 1_024
+
+_CHUNK = 65_536
+_ENTRY_MARK = b"PK\x01\x02"
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_FOLDER_FILES_MAX = 10_000
+
+
+def code_sha256(data: bytes) -> str:
+    """AWS's CodeSha256: the digest in base64."""
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def unpack(data: bytes, target: Path, scratch: Path) -> None:
+    """Unpack the zip into `target`, which is there afterwards, whole, or not at all.
+
+    `scratch` is a folder name on the same file system, not in use by anyone else. A `target` that is there already
+    holds the same bytes (it is named by their digest) and is left alone. Raises `InvalidPackage`.
+    """
+    if target.is_dir():
+        return
+    archive = _open(data)
+    names = _checked_names(archive)
+    scratch.mkdir(parents=True)
+    try:
+        _extract(archive, names, scratch, min(UNPACKED_BYTES_MAX, max(RATIO_FREE_BYTES, len(data) * RATIO_MAX)))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch.rename(target)
+    except OSError as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if target.is_dir():
+            return
+        raise InvalidPackage(f"it can't be written as files: {error.strerror}") from error
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def folder_sha256(folder: Path) -> str:
+    """As `code_sha256` for a folder of code: of the names, sizes and times of its files, not of their bytes."""
+    digest = hashlib.sha256(str(folder).encode())
+    seen = 0
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        for name in sorted(files):
+            seen += 1
+            if seen > _FOLDER_FILES_MAX:
+                return base64.b64encode(digest.digest()).decode()
+            found = (Path(root) / name).lstat()
+            digest.update(f"{root}/{name} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return base64.b64encode(digest.digest()).decode()
+
+
+def _open(data: bytes) -> zipfile.ZipFile:
+    # Counted first: opening builds an object for each entry, which a small zip can make very many.
+    if data.count(_ENTRY_MARK) > 10 * FILES_MAX:
+        raise InvalidPackage(f"it holds more than {FILES_MAX} files")
+    try:
+        return zipfile.ZipFile(io.BytesIO(data))
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, UnicodeDecodeError) as error:
+        raise InvalidPackage(f"it is no zip file: {error}") from error
+
+
+def _checked_names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The entries by cleaned path; raises for the first one that is no plain file or folder inside the package."""
+    entries = archive.infolist()
+    if len(entries) > FILES_MAX:
+        raise InvalidPackage(f"it holds {len(entries)} files; wanted at most {FILES_MAX}")
+    names: dict[str, zipfile.ZipInfo] = {}
+    folded: dict[str, str] = {}
+    for entry in entries:
+        name = _clean(entry)
+        if name.casefold() in folded:
+            raise InvalidPackage(f"{name!r} is there twice (also as {folded[name.casefold()]!r})")
+        folded[name.casefold()] = name
+        names[name] = entry
+    if not any(not entry.is_dir() for entry in names.values()):
+        raise InvalidPackage("it holds no file")
+    if sum(entry.file_size for entry in entries) > UNPACKED_BYTES_MAX:
+        raise InvalidPackage(f"unpacked it is larger than {UNPACKED_BYTES_MAX} bytes")
+    return names
+
+
+def _clean(entry: zipfile.ZipInfo) -> str:
+    """The entry's path, checked. zipfile itself cuts names at NUL and drops `..`: what it was given counts here."""
+    given = entry.orig_filename
+    parts = given.removesuffix("/").split("/")
+    if "\0" in given or "\\" in given or given.startswith("/") or ":" in parts[0]:
+        raise InvalidPackage(f"{given!r} is no relative path")
+    if any(part in ("", ".", "..") for part in parts):
+        raise InvalidPackage(f"{given!r} does not stay inside the package")
+    if len(given) > PATH_CHARS_MAX or any(len(part.encode()) > 255 for part in parts):
+        raise InvalidPackage(f"the path {given[:60]!r}… is too long")
+    if entry.flag_bits & 0x1:
+        raise InvalidPackage(f"{given!r} is encrypted")
+    if entry.compress_type not in _METHODS:
+        raise InvalidPackage(f"{given!r} is packed by method {entry.compress_type}; wanted stored or deflated")
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or (kind == stat.S_IFDIR) > entry.is_dir():
+        raise InvalidPackage(f"{given!r} is no plain file or folder")
+    return "/".join(parts)
+
+
+def _extract(archive: zipfile.ZipFile, names: dict[str, zipfile.ZipInfo], scratch: Path, bytes_max: int) -> None:
+    left = bytes_max
+    for name, entry in names.items():
+        path = scratch / name
+        if entry.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Group and others may read and run what the packer could: workers may run as another user one day.
+        mode = 0o755 if (entry.external_attr >> 16) & 0o111 else 0o644
+        try:
+            with archive.open(entry) as source, open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+                while chunk := source.read(_CHUNK):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise InvalidPackage(f"unpacked it is larger than {bytes_max} bytes")
+                    out.write(chunk)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise InvalidPackage(f"{name!r} is broken: {error}") from error

@@ -1,0 +1,65 @@
+"""The first code in every worker process: ties it to the server, sets its limits, then becomes the runtime.
+
+    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES python
+    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES exec COMMAND...
+
+A script of the standard library alone, run in the worker. GROUP_FILES are control-group files to join, with `:`
+between. What ties a worker to its server, so that no process stays when the server dies, even by SIGKILL:
+
+    lifeline    a pipe whose other end only the server holds. When it closes, the kernel sends SIGKILL to the whole
+                process group (F_SETSIG), so also to what the handler started
+    death sign  PR_SET_PDEATHSIG, for a worker that closed the lifeline
+    channel     our Python client ends when its socket does
+"""
+
+import fcntl
+import os
+import resource
+import runpy
+import signal
+import sys
+
+F_SETSIG = 10
+PR_SET_PDEATHSIG = 1
+# AWS's limit of open files in a worker: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+OPEN_FILES_MAX = 1024
+
+
+def tie_to_server(server_pid: int, lifeline: int) -> None:
+    if sys.platform != "linux":
+        return
+    fcntl.fcntl(lifeline, F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    # The server may have died before the ties were there.
+    if os.getppid() != server_pid:
+        os._exit(1)
+
+
+def set_limits() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+
+
+def main() -> None:
+    server_pid, lifeline, channel, groups, kind, *command = sys.argv[1:]
+    tie_to_server(int(server_pid), int(lifeline))
+    os.set_inheritable(int(lifeline), False)
+    for group in filter(None, groups.split(":")):
+        with open(group, "w") as members:
+            members.write("0")
+    set_limits()
+    if kind == "exec":
+        os.execvp(command[0], command)
+    os.set_inheritable(int(channel), False)
+    sys.argv[:] = ["python", channel]
+    runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), "python.py"), run_name="__busway__")
+
+
+if __name__ == "__main__":
+    main()
