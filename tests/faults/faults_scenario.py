@@ -1,4 +1,4 @@
-"""The script that every fault is injected into: events go to a queue and to a function that fails into its dead letters.
+"""The script that faults are injected into: events go to a queue and to a function that fails into its dead letters.
 
 Each event carries a number in its detail, so that what arrives can be compared with what was acknowledged.
 """
