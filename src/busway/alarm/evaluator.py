@@ -1,0 +1,191 @@
+"""Reads the alarmed queues, moves the states, hands over the notices.
+
+When: at once when something arrives in an empty queue that an alarm watches, at once when told that a queue
+changed (`changed`), each second while an alarm is not OK, else every ten seconds.
+
+Never a lost alert, in three steps that each survive a death after them:
+
+    1. the record says the new state and whom it owes a notice, with the notice's text
+    2. the notice is queued, with an origin that leaves out a second one
+    3. the record says that it is queued
+
+Order: a route is told of a state only when nothing is under way to it from this alarm, so that a resolve never
+overtakes its trigger, however long the trigger is retried. States that come and go meanwhile are not told; when the
+trigger was delivered or given up, the route is told of the state that holds then, if it is another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from busway.alarm.notice import QueueDigest, alarm_message, notice_delivery
+from busway.alarm.record import AlarmRecord, owed, settled, untold, with_notice, with_queued
+from busway.alarm.registry import Alarms
+from busway.alarm.series import Series
+from busway.alarm.state import OK, RANGE_BEYOND_JUDGED, decide
+from busway.clock import Clock, first_of
+from busway.delivery import Delivery
+from busway.engine import Engine, Put
+from busway.metrics import Metrics
+from busway.trail import Trail
+
+TICK_S = 1.0
+QUIET_S = 10.0
+
+
+class AlarmedQueues(Protocol):
+    """The queues as an alarm sees them."""
+
+    async def depth(self, queue_arn: str) -> int | None:
+        """Messages that could be received now; None when there is no such queue."""
+        ...
+
+    async def filled(self, queue_arn: str) -> None:
+        """Return when the queue holds a message that could be received."""
+        ...
+
+    async def digest(self, queue_arn: str) -> QueueDigest:
+        """What it holds, for people."""
+        ...
+
+
+class Evaluator:
+    """One task (`run`) evaluates all alarms. `notice_put` gives the work that delivers a notice."""
+
+    def __init__(
+        self,
+        alarms: Alarms,
+        queues: AlarmedQueues,
+        engine: Engine,
+        clock: Clock,
+        *,
+        notice_put: Callable[[Delivery], Put],
+        metrics: Metrics,
+        trail: Trail,
+    ) -> None:
+        self._alarms, self._queues, self._engine, self._clock = alarms, queues, engine, clock
+        self._notice_put, self._metrics, self._trail = notice_put, metrics, trail
+        self._series: dict[str, tuple[float, int, Series]] = {}
+        self._evaluated_at: dict[str, float] = {}
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._changed: set[str] = set()
+        self._woken = asyncio.Event()
+
+    def changed(self, queue_arn: str) -> None:
+        """A queue may have become empty or full: its alarms are evaluated at once."""
+        self._changed.add(queue_arn)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Evaluate until cancelled. Raises what the engine raises: an alarm that cannot be stored is no alarm."""
+        try:
+            while True:
+                self._woken.clear()
+                await self.evaluate()
+                await first_of(self._clock, self._woken.wait(), TICK_S)
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Stop watching queues; `run` does it at its end."""
+        watchers = list(self._watchers.values())
+        self._watchers.clear()
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+
+    async def evaluate(self) -> None:
+        """Evaluate each alarm that is due."""
+        changed, self._changed = self._changed, set()
+        for alarm in self._alarms.all():
+            if alarm.queue_arn in changed or self._is_due(alarm):
+                async with self._alarms.changing:
+                    # It may have been deleted or changed while others were evaluated.
+                    current = self._alarms.get(alarm.arn)
+                    if current is not None:
+                        await self._evaluate(current)
+        self._forget_deleted()
+
+    def _is_due(self, alarm: AlarmRecord) -> bool:
+        last = self._evaluated_at.get(alarm.arn)
+        # Only a queue that was empty has a watcher; while it has one, nothing arrived.
+        quiet = alarm.state == OK and not untold(alarm) and not owed(alarm) and alarm.queue_arn in self._watchers
+        return last is None or self._clock.now() - last >= (QUIET_S if quiet else 0.0)
+
+    async def _evaluate(self, alarm: AlarmRecord) -> None:
+        depth, now = await self._queues.depth(alarm.queue_arn), self._clock.now()
+        self._evaluated_at[alarm.arn] = now
+        settings = alarm.settings
+        series = self._series_of(alarm)
+        if depth is not None:
+            series.add(now, depth)
+        if depth == 0:
+            self._watch(alarm.queue_arn)
+        decision = decide(settings.rule, series.points(now, settings.statistic), alarm.state)
+        record = alarm
+        if decision.state != alarm.state:
+            record = alarm.moved(decision, now)
+            self._tell_of(record, depth)
+        await self._settle(alarm, record)
+
+    async def _settle(self, stored: AlarmRecord, record: AlarmRecord) -> None:
+        """Steps 1 to 3 above."""
+        routes = [
+            route for route in untold(record) if not await self._engine.queues.pending(record.subscriber(route))
+        ]
+        if routes:
+            message = alarm_message(record, await self._queues.digest(record.queue_arn)).decode()
+            for route in routes:
+                if route not in dict(owed(record)):
+                    record = with_notice(record, route, message)
+        record = settled(record)
+        if record is not stored:
+            await self._alarms.store(record)
+        waiting = owed(record)
+        for route, notice in waiting:
+            delivery = notice_delivery(record, route, notice, self._clock.now())
+            await self._engine.queues.put([self._notice_put(delivery)], accepted=True)
+            record = with_queued(record, route)
+        if waiting:
+            await self._alarms.store(record)
+
+    def _tell_of(self, record: AlarmRecord, depth: int | None) -> None:
+        self._metrics.count("Busway/Alarms", "StateChanges", AlarmName=record.settings.name, State=record.state)
+        self._trail.note(
+            "alarm",
+            alarm=record.settings.name,
+            state=record.state,
+            before=record.history[-1].before,
+            reason=record.reason,
+            queue=record.queue_arn,
+            depth=depth,
+        )
+
+    def _series_of(self, alarm: AlarmRecord) -> Series:
+        settings = alarm.settings
+        shape = (settings.period_s, settings.evaluation_periods)
+        known = self._series.get(alarm.arn)
+        if known is None or known[:2] != shape:
+            known = (*shape, Series(settings.period_s, settings.evaluation_periods + RANGE_BEYOND_JUDGED))
+            self._series[alarm.arn] = known
+        return known[2]
+
+    def _watch(self, queue_arn: str) -> None:
+        if queue_arn not in self._watchers:
+            self._watchers[queue_arn] = asyncio.create_task(self._filled(queue_arn))
+
+    def _forget_deleted(self) -> None:
+        deleted = [arn for arn in self._evaluated_at if self._alarms.get(arn) is None]
+        for arn in deleted:
+            del self._evaluated_at[arn]
+            self._series.pop(arn, None)
+        if deleted:
+            for queue_arn in [arn for arn in self._watchers if not self._alarms.of_queue(arn)]:
+                self._watchers.pop(queue_arn).cancel()
+
+    async def _filled(self, queue_arn: str) -> None:
+        await self._queues.filled(queue_arn)
+        self._watchers.pop(queue_arn, None)
+        self.changed(queue_arn)

@@ -1,0 +1,113 @@
+"""The notification of an alarm's state change, in the shape in which CloudWatch tells SNS. Pure.
+
+What is ours stands in the member `Busway`: what the queue holds, and which handlers failed how.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from busway.alarm.record import AlarmRecord, Notice
+from busway.delivery import Delivery
+from busway.engine import Origin
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Dead letters of one handler with one error. `handler` is a function's or target's ARN."""
+
+    handler: str
+    error_code: str
+    error_message: str
+    count: int
+    event_id: str = ""
+
+
+class QueueDigest(msgspec.Struct, frozen=True):
+    """What a dead-letter queue holds; `failures` with the most frequent first."""
+
+    queue_arn: str
+    depth: int
+    failures: tuple[Failure, ...] = ()
+
+
+class AlarmMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """CloudWatch's names of members; times as `2019-10-02T17:04:40.989+0000`.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    """
+
+    AlarmName: str
+    AlarmDescription: str | None
+    AWSAccountId: str
+    AlarmConfigurationUpdatedTimestamp: str
+    NewStateValue: str
+    NewStateReason: str
+    StateChangeTime: str
+    Region: str
+    AlarmArn: str
+    OldStateValue: str
+    OKActions: tuple[str, ...]
+    AlarmActions: tuple[str, ...]
+    InsufficientDataActions: tuple[str, ...]
+    Trigger: dict[str, str | int | float | list[dict[str, str]] | None]
+    Busway: QueueDigest
+
+
+def alarm_message(record: AlarmRecord, digest: QueueDigest) -> bytes:
+    """JSON of the alarm's newest change, for one route or many."""
+    settings = record.settings
+    message = AlarmMessage(
+        AlarmName=settings.name,
+        AlarmDescription=settings.description,
+        AWSAccountId=record.scope.account,
+        AlarmConfigurationUpdatedTimestamp=timestamp(record.updated_at),
+        NewStateValue=record.state,
+        NewStateReason=record.reason,
+        StateChangeTime=timestamp(record.state_at),
+        # CloudWatch puts the long name ("US East (N. Virginia)") here; ours is the Region's code.
+        Region=record.scope.region,
+        AlarmArn=record.arn,
+        OldStateValue=record.history[-1].before if record.history else record.state,
+        OKActions=settings.ok_actions,
+        AlarmActions=settings.alarm_actions,
+        InsufficientDataActions=settings.insufficient_data_actions,
+        Trigger={
+            "MetricName": settings.metric_name,
+            "Namespace": settings.namespace,
+            "StatisticType": "Statistic",
+            "Statistic": settings.statistic.upper(),
+            "Unit": settings.unit,
+            "Dimensions": [{"value": value, "name": name} for name, value in settings.dimensions.items()],
+            "Period": settings.period_s,
+            "EvaluationPeriods": settings.evaluation_periods,
+            "DatapointsToAlarm": settings.rule.datapoints_to_alarm,
+            "ComparisonOperator": settings.comparison,
+            "Threshold": settings.threshold,
+            "TreatMissingData": settings.missing or "",
+            "EvaluateLowSampleCountPercentile": "",
+        },
+        Busway=digest,
+    )
+    return msgspec.json.encode(message)
+
+
+def notice_delivery(record: AlarmRecord, route_arn: str, notice: Notice, now: float) -> Delivery:
+    """The work of telling `route_arn`; the same notice gives the same origin, however often it is asked for."""
+    return Delivery(
+        event_id=f"{record.arn}#{record.generation}#{notice.number}",
+        target_arn=route_arn,
+        target_id=record.settings.name,
+        # An alert that nobody took ends in the undeliverable queue of the scope's default bus.
+        bus_arn=record.scope.arn("events", "event-bus/default"),
+        subscriber=record.subscriber(route_arn),
+        rule_arn=record.arn,
+        payload=notice.message.encode(),
+        accepted_at=now,
+        origin=Origin(record.subscriber(route_arn), notice.number),
+    )
+
+
+def timestamp(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}.{int(at * 1000) % 1000:03d}+0000"

@@ -1,0 +1,50 @@
+"""SQS-shaped queues as an alarm sees them: how deep, and which failures they hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from busway.alarm.notice import Failure, QueueDigest
+from busway.delivery.dead_letter import Source
+from busway.engine import Engine
+from busway.queue.message import decode_meta
+
+# Ours: an alert tells of the newest of so many dead letters; `busway dlq` shows all.
+DIGEST_ITEMS_MAX = 200
+DIGEST_FAILURES_MAX = 10
+
+
+class DeadLetterQueues:
+    """`exists` says whether there is a queue of that ARN."""
+
+    def __init__(self, engine: Engine, exists: Callable[[str], bool]) -> None:
+        self._engine, self._exists = engine, exists
+
+    async def depth(self, queue_arn: str) -> int | None:
+        if not self._exists(queue_arn):
+            return None
+        return (await self._engine.queues.counts(queue_arn)).ready
+
+    async def filled(self, queue_arn: str) -> None:
+        await self._engine.queues.wait(queue_arn)
+
+    async def digest(self, queue_arn: str) -> QueueDigest:
+        items = await self._engine.queues.browse(queue_arn, DIGEST_ITEMS_MAX)
+        counts = await self._engine.queues.counts(queue_arn)
+        sources = [source for item in items if (source := decode_meta(item.meta).source) is not None]
+        return QueueDigest(queue_arn, counts.ready, failures_of(sources))
+
+
+def failures_of(sources: list[Source]) -> tuple[Failure, ...]:
+    """Sources by handler and error, the most frequent first."""
+    kinds = Counter((handler_of(source), source.error_code, source.error_message) for source in sources)
+    newest = {(handler_of(s), s.error_code, s.error_message): s.event_id for s in sources}
+    return tuple(
+        Failure(*kind, count=count, event_id=newest[kind]) for kind, count in kinds.most_common(DIGEST_FAILURES_MAX)
+    )
+
+
+def handler_of(source: Source) -> str:
+    """The ARN of what failed: a function, or a rule's target."""
+    return source.function_arn or source.target_arn

@@ -1,0 +1,214 @@
+"""What is kept of an alarm: its settings, its state, and which route was told what. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from busway.alarm.series import STATISTICS
+from busway.alarm.state import ALARM, COMPARISONS, INSUFFICIENT_DATA, OK, TREATMENTS, Decision, Rule
+from busway.arn import Arn, Scope, parse_arn
+from busway.errors import AlarmFeatureNotBuilt, InvalidAlarm
+
+STATES = (OK, ALARM, INSUFFICIENT_DATA)
+NAMESPACE, METRIC, DIMENSION = "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"
+# The routes of `alert`: on AWS, an SNS topic of the same name.
+ROUTE_PREFIX = "busway-alert-"
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+SHORT_PERIODS_S = (10, 20, 30)
+EVALUATED_S_MAX = 86_400
+EVALUATED_S_MAX_OF_HOURS = 7 * 86_400
+# Ours: state changes kept with the alarm.
+HISTORY_LENGTH = 20
+
+
+class AlarmSettings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What PutMetricAlarm gives. Raises nothing: `check` does."""
+
+    name: str
+    namespace: str
+    metric_name: str
+    dimensions: dict[str, str]
+    comparison: str
+    threshold: float
+    statistic: str = "Maximum"
+    period_s: int = 60
+    evaluation_periods: int = 1
+    datapoints_to_alarm: int | None = None
+    missing: str | None = None
+    description: str | None = None
+    unit: str | None = None
+    actions_enabled: bool = True
+    alarm_actions: tuple[str, ...] = ()
+    ok_actions: tuple[str, ...] = ()
+    insufficient_data_actions: tuple[str, ...] = ()
+
+    @property
+    def queue_name(self) -> str:
+        return self.dimensions[DIMENSION]
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(
+            self.comparison,
+            self.threshold,
+            self.evaluation_periods,
+            self.datapoints_to_alarm or self.evaluation_periods,
+            self.missing or "missing",
+        )
+
+    def actions(self, state: str) -> tuple[str, ...]:
+        """The ARNs that are told of a move into `state`."""
+        if not self.actions_enabled:
+            return ()
+        return {OK: self.ok_actions, ALARM: self.alarm_actions}.get(state, self.insufficient_data_actions)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One move of the state. `at` is Unix seconds."""
+
+    at: float
+    before: str
+    state: str
+    reason: str
+
+
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The newest thing that a route is told: written before it is queued, marked after (`queued`).
+
+    `number` counts the alarm's notices; with the subscriber's name it makes the queued work idempotent, so that a
+    death between the two writes neither loses nor repeats it.
+    """
+
+    state: str
+    number: int
+    message: str = ""
+    queued: bool = False
+
+
+class AlarmRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An alarm as it is stored. `generation` tells it from an earlier alarm of that name; times are Unix seconds."""
+
+    arn: str
+    settings: AlarmSettings
+    generation: str
+    updated_at: float
+    state: str = INSUFFICIENT_DATA
+    reason: str = "Unchecked: Initial alarm creation"
+    reason_data: str | None = None
+    state_at: float = 0.0
+    history: tuple[Change, ...] = ()
+    notices: dict[str, Notice] = {}
+    numbered: int = 0
+    tags: dict[str, str] = {}
+
+    @property
+    def scope(self) -> Scope:
+        arn = parse_arn(self.arn)
+        return arn.scope if arn else Scope()
+
+    @property
+    def queue_arn(self) -> str:
+        return self.scope.arn("sqs", self.settings.queue_name)
+
+    def subscriber(self, route_arn: str) -> str:
+        """Under which name the notices to one route are queued."""
+        return f"{self.arn}#{self.generation}#{route_arn}"
+
+    def moved(self, decision: Decision, now: float, reason_data: str | None = None) -> AlarmRecord:
+        """In its new state, with the move in its history."""
+        change = Change(now, self.state, decision.state, decision.reason)
+        return msgspec.structs.replace(
+            self,
+            state=decision.state,
+            reason=decision.reason,
+            reason_data=reason_data,
+            state_at=now,
+            history=(*self.history, change)[-HISTORY_LENGTH:],
+        )
+
+
+def untold(record: AlarmRecord) -> list[str]:
+    """The routes that are still to be told of the present state, in the order of their actions.
+
+    Ours: OK goes only to a route that was told of an ALARM before; CloudWatch says OK also for a new alarm.
+    """
+    routes: list[str] = []
+    for route in dict.fromkeys(record.settings.actions(record.state)):
+        last = record.notices.get(route)
+        if last is None and record.state == OK:
+            continue
+        if last is None or last.state != record.state:
+            routes.append(route)
+    return routes
+
+
+def owed(record: AlarmRecord) -> list[tuple[str, Notice]]:
+    """The notices that were written and are not yet known to be queued."""
+    return [(route, notice) for route, notice in record.notices.items() if not notice.queued]
+
+
+def settled(record: AlarmRecord) -> AlarmRecord:
+    """Without the notices of routes that are not told of an OK, once it is OK.
+
+    A route with AlarmActions only must hear of the next ALARM again.
+    """
+    if record.state != OK:
+        return record
+    listed = record.settings.actions(OK)
+    kept = {route: notice for route, notice in record.notices.items() if not notice.queued or route in listed}
+    return record if len(kept) == len(record.notices) else msgspec.structs.replace(record, notices=kept)
+
+
+def with_notice(record: AlarmRecord, route: str, message: str) -> AlarmRecord:
+    """The present state is owed to `route`."""
+    number = record.numbered + 1
+    notice = Notice(record.state, number, message)
+    return msgspec.structs.replace(record, numbered=number, notices={**record.notices, route: notice})
+
+
+def with_queued(record: AlarmRecord, route: str) -> AlarmRecord:
+    """The notice to `route` is queued; its message is not needed any more."""
+    notice = msgspec.structs.replace(record.notices[route], queued=True, message="")
+    return msgspec.structs.replace(record, notices={**record.notices, route: notice})
+
+
+def check(settings: AlarmSettings) -> None:
+    """Raises `AlarmFeatureNotBuilt` for what only AWS has, `InvalidAlarm` for what nobody takes."""
+    if (settings.namespace, settings.metric_name) != (NAMESPACE, METRIC):
+        found = f"{settings.namespace} {settings.metric_name}"
+        raise AlarmFeatureNotBuilt(f"alarms on {found} are not built yet; use {NAMESPACE} {METRIC}.")
+    if list(settings.dimensions) != [DIMENSION]:
+        found = ", ".join(settings.dimensions) or "none"
+        raise AlarmFeatureNotBuilt(f"an alarm on {METRIC} needs the one dimension {DIMENSION}; found {found}.")
+    if settings.comparison not in COMPARISONS:
+        raise AlarmFeatureNotBuilt(f"ComparisonOperator {settings.comparison} (anomaly bands) is not built yet.")
+    if settings.statistic not in STATISTICS:
+        wanted = ", ".join(STATISTICS)
+        raise AlarmFeatureNotBuilt(f"Statistic {settings.statistic} is not built yet; use one of {wanted}.")
+    if settings.missing not in (None, *TREATMENTS):
+        wanted = ", ".join(TREATMENTS)
+        raise InvalidAlarm(f"The value {settings.missing} for parameter TreatMissingData is not one of {wanted}.")
+    _check_periods(settings)
+    for action in (*settings.alarm_actions, *settings.ok_actions, *settings.insufficient_data_actions):
+        if not is_route(parse_arn(action)):
+            raise AlarmFeatureNotBuilt(
+                f"action {action!r}: only alert routes are built yet "
+                f"(arn:aws:sns:<region>:<account>:{ROUTE_PREFIX}<name>)."
+            )
+
+
+def _check_periods(settings: AlarmSettings) -> None:
+    period, periods = settings.period_s, settings.evaluation_periods
+    if period not in SHORT_PERIODS_S and (period <= 0 or period % 60):
+        raise InvalidAlarm(f"Period {period} is not 10, 20, 30 or a multiple of 60.")
+    if settings.datapoints_to_alarm is not None and settings.datapoints_to_alarm > periods:
+        raise InvalidAlarm(
+            f"DatapointsToAlarm ({settings.datapoints_to_alarm}) must not exceed EvaluationPeriods ({periods})."
+        )
+    longest = EVALUATED_S_MAX if period < 3_600 else EVALUATED_S_MAX_OF_HOURS
+    if period * periods > longest:
+        raise InvalidAlarm(f"Metrics cannot be checked across more than {longest} seconds: {periods} x {period}.")
+
+
+def is_route(arn: Arn | None) -> bool:
+    return arn is not None and arn.service == "sns" and arn.resource.startswith(ROUTE_PREFIX)

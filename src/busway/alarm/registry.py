@@ -1,0 +1,89 @@
+"""The alarms there are: kept in memory, written through to the records."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from busway.alarm.record import AlarmRecord, AlarmSettings, check
+from busway.alarm.state import Decision
+from busway.arn import Scope
+from busway.clock import Clock, Entropy
+from busway.engine import Engine
+from busway.errors import AlarmNotFound
+
+_PREFIX = "alarm/"
+
+
+class Alarms:
+    """CRUD of alarms. What moves their state is `Evaluator`; `changing` keeps the two from overwriting each other."""
+
+    def __init__(self, engine: Engine, clock: Clock, entropy: Entropy) -> None:
+        self._engine, self._clock, self._entropy = engine, clock, entropy
+        self._alarms: dict[str, AlarmRecord] = {}
+        self.changing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Read what is stored; once, before anything else."""
+        for value in await self._engine.records.list(_PREFIX):
+            record = msgspec.json.decode(value.data, type=AlarmRecord)
+            self._alarms[record.arn] = record
+
+    def get(self, arn: str) -> AlarmRecord | None:
+        return self._alarms.get(arn)
+
+    def all(self) -> list[AlarmRecord]:
+        return sorted(self._alarms.values(), key=lambda alarm: alarm.arn)
+
+    def of_scope(self, scope: Scope) -> list[AlarmRecord]:
+        """The alarms of one account and Region, by name."""
+        prefix = alarm_arn(scope, "")
+        return [alarm for alarm in self.all() if alarm.arn.startswith(prefix)]
+
+    def of_queue(self, queue_arn: str) -> list[AlarmRecord]:
+        return [alarm for alarm in self._alarms.values() if alarm.queue_arn == queue_arn]
+
+    async def put(self, scope: Scope, settings: AlarmSettings, tags: dict[str, str]) -> AlarmRecord:
+        """Create an alarm, or replace all settings of one that exists; its state and tags then stay.
+
+        Raises `AlarmFeatureNotBuilt` or `InvalidAlarm`.
+        """
+        check(settings)
+        arn, now = alarm_arn(scope, settings.name), self._clock.now()
+        async with self.changing:
+            present = self._alarms.get(arn)
+            if present is None:
+                generation = self._entropy.token(8).hex()
+                record = AlarmRecord(
+                    arn=arn, settings=settings, generation=generation, updated_at=now, state_at=now, tags=tags
+                )
+            else:
+                record = msgspec.structs.replace(present, settings=settings, updated_at=now)
+            await self.store(record)
+        return record
+
+    async def set_state(self, arn: str, decision: Decision, reason_data: str | None) -> AlarmRecord:
+        """As SetAlarmState: holds until the next evaluation decides otherwise. Raises `AlarmNotFound`."""
+        async with self.changing:
+            present = self._alarms.get(arn)
+            if present is None:
+                raise AlarmNotFound(arn)
+            record = present.moved(decision, self._clock.now(), reason_data)
+            await self.store(record)
+        return record
+
+    async def delete(self, arn: str) -> bool:
+        """Forget an alarm; False when there was none. What it already queued is still told."""
+        async with self.changing:
+            self._alarms.pop(arn, None)
+            return await self._engine.records.delete(_PREFIX + arn)
+
+    async def store(self, record: AlarmRecord) -> None:
+        """Write, durably before return. The caller holds `changing`."""
+        await self._engine.records.put(_PREFIX + record.arn, msgspec.json.encode(record))
+        self._alarms[record.arn] = record
+
+
+def alarm_arn(scope: Scope, name: str) -> str:
+    return scope.arn("cloudwatch", f"alarm:{name}")
