@@ -45,10 +45,13 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known about an event and kept beside it. `hops` counts how often it was passed from bus to bus."""
+    """What is known about an event and kept beside it.
+
+    `hops` says how it came from another bus, in order: "account" within a Region, "region" from another one.
+    """
 
     trace_header: str | None = None
-    hops: int = 0
+    hops: tuple[str, ...] = ()
 
 
 NO_NOTES = Notes()

@@ -70,8 +70,8 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One payload for one target.
 
     `accepted_at` is Unix seconds: when the bus took the event in, from which its age counts. `origin` makes the work
-    that it becomes idempotent. `hops` counts how often the event was already passed from bus to bus. Rooms other
-    than `bus` (alerts) leave `bus_arn` and `rule_arn` as they like; `target_arn` decides who delivers.
+    that it becomes idempotent. `hops` says how the event already came from another bus ("account", "region"). Rooms
+    other than `bus` (alerts) leave `bus_arn` and `rule_arn` as they like; `target_arn` decides who delivers.
     """
 
     event_id: str
@@ -86,7 +86,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
     trace_header: str | None = None
-    hops: int = 0
+    hops: tuple[str, ...] = ()
     origin: Origin | None = None
 
     @property

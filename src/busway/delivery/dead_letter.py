@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from busway.arn import Scope
+from busway.arn import Scope, parse_arn
+from busway.delivery import Delivery, Failed
 from busway.engine import Put
 
 # Message attributes: name → (data type, value).
@@ -67,3 +69,69 @@ def encode_source(source: Source) -> bytes:
 
 def decode_source(data: bytes) -> Source:
     return msgspec.json.decode(data, type=Source)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a delivery ends in the dead letters. `condition` is set only when retries ran out."""
+
+    failed: Failed
+    attempts: int = 0
+    condition: str | None = None
+    first_at: float = 0.0
+
+
+# Its text is data from anywhere (a target's answer); ours: no longer than what is useful to read.
+MESSAGE_CHARS_MAX = 1_000
+
+
+def attributes_of(delivery: Delivery, verdict: Verdict) -> dict[str, tuple[str, str]]:
+    """The message attributes that AWS puts on a dead letter of a rule's target, all of type String.
+
+    The last two exist only when retries ran out, whatever the policy was.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+    """
+    words = {
+        "RULE_ARN": delivery.rule_arn,
+        "TARGET_ARN": delivery.target_arn,
+        "ERROR_CODE": verdict.failed.code,
+        "ERROR_MESSAGE": verdict.failed.message[:MESSAGE_CHARS_MAX],
+    }
+    if verdict.condition is not None:
+        words["EXHAUSTED_RETRY_CONDITION"] = verdict.condition
+        words["RETRY_ATTEMPTS"] = str(max(0, verdict.attempts - 1))
+    # SQS takes no empty attribute; an alert has no rule.
+    return {name: ("String", value) for name, value in words.items() if value}
+
+
+def source_of(delivery: Delivery, verdict: Verdict, now: float) -> Source:
+    return Source(
+        kind="rule-target",
+        payload=delivery.payload,
+        rule_arn=delivery.rule_arn,
+        target_id=delivery.target_id,
+        target_arn=delivery.target_arn,
+        event_id=delivery.event_id,
+        bus_arn=delivery.bus_arn,
+        error_code=verdict.failed.code,
+        error_message=verdict.failed.message,
+        attempts=verdict.attempts,
+        first_at=verdict.first_at or now,
+        failed_at=now,
+        trace_header=delivery.trace_header,
+        message_group_id=delivery.message_group_id,
+    )
+
+
+def bury(dead_letters: DeadLetters, delivery: Delivery, verdict: Verdict, now: float) -> Put:
+    """The put that makes a dead letter of a delivery; its body is the body that was (to be) attempted."""
+    owner = parse_arn(delivery.rule_arn or delivery.bus_arn or delivery.target_arn)
+    return dead_letters.put(
+        delivery.dead_letter_arn,
+        delivery.bus_arn or None,
+        owner.scope if owner else Scope(),
+        delivery.payload,
+        attributes_of(delivery, verdict),
+        source_of(delivery, verdict, now),
+        now,
+    )
