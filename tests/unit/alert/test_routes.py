@@ -1,0 +1,63 @@
+"""Alert routes: checked, kept, and without secrets."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from busway.alert.routes import PAGERDUTY_URL, Routes, RouteSettings, made_route, route_arn
+from busway.arn import Scope
+from busway.clock import ManualClock
+from busway.engine.memory import MemoryEngine
+from busway.errors import InvalidRoute, RouteNotFound
+
+SCOPE = Scope()
+
+
+def test_a_pagerduty_route_needs_nothing_but_its_name():
+    route = made_route(SCOPE, "oncall", RouteSettings(kind="pagerduty"), 1.0)
+    assert (route.url, route.secret_env) == (PAGERDUTY_URL, "PAGERDUTY_ROUTING_KEY")
+    assert route.arn == "arn:aws:sns:us-east-1:000000000000:busway-alert-oncall"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("a b", {"kind": "pagerduty"}, "route name"),
+        ("a", {"kind": "fax"}, "'fax' is not one of pagerduty, webhook"),
+        ("a", {"kind": "webhook"}, "is not an http or https URL"),
+        ("a", {"kind": "webhook", "url": "ftp://x"}, "is not an http or https URL"),
+        ("a", {"kind": "webhook", "url": "https://user:pass@x/"}, "holds credentials"),
+        ("a", {"kind": "webhook", "url": "http://x:notaport/"}, "url"),
+        ("a", {"kind": "pagerduty", "url": "http://pager.example/"}, "in the clear"),
+        ("a", {"kind": "pagerduty", "severity": "bad"}, "severity"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_words(name: str, settings: dict[str, str], said: str):
+    with pytest.raises(InvalidRoute, match=said):
+        made_route(SCOPE, name, msgspec.convert(settings, RouteSettings), 0.0)
+
+
+def test_a_secret_given_by_mistake_is_refused_and_not_repeated():
+    with pytest.raises(InvalidRoute) as caught:
+        made_route(SCOPE, "a", RouteSettings(kind="pagerduty", secret_env="0123-secret"), 0.0)
+    assert "0123-secret" not in str(caught.value)
+
+
+def test_plain_http_is_fine_on_loopback():
+    assert made_route(SCOPE, "a", RouteSettings(kind="pagerduty", url="http://127.0.0.1:8/x"), 0.0).url
+
+
+async def test_routes_outlive_the_process_and_can_be_taken_away():
+    clock = ManualClock()
+    engine = MemoryEngine(clock)
+    await Routes(engine, clock).put(SCOPE, "oncall", RouteSettings(kind="pagerduty"))
+    routes = Routes(engine, clock)
+    await routes.open()
+    assert [route.name for route in routes.of_scope(SCOPE)] == ["oncall"]
+    assert routes.of_scope(Scope("111111111111")) == []
+    assert routes.get(route_arn(SCOPE, "oncall")) is not None
+    await routes.delete(SCOPE, "oncall")
+    with pytest.raises(RouteNotFound):
+        routes.named(SCOPE, "oncall")
+    assert await engine.records.list("route/") == []
