@@ -193,10 +193,10 @@ class QueueRegistry:
         await self._change(arn, remove)
 
     def dead_letter_sources(self, arn: str) -> list[QueueRecord]:
-        """The queues whose redrive policy names this one, by ARN. Raises `QueueNotFound`."""
+        """The queues whose redrive policy names this one, by name. Raises `QueueNotFound`."""
         self.need(arn)
         named = [q for q in self._queues.values() if q.redrive and q.redrive.dead_letter_arn == arn]
-        return sorted(named, key=lambda queue: queue.arn)
+        return sorted(named, key=lambda queue: queue.name)
 
     async def counts(self, arn: str) -> Counts:
         """How much the queue holds now; nothing for a queue that does not exist."""
