@@ -24,10 +24,11 @@ from busway.alarm.notice import QueueDigest, alarm_message, notice_delivery
 from busway.alarm.record import AlarmRecord, owed, settled, untold, with_notice, with_queued
 from busway.alarm.registry import Alarms
 from busway.alarm.series import Series
-from busway.alarm.state import OK, RANGE_BEYOND_JUDGED, decide
+from busway.alarm.state import OK, RANGE_BEYOND_JUDGED, Decision, decide
 from busway.clock import Clock, first_of
 from busway.delivery import Delivery
 from busway.engine import Engine, Put
+from busway.errors import AlarmNotFound
 from busway.metrics import Metrics
 from busway.trail import Trail
 
@@ -95,6 +96,18 @@ class Evaluator:
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
+
+    async def set_state(self, alarm_arn: str, decision: Decision, reason_data: str | None = None) -> None:
+        """As SetAlarmState: tells the routes, and holds until the next evaluation. Raises `AlarmNotFound`."""
+        async with self._alarms.changing:
+            alarm = self._alarms.get(alarm_arn)
+            if alarm is None:
+                raise AlarmNotFound(alarm_arn)
+            record = alarm.moved(decision, self._clock.now(), reason_data)
+            if record.state != alarm.state:
+                self._tell_of(record, None)
+            await self._settle(alarm, record)
+        self.changed(record.queue_arn)
 
     async def evaluate(self) -> None:
         """Evaluate each alarm that is due."""

@@ -7,11 +7,9 @@ import asyncio
 import msgspec
 
 from busway.alarm.record import AlarmRecord, AlarmSettings, check
-from busway.alarm.state import Decision
 from busway.arn import Scope
 from busway.clock import Clock, Entropy
 from busway.engine import Engine
-from busway.errors import AlarmNotFound
 
 _PREFIX = "alarm/"
 
@@ -60,16 +58,6 @@ class Alarms:
                 )
             else:
                 record = msgspec.structs.replace(present, settings=settings, updated_at=now)
-            await self.store(record)
-        return record
-
-    async def set_state(self, arn: str, decision: Decision, reason_data: str | None) -> AlarmRecord:
-        """As SetAlarmState: holds until the next evaluation decides otherwise. Raises `AlarmNotFound`."""
-        async with self.changing:
-            present = self._alarms.get(arn)
-            if present is None:
-                raise AlarmNotFound(arn)
-            record = present.moved(decision, self._clock.now(), reason_data)
             await self.store(record)
         return record
 

@@ -21,7 +21,7 @@ from busway.delivery import Delivery
 from busway.delivery.dead_letter import Source
 from busway.engine import Item, Put
 from busway.engine.memory import MemoryEngine
-from busway.errors import EngineStopped
+from busway.errors import AlarmNotFound, EngineStopped
 from busway.metrics import Metrics
 from busway.queue.message import MessageMeta, encode_meta
 from busway.trail import Trail
@@ -258,10 +258,16 @@ async def test_a_change_shows_in_the_trail_the_metrics_and_the_history(world: Wo
 
 async def test_a_state_that_was_set_by_hand_tells_and_holds_until_the_next_evaluation(world: World):
     await world.evaluator.evaluate()
-    await world.alarms.set_state(ARN, Decision(ALARM, "a drill"), None)
-    world.evaluator.changed(QUEUE)
+    await world.evaluator.set_state(ARN, Decision(ALARM, "a drill"))
+    assert (world.state, await world.told()) == (ALARM, [(ROUTE, ALARM)])
+    await world.deliver()
     await world.evaluator.evaluate()
-    assert world.state == OK
+    assert (world.state, await world.told()) == (OK, [(ROUTE, OK)])
+
+
+async def test_the_state_of_no_alarm_cannot_be_set(world: World):
+    with pytest.raises(AlarmNotFound):
+        await world.evaluator.set_state(ARN + "x", Decision(ALARM, "a drill"))
 
 
 async def test_an_alarm_that_was_made_again_tells_again(world: World):

@@ -1,0 +1,186 @@
+"""CloudWatch's metric alarms: names in, names out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from busway.alarm.evaluator import Evaluator
+from busway.alarm.record import AlarmRecord, AlarmSettings
+from busway.alarm.registry import Alarms, alarm_arn
+from busway.alarm.state import Decision
+from busway.aws.errors import AwsError
+from busway.aws.service import Caller, Operation
+from busway.errors import AlarmFeatureNotBuilt, AlarmNotFound, InvalidAlarm
+
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
+RECORDS_DEFAULT = 50
+
+# AWS requires these of a metric alarm; its model does not.
+NEEDED = ("MetricName", "Namespace", "Period", "EvaluationPeriods", "ComparisonOperator", "Threshold", "Statistic")
+NOT_BUILT = (
+    "Metrics", "ExtendedStatistic", "ThresholdMetricId", "EvaluationWindow", "WarmUpConfiguration",
+    "EvaluationCriteria", "EvaluationInterval", "ActionConfiguration", "EvaluateLowSampleCountPercentile",
+)  # fmt: skip
+
+
+class CloudWatch:
+    """The alarm part of CloudWatch; metrics are not taken or given here yet."""
+
+    name = "cloudwatch"
+    partial: Mapping[str, str] = {
+        "PutMetricAlarm": "AWS/SQS ApproximateNumberOfMessagesVisible of one queue; actions are alert routes",
+        "DescribeAlarms": "metric alarms only",
+    }
+
+    def __init__(self, alarms: Alarms, evaluator: Evaluator) -> None:
+        self._alarms, self._evaluator = alarms, evaluator
+        self.operations: Mapping[str, Operation] = {
+            "PutMetricAlarm": self.put_metric_alarm,
+            "DescribeAlarms": self.describe_alarms,
+            "DeleteAlarms": self.delete_alarms,
+            "SetAlarmState": self.set_alarm_state,
+            "EnableAlarmActions": self.enable_alarm_actions,
+            "DisableAlarmActions": self.disable_alarm_actions,
+        }
+
+    async def put_metric_alarm(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
+        record = await self._alarms.put(caller.scope, settings_of(request), tags)
+        self._evaluator.changed(record.queue_arn)
+        return {}
+
+    async def describe_alarms(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        for name in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):
+            if name in request:
+                raise AlarmFeatureNotBuilt(f"{name}: composite alarms are not built yet.")
+        if request.get("AlarmNames") and "AlarmNamePrefix" in request:
+            raise AwsError("InvalidParameterCombination", "AlarmNames and AlarmNamePrefix cannot both be given.", 400)
+        if "MetricAlarm" not in request.get("AlarmTypes", ["MetricAlarm"]):
+            return {"CompositeAlarms": [], "MetricAlarms": []}
+        found = [alarm for alarm in self._alarms.of_scope(caller.scope) if _wanted(alarm, request)]
+        found.sort(key=lambda alarm: alarm.settings.name)
+        page, token = _page(found, request)
+        described = {"MetricAlarms": [described_alarm(alarm) for alarm in page], "CompositeAlarms": []}
+        return {**described, "NextToken": token} if token else described
+
+    async def delete_alarms(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        arns = [alarm_arn(caller.scope, name) for name in request["AlarmNames"]]
+        missing = [arn for arn in arns if self._alarms.get(arn) is None]
+        # AWS passes over a single name that isn't there, and refuses a list with one.
+        if missing and len(arns) > 1:
+            raise AlarmNotFound(missing[0])
+        for arn in arns:
+            await self._alarms.delete(arn)
+        return {}
+
+    async def set_alarm_state(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        decision = Decision(request["StateValue"], request["StateReason"])
+        arn = alarm_arn(caller.scope, request["AlarmName"])
+        await self._evaluator.set_state(arn, decision, request.get("StateReasonData"))
+        return {}
+
+    async def enable_alarm_actions(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return await self._switch_actions(request["AlarmNames"], caller, True)
+
+    async def disable_alarm_actions(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return await self._switch_actions(request["AlarmNames"], caller, False)
+
+    async def _switch_actions(self, names: list[str], caller: Caller, enabled: bool) -> dict[str, Any]:
+        for name in names:
+            alarm = self._alarms.get(alarm_arn(caller.scope, name))
+            if alarm is not None:
+                settings = msgspec.structs.replace(alarm.settings, actions_enabled=enabled)
+                await self._alarms.put(caller.scope, settings, {})
+        return {}
+
+
+def settings_of(request: dict[str, Any]) -> AlarmSettings:
+    """PutMetricAlarm's request as settings. Raises `AlarmFeatureNotBuilt` and `InvalidAlarm`."""
+    asked = [name for name in NOT_BUILT if request.get(name)]
+    if asked:
+        raise AlarmFeatureNotBuilt(f"{asked[0]} is not built yet; alarms look at one metric of one queue.")
+    missing = [name for name in NEEDED if name not in request]
+    if missing:
+        raise InvalidAlarm(f"The parameter {missing[0]} is required for a metric alarm.")
+    return AlarmSettings(
+        name=request["AlarmName"],
+        namespace=request["Namespace"],
+        metric_name=request["MetricName"],
+        dimensions={dimension["Name"]: dimension["Value"] for dimension in request.get("Dimensions", ())},
+        comparison=request["ComparisonOperator"],
+        threshold=request["Threshold"],
+        statistic=request["Statistic"],
+        period_s=request["Period"],
+        evaluation_periods=request["EvaluationPeriods"],
+        datapoints_to_alarm=request.get("DatapointsToAlarm"),
+        missing=request.get("TreatMissingData"),
+        description=request.get("AlarmDescription"),
+        unit=request.get("Unit"),
+        actions_enabled=request.get("ActionsEnabled", True),
+        alarm_actions=tuple(request.get("AlarmActions", ())),
+        ok_actions=tuple(request.get("OKActions", ())),
+        insufficient_data_actions=tuple(request.get("InsufficientDataActions", ())),
+    )
+
+
+def described_alarm(alarm: AlarmRecord) -> dict[str, Any]:
+    """A MetricAlarm as DescribeAlarms gives it."""
+    settings = alarm.settings
+    return {
+        "AlarmName": settings.name,
+        "AlarmArn": alarm.arn,
+        "AlarmDescription": settings.description,
+        "AlarmConfigurationUpdatedTimestamp": alarm.updated_at,
+        "ActionsEnabled": settings.actions_enabled,
+        "OKActions": list(settings.ok_actions),
+        "AlarmActions": list(settings.alarm_actions),
+        "InsufficientDataActions": list(settings.insufficient_data_actions),
+        "StateValue": alarm.state,
+        "StateReason": alarm.reason,
+        "StateReasonData": alarm.reason_data,
+        "StateUpdatedTimestamp": alarm.state_at,
+        "StateTransitionedTimestamp": alarm.state_at,
+        "MetricName": settings.metric_name,
+        "Namespace": settings.namespace,
+        "Statistic": settings.statistic,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in settings.dimensions.items()],
+        "Period": settings.period_s,
+        "Unit": settings.unit,
+        "EvaluationPeriods": settings.evaluation_periods,
+        "DatapointsToAlarm": settings.datapoints_to_alarm,
+        "Threshold": settings.threshold,
+        "ComparisonOperator": settings.comparison,
+        "TreatMissingData": settings.missing,
+    }
+
+
+def _wanted(alarm: AlarmRecord, request: dict[str, Any]) -> bool:
+    name = alarm.settings.name
+    actions = (
+        *alarm.settings.alarm_actions, *alarm.settings.ok_actions, *alarm.settings.insufficient_data_actions
+    )  # fmt: skip
+    return (
+        (not request.get("AlarmNames") or name in request["AlarmNames"])
+        and name.startswith(request.get("AlarmNamePrefix", ""))
+        and request.get("StateValue", alarm.state) == alarm.state
+        and ("ActionPrefix" not in request or any(action.startswith(request["ActionPrefix"]) for action in actions))
+    )
+
+
+def _page(alarms: list[AlarmRecord], request: dict[str, Any]) -> tuple[list[AlarmRecord], str | None]:
+    """One page, and the token of the next: the last name given out, in base64."""
+    if "NextToken" in request:
+        try:
+            last = base64.urlsafe_b64decode(request["NextToken"].encode()).decode()
+        except (binascii.Error, ValueError) as error:
+            raise AwsError("InvalidNextToken", "The next token specified is invalid.", 400) from error
+        alarms = [alarm for alarm in alarms if alarm.settings.name > last]
+    limit = request.get("MaxRecords", RECORDS_DEFAULT)
+    page = alarms[:limit]
+    more = len(alarms) > limit
+    return page, base64.urlsafe_b64encode(page[-1].settings.name.encode()).decode() if more else None
