@@ -176,7 +176,7 @@ def _page(alarms: list[AlarmRecord], request: dict[str, Any]) -> tuple[list[Alar
     """One page, and the token of the next: the last name given out, in base64."""
     if "NextToken" in request:
         try:
-            last = base64.urlsafe_b64decode(request["NextToken"].encode()).decode()
+            last = base64.b64decode(request["NextToken"].encode(), b"-_", validate=True).decode()
         except (binascii.Error, ValueError) as error:
             raise AwsError("InvalidNextToken", "The next token specified is invalid.", 400) from error
         alarms = [alarm for alarm in alarms if alarm.settings.name > last]
