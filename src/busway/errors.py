@@ -64,6 +64,17 @@ class InvalidEvent(BuswayError):
     """A text that should be an event but is not a JSON object."""
 
 
+class MalformedJson(BuswayError):
+    """A text that stops being JSON after `consumed` characters; `reason` is worded as AWS words it.
+
+    Inside the pattern room only: callers see `InvalidPattern` or `InvalidEvent`.
+    """
+
+    def __init__(self, reason: str, consumed: int) -> None:
+        super().__init__(f"{reason} (after {consumed} characters)")
+        self.reason, self.consumed = reason, consumed
+
+
 # --- delivery -----------------------------------------------------------------------------------------------
 
 
@@ -416,3 +427,15 @@ class RouteNotFound(BuswayError):
         super().__init__(f"alert route {name!r} does not exist")
         self.name = name
         self.hint = "busway alert set NAME --kind pagerduty makes one"
+
+
+# --- aws ----------------------------------------------------------------------------------------------------
+
+
+class CannotListen(BuswayError):
+    """The address cannot be listened on: taken, not this machine's, or not permitted."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: {reason}")
+        self.host, self.port = host, port
+        self.hint = "choose another address or port with --host and --port"

@@ -1,0 +1,159 @@
+"""AWS's error codes, and which of our errors becomes which: the only place that knows both.
+
+To add an error: one row under its service in `ROWS` (or under `ANY`). The message is the error's own text, so
+that is where AWS's wording belongs. A status left out is the model's, or 400.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from busway.errors import (
+    AlarmFeatureNotBuilt,
+    AlarmNotFound,
+    BuswayError,
+    EngineStopped,
+    InvalidAlarm,
+    InvalidEvent,
+    InvalidMail,
+    InvalidMessage,
+    InvalidPattern,
+    InvalidQueueAttribute,
+    InvalidQueueRequest,
+    InvalidReceiptHandle,
+    MailRefused,
+    MailServerUnavailable,
+    MessageNotInFlight,
+    MissingQueueParameter,
+    PurgeInProgress,
+    QueueFeatureNotBuilt,
+    QueueNameTaken,
+    QueueNotFound,
+    StorageFull,
+    UnknownQueueAttribute,
+    VersionConflict,
+)
+
+# Rows that hold for every service without a row of its own.
+ANY = "*"
+
+
+class AwsError(Exception):
+    """An error as the client sees it: code, message, and further members of the modelled exception.
+
+    `status` None means the model's status for that code, or 400.
+    """
+
+    def __init__(self, code: str, message: str, status: int | None = None, **members: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message, self.status, self.members = code, message, status, members
+
+
+# Service -> our class -> (AWS's code, status). SDKs retry every 500 and 503, which is what a full disk asks for;
+# 501 is retried by none of them, and they print the message.
+ROWS: dict[str, dict[type[BuswayError], tuple[str, int | None]]] = {
+    ANY: {
+        StorageFull: ("ServiceUnavailable", 503),
+        EngineStopped: ("ServiceUnavailable", 503),
+        VersionConflict: ("ConcurrentModificationException", 400),
+    },
+    "cloudwatch": {
+        AlarmNotFound: ("ResourceNotFound", 404),
+        InvalidAlarm: ("ValidationError", 400),
+        AlarmFeatureNotBuilt: ("ValidationError", 400),
+    },
+    "events": {
+        InvalidPattern: ("InvalidEventPatternException", 400),
+        InvalidEvent: ("ValidationException", 400),
+    },
+    "lambda": {
+        StorageFull: ("ServiceException", 500),
+        EngineStopped: ("ServiceException", 500),
+        VersionConflict: ("ResourceConflictException", 409),
+    },
+    "sqs": {
+        QueueNotFound: ("QueueDoesNotExist", 400),
+        QueueNameTaken: ("QueueNameExists", 400),
+        InvalidQueueRequest: ("InvalidParameterValueException", 400),
+        MissingQueueParameter: ("MissingRequiredParameterException", 400),
+        UnknownQueueAttribute: ("InvalidAttributeName", 400),
+        InvalidQueueAttribute: ("InvalidAttributeValue", 400),
+        InvalidMessage: ("InvalidMessageContents", 400),
+        InvalidReceiptHandle: ("ReceiptHandleIsInvalid", 400),
+        MessageNotInFlight: ("MessageNotInflight", 400),
+        PurgeInProgress: ("PurgeQueueInProgress", 403),
+        QueueFeatureNotBuilt: ("UnsupportedOperation", 400),
+    },
+    # No 5xx for a mail server that is down: SDKs would try for a quarter of a minute inside the handler, and the
+    # handler's own retry is what should decide.
+    "sesv2": {
+        InvalidMail: ("BadRequestException", 400),
+        MailRefused: ("MessageRejected", 400),
+        MailServerUnavailable: ("SendingPausedException", 400),
+    },
+}
+
+# JSON code -> query code of the services that once spoke the query protocol, where the two differ and the model
+# does not say (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/, errors of each action).
+QUERY_CODES: dict[str, dict[str, str]] = {
+    "sqs": {
+        "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
+        "QueueNameExists": "QueueAlreadyExists",
+        "QueueDeletedRecently": "AWS.SimpleQueueService.QueueDeletedRecently",
+        "BatchRequestTooLong": "AWS.SimpleQueueService.BatchRequestTooLong",
+        "TooManyEntriesInBatchRequest": "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+        "EmptyBatchRequest": "AWS.SimpleQueueService.EmptyBatchRequest",
+        "BatchEntryIdsNotDistinct": "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+        "InvalidBatchEntryId": "AWS.SimpleQueueService.InvalidBatchEntryId",
+        "PurgeQueueInProgress": "AWS.SimpleQueueService.PurgeQueueInProgress",
+        "MessageNotInflight": "AWS.SimpleQueueService.MessageNotInflight",
+        "UnsupportedOperation": "AWS.SimpleQueueService.UnsupportedOperation",
+        "InvalidParameterValueException": "InvalidParameterValue",
+        "MissingRequiredParameterException": "MissingParameter",
+    },
+}
+
+
+def aws_error(service: str, error: Exception) -> AwsError | None:
+    """What a client of `service` is told about `error`; None for an error that is nobody's on purpose.
+
+    A row for a class holds for its subclasses; the nearest class wins, then the service's own rows.
+    """
+    if isinstance(error, AwsError):
+        return error
+    tables = (ROWS.get(service, {}), ROWS[ANY])
+    for kind in type(error).__mro__:
+        for table in tables:
+            row = table.get(kind)
+            if row is not None:
+                return AwsError(row[0], str(error), row[1])
+    return None
+
+
+def internal_failure(request_id: str) -> AwsError:
+    """The answer to a fault of ours: nothing of the inside, but the id under which it was logged."""
+    return AwsError("InternalFailure", f"Internal failure; the server's log tells why, at request {request_id}.", 500)
+
+
+def not_implemented(service: str, operation: str) -> AwsError:
+    """An operation that AWS has and Busway does not have yet.
+
+    501, because no SDK retries it (they retry 500, 502, 503, 504) and all of them print the message.
+    """
+    return AwsError(
+        "UnsupportedOperationException",
+        f"{service} {operation} is not implemented by Busway; docs/coverage.md lists what is.",
+        501,
+    )
+
+
+def unknown_operation(found: str, wanted: str, status: int = 400) -> AwsError:
+    return AwsError("UnknownOperationException", f"Unknown operation: found {found}; wanted {wanted}.", status)
+
+
+def serialization_error(message: str) -> AwsError:
+    return AwsError("SerializationException", message, 400)
+
+
+def too_large(limit: int) -> AwsError:
+    return AwsError("RequestEntityTooLargeException", f"Request must be smaller than {limit} bytes.", 413)

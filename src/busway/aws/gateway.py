@@ -1,0 +1,282 @@
+"""One ASGI app for every service on one port.
+
+    headers -> gate (Host, Origin, form of the signature) -> body, bounded -> gate (signature) -> route
+      own paths (/health, /metrics, /_busway/...)  -> the server's own handler
+      a raw operation                              -> its bytes; `Slow` falls back to
+      any other                                    -> parse, validate, run, serialise
+      whatever is raised                           -> an AWS-shaped error with the request's id
+
+Nothing of a body is decompressed or parsed before the gate has let it through.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, TypeAlias
+
+from busway.aws.errors import AwsError, aws_error, internal_failure, serialization_error, too_large
+from busway.aws.gate import Gate, Identity
+from busway.aws.protocols import Received, Reply
+from busway.aws.routes import Route, Routes
+from busway.aws.service import BODY_MAX, Caller, Headers, Service, Slow
+from busway.aws.signature import Signable
+from busway.clock import Clock, Entropy, format_uuid
+
+Message: TypeAlias = MutableMapping[str, Any]
+AsgiScope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger("busway.aws.gateway")
+
+# Where the server's own handler is asked, and those of its paths that need no signature on loopback.
+OWN_PREFIX = b"/_busway/"
+OPEN_PATHS = (b"/health", b"/metrics")
+# The key under which an own handler finds who asks, in the ASGI scope.
+CALLER_KEY = "busway.caller"
+# Ours: how long a client may take to send a body that it announced, and how much of a refused one is read and
+# thrown away, so that the client gets to read the refusal.
+BODY_READ_S = 120.0
+DRAIN_MAX = 256 * 1024 * 1024
+# Headers that may not come twice: the gate must see exactly what an operation sees.
+_SINGLE = {b"authorization", b"host", b"content-type", b"content-length", b"content-encoding", b"origin"}
+_CACHE_MAX = 1024
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole; nobody is there to be answered."""
+
+
+class Gateway:
+    """See the module. Start it with `aws.server_http.HttpServer`."""
+
+    def __init__(
+        self,
+        services: Iterable[Service],
+        gate: Gate,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        own: AsgiApp | None = None,
+        open_paths: Iterable[bytes] = OPEN_PATHS,
+    ) -> None:
+        """`own` answers what is not AWS's; it finds a `Caller` at `scope[CALLER_KEY]` (None on open paths).
+
+        `open_paths` need no signature: pass () when listening beyond loopback. `clock` bounds slow clients: the
+        machine's own. Raises as `Routes` for services that do not fit their models.
+        """
+        self._gate = gate
+        self._clock = clock
+        self._entropy = entropy
+        self._own = own
+        self._open_paths = frozenset(open_paths) if own is not None else frozenset[bytes]()
+        self._routes = Routes(services)
+        self._endpoints: dict[tuple[str, bytes], str] = {}
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request_id = format_uuid(self._entropy.token(16))
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        signing_name = ""
+        try:
+            if len(headers) != len(scope["headers"]):
+                headers = _joined(scope["headers"])
+            self._gate.check_source(headers)
+            path: bytes = scope["raw_path"]
+            if path in self._open_paths and self._own is not None:
+                await self._run_own(self._own, None, b"", scope, receive, send)
+                return
+            signed = self._gate.identify(headers)
+            signing_name = signed.service
+            body = await self._body(headers, self._routes.body_max(signing_name) or BODY_MAX, receive)
+            signable = Signable(scope["method"], path, scope["query_string"], headers, body)
+            identity = self._gate.admit(signed, signable)
+            caller = self._caller(identity, request_id, scope, headers)
+            if self._own is not None and (path.startswith(OWN_PREFIX) or path in OPEN_PATHS):
+                await self._run_own(self._own, caller, body, scope, receive, send)
+                return
+            reply = await self._answer(scope, headers, body, caller, signing_name)
+        except Disconnected:
+            return
+        except AwsError as error:
+            reply = self._routes.refuse(error, headers, signing_name, request_id)
+        await _send(send, reply, request_id, close=reply.status == 413 and not _drainable(headers))
+
+    async def _answer(
+        self, scope: AsgiScope, headers: dict[bytes, bytes], body: bytes, caller: Caller, signing_name: str
+    ) -> Reply:
+        """Find and run the operation. Raises AwsError for whatever went wrong, also inside."""
+        service = signing_name
+        operation = "request"
+        try:
+            limit = self._routes.body_max(signing_name) or BODY_MAX
+            if b"content-encoding" in headers:
+                body = inflate(body, headers[b"content-encoding"], limit)
+            route = self._routes.by_target(headers.get(b"x-amz-target", b""))
+            labels: dict[str, str] = {}
+            received = Received(scope["method"], scope["raw_path"], scope["query_string"], headers, body)
+            if route is None:
+                route, labels = self._routes.find(received, signing_name)
+            if route.signing_name != signing_name:
+                raise AwsError(
+                    "InvalidSignatureException",
+                    f"Credential should be scoped to correct service: '{route.signing_name}'.",
+                    403,
+                )
+            service, operation = route.bound.name, route.model.name
+            if route.raw is not None:
+                try:
+                    return Reply(200, await route.raw(body, caller), route.content_type)
+                except Slow:
+                    pass
+            return await run(route, labels, received, caller)
+        except Exception as error:
+            told = aws_error(service, error)
+            if told is None:
+                log.exception("request %s: %s %s failed", caller.request_id, service, operation)
+                told = internal_failure(caller.request_id)
+            raise told from None
+
+    async def _body(self, headers: dict[bytes, bytes], limit: int, receive: Receive) -> bytes:
+        """The whole body. Raises AwsError RequestEntityTooLargeException before keeping more than `limit` bytes."""
+        announced = headers.get(b"content-length", b"0")
+        if not announced.isdigit():
+            raise AwsError("BadRequest", "Content-Length is not a number.", 400)
+        if len(announced) > 18 or int(announced) > limit:
+            raise too_large(limit)
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            body = await self._rest_of_body(body, limit, receive)
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
+
+    async def _rest_of_body(self, first: bytes, limit: int, receive: Receive) -> bytes:
+        parts, size = [first], len(first)
+        try:
+            async with self._clock.timeout(BODY_READ_S):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise Disconnected
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > limit:
+                        raise too_large(limit)
+                    if not message.get("more_body"):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise AwsError(
+                "RequestTimeout", f"The body did not arrive within {BODY_READ_S:.0f} seconds.", 408
+            ) from None
+
+    def _caller(self, identity: Identity, request_id: str, scope: AsgiScope, headers: dict[bytes, bytes]) -> Caller:
+        where = (scope["scheme"], headers[b"host"])
+        endpoint = self._endpoints.get(where)
+        if endpoint is None:
+            if len(self._endpoints) >= _CACHE_MAX:
+                self._endpoints.clear()
+            endpoint = self._endpoints[where] = f"{where[0]}://{where[1].decode('latin-1')}"
+        trace = headers.get(b"x-amzn-trace-id")
+        return Caller(
+            identity.scope,
+            identity.access_key,
+            request_id,
+            endpoint,
+            trace.decode("latin-1") if trace is not None else None,
+            Headers(headers),
+        )
+
+    async def _run_own(
+        self, own: AsgiApp, caller: Caller | None, body: bytes, scope: AsgiScope, receive: Receive, send: Send
+    ) -> None:
+        """Hand over to the server's own handler, which reads the body that was verified."""
+        scope[CALLER_KEY] = caller
+        pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}] if caller else []
+        started = False
+
+        async def receive_again() -> Message:
+            return pending.pop() if pending else await receive()
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await own(scope, receive_again, watched_send)
+        except Exception:
+            request_id = caller.request_id if caller else format_uuid(self._entropy.token(16))
+            log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
+            if started:
+                raise
+            reply = self._routes.refuse(internal_failure(request_id), {}, "", request_id)
+            await _send(send, reply, request_id)
+
+
+async def run(route: Route, labels: dict[str, str], received: Received, caller: Caller) -> Reply:
+    """The generic path of one operation: parse, validate, run, serialise."""
+    bound = route.bound
+    request = bound.wire.read(route.model, labels, received)
+    if route.model.input is not None:
+        faults = bound.validator.faults(route.model.input.shape, request)
+        if faults:
+            raise bound.dialect.error(faults)
+    result = await route.run(request, caller)
+    return bound.wire.write(route.model, result, caller.request_id)
+
+
+def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """A compressed body, whole. Raises AwsError for another encoding than gzip, a broken one, or one over `limit`."""
+    if encoding.strip().lower() in (b"", b"identity", b"aws-chunked"):
+        return body
+    if encoding.strip().lower() != b"gzip":
+        raise serialization_error(f"Content-Encoding {encoding[:100].decode('latin-1')!r}; wanted gzip or none.")
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise serialization_error(f"The body is not gzip: {error}.") from None
+    if len(plain) > limit:
+        raise too_large(limit)
+    if not unpacker.eof or unpacker.unused_data:
+        raise serialization_error("The body is not one whole gzip stream.")
+    return plain
+
+
+def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers that came twice, joined as HTTP says; raises AwsError for one that may not."""
+    found: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name in found:
+            if name in _SINGLE or name.startswith(b"x-amz-"):
+                raise AwsError("BadRequest", f"Header {name.decode('latin-1')} was sent twice; wanted it once.", 400)
+            value = found[name] + b"," + value
+        found[name] = value
+    return found
+
+
+def _drainable(headers: dict[bytes, bytes]) -> bool:
+    announced = headers.get(b"content-length", b"")
+    return announced.isdigit() and len(announced) < 18 and int(announced) <= DRAIN_MAX
+
+
+async def _send(send: Send, reply: Reply, request_id: str, *, close: bool = False) -> None:
+    headers = [
+        (b"content-type", reply.content_type),
+        (b"x-amzn-requestid", request_id.encode()),
+        *reply.headers,
+    ]
+    if reply.status != 204:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,230 @@
+"""The HTTP server in front of the gateway: uvicorn with httptools on uvloop, started from code and bounded.
+
+What uvicorn leaves open is closed here: the size and number of headers, and how long a client may take to send
+them (a keep-alive connection that waits for its next request is closed after `KEEP_ALIVE_S`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from busway.clock import Clock
+from busway.errors import CannotListen
+
+T = TypeVar("T")
+
+# Ours. SDKs keep connections for reuse; a server that closes first makes them retry.
+KEEP_ALIVE_S = 75
+HEAD_READ_S = 30.0
+SWEEP_S = 5.0
+HEAD_BYTES_MAX = 64 * 1024
+HEADERS_MAX = 128
+CONNECTIONS_MAX = 4096
+GRACE_S = 10
+BACKLOG = 1024
+
+
+class _HeadTooLarge(Exception):
+    """A request's head is over the limits; the parser turns this into a refusal."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's protocol with limits on a request's head, and refusals that an AWS client can read."""
+
+    # When the head that is being read began, in the loop's time; None between the end of a head and the next request.
+    head_since: float | None = None
+    _head_bytes = 0
+    _too_large = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.head_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.head_since is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+                self._too_large = True
+                self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.head_since = self.loop.time()
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self.head_since = None
+        headers = self.headers
+        if len(headers) > HEADERS_MAX or sum(len(n) + len(v) for n, v in headers) > HEAD_BYTES_MAX:
+            self._too_large = True
+            raise _HeadTooLarge
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        status, code, text = b"400 Bad Request", b"BadRequest", b"This is not a request that HTTP allows."
+        if self._too_large:
+            status, code = b"431 Request Header Fields Too Large", b"RequestHeaderSectionTooLarge"
+            text = f"Wanted at most {HEADERS_MAX} headers of {HEAD_BYTES_MAX} bytes in all.".encode()
+        body = b'{"__type":"%b","message":"%b"}' % (code, text)
+        self.transport.write(
+            b"HTTP/1.1 %b\r\nserver: busway\r\ncontent-type: application/json\r\nx-amzn-errortype: %b\r\n"
+            b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (status, code, len(body), body)
+        )
+        self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its command line: no signal handlers, and started and stopped by us."""
+
+    async def begin(self, listener: socket.socket) -> None:
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup(sockets=[listener])
+
+
+class HttpServer:
+    """Serves one ASGI app on one address until it is stopped."""
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        clock: Clock,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        listener: socket.socket | None = None,
+    ) -> None:
+        """Port 0 takes any free one; a `listener` that is already bound wins over host and port.
+
+        `clock` must be the machine's own: it bounds slow clients.
+        """
+        self._clock = clock
+        self._listener = listener
+        self._host, self._port = host, port
+        config = uvicorn.Config(
+            app,
+            http=BoundedHttp,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            headers=[("server", "busway")],
+            backlog=BACKLOG,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self._server = _Server(config)
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self) -> None:
+        """Listen and answer; returns once connections are accepted. Raises `CannotListen`."""
+        if self._listener is None:
+            self._listener = listen(self._host, self._port)
+        await self._server.begin(self._listener)
+        self._tasks = [asyncio.create_task(self._server.main_loop()), asyncio.create_task(self._sweep())]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens: (host, port)."""
+        if self._listener is None:
+            return self._host, self._port
+        name = self._listener.getsockname()
+        return name[0], name[1]
+
+    @property
+    def url(self) -> str:
+        host, port = self.address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def stop(self) -> None:
+        """Take no new connections, let what is under way finish for up to `GRACE_S` seconds, close. Idempotent."""
+        if not self._tasks or self._listener is None:
+            return
+        ticks, sweep = self._tasks
+        self._tasks = []
+        self._server.should_exit = True
+        sweep.cancel()
+        await asyncio.gather(ticks, sweep, return_exceptions=True)
+        await self._server.shutdown(sockets=[self._listener])
+
+    async def _sweep(self) -> None:
+        """Close connections whose head has been coming for too long."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._clock.sleep(SWEEP_S)
+            close_slow(self._server.server_state.connections, loop.time())
+
+
+def close_slow(connections: set[Any], now: float) -> None:
+    """Close those connections that have been sending one head since before `now - HEAD_READ_S` (the loop's time)."""
+    for connection in list(connections):
+        since = connection.head_since if isinstance(connection, BoundedHttp) else None
+        if since is not None and now - since > HEAD_READ_S:
+            connection.transport.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Raises `CannotListen` that says by whom a taken port is held, if it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            holder = port_holder(port)
+            raise CannotListen(host, port, f"the port is taken{f' by {holder}' if holder else ''}") from None
+        raise CannotListen(host, port, (error.strerror or str(error)).lower()) from None
+    listener.setblocking(False)
+    return listener
+
+
+def port_holder(port: int, proc: Path = Path("/proc")) -> str | None:
+    """Which process listens on a TCP port, as `name (process 123)`; None where that cannot be known.
+
+    Reads Linux's /proc; on other systems, and for other users' processes, there is nothing to read.
+    """
+    inodes = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listeners(proc / "net" / table, port)}
+    if not inodes:
+        return None
+    for process in proc.glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(str(fd.readlink()) in inodes for fd in (process / "fd").iterdir()):
+                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                return f"{words[:120] or (process / 'comm').read_text().strip()} (process {process.name})"
+    return None
+
+
+def _listeners(table: Path, port: int) -> list[str]:
+    """Socket inodes that listen on a port, from a table in the form of /proc/net/tcp (state 0A is listening)."""
+    try:
+        lines = table.read_text().splitlines()[1:]
+    except OSError:
+        return []
+    rows = [line.split() for line in lines]
+    return [row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port]
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on uvloop, where there is one (not on Windows)."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        from asyncio import new_event_loop
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
