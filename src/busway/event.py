@@ -209,7 +209,7 @@ def _field_sample(name: str, field: FieldInfo) -> Any:
         return field.examples[0]
     if not field.is_required():
         return field.get_default(call_default_factory=True, validated_data={})
-    return _type_sample(name, field.annotation)
+    return _type_sample(field.alias or name, field.annotation)
 
 
 _SAMPLES: Mapping[Any, Any] = {

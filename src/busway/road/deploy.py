@@ -1,0 +1,97 @@
+"""Makes a project live on a running server: its code, and the calls of `plan`, one handler after the other."""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from busway.errors import BrokenProject, ServerRefused
+from busway.road.connection import Connection
+from busway.road.manifest import Manifest
+from busway.road.plan import Call, bus_calls, plan, retire
+
+# What runs nowhere but on the developer's machine.
+_LEFT_OUT_FOLDERS = {"__pycache__", "node_modules", "dist", "build", "tests", "venv"}
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (zipped, uploaded directly)
+ZIP_BYTES_MAX = 52_428_800
+# The same bytes for the same files, whatever the day: zip's own first moment.
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def folder_code(root: Path) -> dict[str, Any]:
+    """Code that runs from the folder itself (development only): Busway reads it where it lies."""
+    return {"S3Bucket": "hot-reload", "S3Key": str(root.resolve())}
+
+
+def zip_code(root: Path) -> dict[str, Any]:
+    """Code as a zip of the project without tests and hidden folders. Raises BrokenProject when it is too large."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
+        for file in shipped_files(root):
+            entry = zipfile.ZipInfo(str(file.relative_to(root)), _ZIP_TIME)
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            package.writestr(entry, file.read_bytes())
+    data = archive.getvalue()
+    if len(data) > ZIP_BYTES_MAX:
+        raise BrokenProject(f"the project is {len(data)} bytes as a zip; Lambda takes at most {ZIP_BYTES_MAX}")
+    return {"ZipFile": data}
+
+
+def shipped_files(root: Path) -> Iterator[Path]:
+    """The files that a function needs, sorted."""
+    for path in sorted(root.iterdir()):
+        if path.name.startswith(".") or path.name in _LEFT_OUT_FOLDERS or path.is_symlink():
+            continue
+        if path.is_dir():
+            yield from shipped_files(path)
+        elif not path.name.startswith("test_") and path.suffix != ".pyc":
+            yield path
+
+
+def deploy(
+    manifest: Manifest,
+    code: Mapping[str, Any],
+    connection: Connection,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+) -> list[str]:
+    """Create or update everything; return the handlers. May be called again at any time, also after a failure.
+
+    Raises ServerUnreachable or ServerRefused; what was done before stays, and is done again by the next call.
+    """
+    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    steps = plan(manifest, code, connection.scope, runtime, environment)
+    make_calls(connection, bus_calls(manifest))
+    for step in steps:
+        make_calls(connection, step.calls)
+        say(step.says)
+    return [step.handler for step in steps]
+
+
+def retire_handlers(manifest: Manifest, handlers: Sequence[str], connection: Connection) -> None:
+    """End handlers that an earlier deploy made and the project has no more."""
+    for handler in handlers:
+        make_calls(connection, retire(manifest.project, manifest.bus, handler))
+
+
+def make_calls(connection: Connection, calls: Sequence[Call]) -> None:
+    for call in calls:
+        try:
+            answer = connection.call(call.service, call.operation, dict(call.parameters))
+        except ServerRefused as refusal:
+            if refusal.code not in call.exists:
+                raise
+            make_calls(connection, call.then)
+            continue
+        _check_entries(call, answer)
+
+
+def _check_entries(call: Call, answer: Mapping[str, Any]) -> None:
+    """PutTargets answers 200 also for targets that it refused."""
+    for entry in answer.get("FailedEntries", []):
+        raise ServerRefused(call.operation, str(entry.get("ErrorCode")), str(entry.get("ErrorMessage")))

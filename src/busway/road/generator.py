@@ -1,0 +1,234 @@
+"""Writes projects and handlers from the templates beside it. Decides everything before it writes anything.
+
+What a user typed reaches code only as an identifier made by `naming` or as a literal. No file that exists is touched.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jinja2
+import msgspec
+
+from busway.errors import BuswayError, GeneratorRefused
+from busway.event import Event
+from busway.handling import handler
+from busway.road.fields import TYPES, FieldSpec
+from busway.road.naming import event_class_name, literal, snake
+
+TEMPLATES = Path(__file__).parent / "templates"
+# The line length that the project's own pyproject.toml gives ruff.
+LINE_LENGTH = 100
+BODIES = ("plain", "email")
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """The event a handler asks for. `file` is where its class is already, or None for one to be written."""
+
+    class_name: str
+    source: str
+    detail_type: str
+    fields: Sequence[FieldSpec] = ()
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSpec:
+    """All that `busway add handler` has to know."""
+
+    name: str
+    event: EventSpec
+    body: str = "plain"
+    is_async: bool = False
+    retries: int = 2
+    max_age: str = "6h"
+    timeout: str = "30s"
+    memory_mb: int = 256
+    alert: str | None = None
+    filter: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    resources: Sequence[str] = ()
+
+
+def new_project(folder: Path, name: str, bus: str = "default") -> list[Path]:
+    """Write a project; return its files. Raises GeneratorRefused when the folder holds something already."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise GeneratorRefused(f"{folder} exists and is not empty", "take another name, or an empty folder")
+    files = {
+        target: _render(f"project/{template}", name=name, bus=bus)
+        for target, template in (
+            ("pyproject.toml", "pyproject.toml.jinja"),
+            ("README.md", "README.md.jinja"),
+            (".gitignore", "gitignore.jinja"),
+            # An installed package called `events` must not win over the folder: a folder with an __init__.py does.
+            ("events/__init__.py", "events_init.py.jinja"),
+            ("handlers/__init__.py", "handlers_init.py.jinja"),
+        )
+    }
+    return _write(folder, files)
+
+
+def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
+    """Write handler, test, sample and, if new, the event; return the files.
+
+    Raises GeneratorRefused when a file exists, and InvalidHandler or EventMismatch when what was asked for
+    could not run.
+    """
+    event = spec.event
+    source = event.file.read_text() if event.file else _event_source(event)
+    module = f"events.{event.file.stem if event.file else snake(event.class_name)}"
+    event_class = _event_class(root, source, module, event.class_name)
+    _check_options(event_class, spec)
+    facts = {
+        "name": spec.name,
+        "is_async": spec.is_async,
+        "event_class": event.class_name,
+        "event_import": _import_line(module, event.class_name),
+        "local_imports": "\n".join(
+            (_import_line(module, event.class_name), _import_line(f"handlers.{spec.name}.handler", spec.name))
+        ),
+        "decorator": _decorator(spec),
+    }
+    folder = f"handlers/{spec.name}"
+    files = {} if event.file else {f"{module.replace('.', '/')}.py": source}
+    files[f"{folder}/handler.py"] = _render(f"handler/{spec.body}_handler.py.jinja", **facts)
+    files[f"{folder}/test_{spec.name}.py"] = _render(f"handler/{spec.body}_test.py.jinja", **facts)
+    files[f"{folder}/sample.json"] = _sample_json(event_class, spec)
+    return _write(root, files)
+
+
+def find_event(root: Path, class_name: str) -> Path | None:
+    """The file in `events/` that defines a class of this name."""
+    for file in sorted((root / "events").glob("*.py")):
+        try:
+            tree = ast.parse(file.read_text())
+        except SyntaxError as error:
+            raise GeneratorRefused(f"{file} is not Python: {error.msg}, line {error.lineno}") from error
+        if any(isinstance(node, ast.ClassDef) and node.name == class_name for node in tree.body):
+            return file
+    return None
+
+
+def _check_options(event_class: type[Event], spec: HandlerSpec) -> None:
+    handler(
+        event_class,
+        retries=spec.retries,
+        max_age=spec.max_age,
+        timeout=spec.timeout,
+        memory_mb=spec.memory_mb,
+        alert=spec.alert,
+        name=spec.name,
+        filter=spec.filter,
+    )
+
+
+def _sample_json(event_class: type[Event], spec: HandlerSpec) -> str:
+    sample = event_class.sample(envelope={"resources": list(spec.resources)}).envelope.raw
+    order = ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
+    return msgspec.json.format(msgspec.json.encode({name: sample[name] for name in order}), indent=2).decode() + "\n"
+
+
+def _event_class(root: Path, source: str, module: str, name: str) -> type[Event]:
+    """The class that an event file defines, run from its text: before anything of it is written."""
+    space = ModuleType(module)
+    sys.path.insert(0, str(root))
+    # Annotations written as text are looked up in the module that the class names.
+    before = sys.modules.get(module)
+    sys.modules[module] = space
+    try:
+        exec(compile(source, f"{module.replace('.', '/')}.py", "exec"), space.__dict__)
+    except BuswayError:
+        raise
+    except Exception as error:
+        raise GeneratorRefused(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(root))
+        if before is None:
+            del sys.modules[module]
+        else:
+            sys.modules[module] = before
+    found: object = getattr(space, name, None)
+    if not (isinstance(found, type) and issubclass(found, Event)):
+        raise GeneratorRefused(f"{name} in {module} is not a class of busway's Event")
+    return found
+
+
+def _event_source(event: EventSpec) -> str:
+    event_class_name(event.class_name)
+    needed = {TYPES[spec.type_name][1] for spec in event.fields} - {""}
+    uses_field = any("Field(" in spec.line for spec in event.fields)
+    typing_names = {line.rsplit(" ", 1)[1] for line in needed if line.startswith("from typing")}
+    typing_names |= {"Annotated"} if uses_field else set()
+    datetime_names = {line.rsplit(" ", 1)[1] for line in needed if line.startswith("from datetime")}
+    imports = {line for line in needed if not line.startswith(("from typing", "from datetime"))}
+    imports |= {f"from datetime import {', '.join(sorted(datetime_names))}"} if datetime_names else set()
+    imports |= {f"from typing import {', '.join(sorted(typing_names))}"} if typing_names else set()
+    bases = ["Event", f"source={literal(event.source)}", f"detail_type={literal(event.detail_type)}"]
+    return _render(
+        "handler/event.py.jinja",
+        event_class=event.class_name,
+        standard_imports=sorted(imports),
+        uses_field=uses_field,
+        class_header=_call(f"class {event.class_name}(", bases, "):"),
+        fields=event.fields,
+    )
+
+
+def _decorator(spec: HandlerSpec) -> str:
+    """Only what differs from the defaults is written, but retries, which a reader looks for, always."""
+    options = [spec.event.class_name, f"retries={spec.retries}"]
+    options += [f"max_age={literal(spec.max_age)}"] if spec.max_age != "6h" else []
+    options += [f"timeout={literal(spec.timeout)}"] if spec.timeout != "30s" else []
+    options += [f"memory_mb={spec.memory_mb}"] if spec.memory_mb != 256 else []
+    options += [f"alert={literal(spec.alert)}"] if spec.alert else []
+    options += [f"filter={literal(dict(spec.filter))}"] if spec.filter else []
+    return _call("@handler(", options, ")")
+
+
+def _import_line(module: str, name: str) -> str:
+    line = f"from {module} import {name}"
+    return line if len(line) <= LINE_LENGTH else f"from {module} import (\n    {name},\n)"
+
+
+def _call(head: str, arguments: Sequence[str], tail: str) -> str:
+    """A call on one line if it fits, else its arguments on a line of their own, else one on each line."""
+    one = head + ", ".join(arguments) + tail
+    inside = "    " + ", ".join(arguments)
+    if len(one) <= LINE_LENGTH:
+        return one
+    if len(inside) <= LINE_LENGTH:
+        return f"{head}\n{inside}\n{tail}"
+    return head + "".join(f"\n    {argument}," for argument in arguments) + f"\n{tail}"
+
+
+def _render(template: str, **facts: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    # A TOML basic string is a JSON string.
+    environment.filters["toml"] = lambda text: msgspec.json.encode(text).decode()
+    return environment.get_template(template).render(**facts)
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    paths = {folder / name: text for name, text in files.items()}
+    for path in paths:
+        if path.exists():
+            raise GeneratorRefused(
+                f"{path} exists; nothing was written", "take another name, or remove the file first"
+            )
+    for path, text in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return list(paths)

@@ -1,0 +1,67 @@
+"""What a project is, as plain data: the one thing that deploying, sending and listing are made from. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from busway.arn import Scope
+
+# A dead letter waits as long as SQS allows (14 days).
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+DEAD_LETTER_RETENTION_S = 1_209_600
+ROUTE_PREFIX = "busway-alert-"
+
+
+class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An event class of the project with a sample of its whole envelope."""
+
+    name: str
+    file: str
+    source: str
+    detail_type: str
+    sample: dict[str, Any]
+
+
+class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A handler of the project. `entry_point` is what Lambda calls the handler setting; `pattern` is its rule's."""
+
+    name: str
+    file: str
+    entry_point: str
+    event: str
+    pattern: dict[str, Any]
+    retries: int
+    max_age_s: int
+    timeout_s: int
+    memory_mb: int
+    alert: str | None
+    env: list[str]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's events and handlers, each sorted by name."""
+
+    project: str
+    bus: str
+    events: list[EventEntry]
+    handlers: list[HandlerEntry]
+
+
+def function_name(project: str, handler: str) -> str:
+    """The name of a handler's function, rule and target: two projects on one server do not meet."""
+    return f"{project}-{handler}"
+
+
+def dead_letter_queue(function: str) -> str:
+    return f"{function}-dead-letters"
+
+
+def alarm_name(function: str) -> str:
+    return f"{function}-dead-letters"
+
+
+def route_arn(scope: Scope, route: str) -> str:
+    """What an alarm names as its action to tell an alert route."""
+    return scope.arn("sns", f"{ROUTE_PREFIX}{route}")

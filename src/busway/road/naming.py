@@ -1,0 +1,79 @@
+"""Names as the generator needs them: of files, classes, fields. Pure.
+
+What a user calls things is free text; what is written into code is an identifier made here, or a literal.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import cast
+
+from pydantic import BaseModel
+
+from busway.errors import GeneratorRefused
+from busway.event import RESERVED
+
+# A rule's and a function's name have at most 64 characters, and begin with the project's.
+NAME_LENGTH_MAX = 50
+
+
+def snake(text: str) -> str:
+    """`CustomerNotification`, `customer-notification`, `Customer Notification`: all `customer_notification`."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
+    return re.sub(r"[^A-Za-z0-9]+", "_", spaced).strip("_").lower()
+
+
+def pascal(text: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in snake(text).split("_"))
+
+
+def words(class_name: str) -> str:
+    """`CustomerNotification` as a person writes it: `Customer Notification`."""
+    return " ".join(part[:1].upper() + part[1:] for part in snake(class_name).split("_"))
+
+
+def handler_name(text: str) -> str:
+    """The folder and function of a handler. Raises GeneratorRefused with a name that would do."""
+    name = snake(text)
+    if not name or not text.isascii() or name[0].isdigit() or keyword.iskeyword(name) or len(name) > NAME_LENGTH_MAX:
+        raise GeneratorRefused(
+            f"{text!r} cannot name a handler; wanted at most {NAME_LENGTH_MAX} ASCII letters, digits and _, "
+            "beginning with a letter, and no word of Python",
+            "for example: send_welcome_mail",
+        )
+    return name
+
+
+def event_class_name(text: str) -> str:
+    """The class of an event. Raises GeneratorRefused for what cannot be one."""
+    name = pascal(text)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _-]*", text) or keyword.iskeyword(name) or name == "Event":
+        raise GeneratorRefused(
+            f"{text!r} cannot name an event class; wanted ASCII letters and digits, beginning with a letter",
+            "for example: OrderPlaced",
+        )
+    return name
+
+
+def field_name(wire_name: str) -> str:
+    """The Python name of a detail member: itself where that is possible, else something near it."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", wire_name).strip("_") or "field"
+    if name[0].isdigit():
+        name = f"field_{name}"
+    taken = keyword.iskeyword(name) or name in RESERVED or hasattr(BaseModel, name)
+    return f"{name}_" if taken else name
+
+
+def literal(value: object) -> str:
+    """A value as a Python literal in double quotes where they need no escapes, as ruff formats them."""
+    if isinstance(value, dict):
+        members = cast(dict[object, object], value)
+        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in members.items()) + "}"
+    if isinstance(value, list):
+        elements = cast(list[object], value)
+        return "[" + ", ".join(literal(element) for element in elements) + "]"
+    text = repr(value)
+    if isinstance(value, str) and text.startswith("'") and '"' not in value:
+        return f'"{text[1:-1]}"'
+    return text

@@ -1,0 +1,220 @@
+"""What deploying a manifest asks of a server: AWS calls as plain data, in order. Pure.
+
+Each call is one that may be made again. Where AWS answers "exists already", the call says what to do instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from busway.arn import Scope
+from busway.errors import BrokenProject
+from busway.road.manifest import (
+    DEAD_LETTER_RETENTION_S,
+    HandlerEntry,
+    Manifest,
+    alarm_name,
+    dead_letter_queue,
+    function_name,
+    route_arn,
+)
+
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+ALARM_PERIOD_S = 60
+# A function that is being put is given this role; on AWS it must exist, Busway keeps it and asks nothing of it.
+ROLE = "busway-handlers"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One AWS operation. When it answers one of the codes in `exists`, `then` is called instead."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    exists: tuple[str, ...] = ()
+    then: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerPlan:
+    """All calls that make one handler live, and what is told when they are done."""
+
+    handler: str
+    says: str
+    calls: Sequence[Call]
+
+
+def plan(
+    manifest: Manifest, code: Mapping[str, Any], scope: Scope, runtime: str, environment: Mapping[str, str]
+) -> list[HandlerPlan]:
+    """The calls for each handler. `code` is the function's Code as Lambda takes it (a zip, or a folder's place).
+
+    Raises BrokenProject when a handler passes on a variable that `environment` has not.
+    """
+    return [
+        HandlerPlan(entry.name, _says(entry), _handler_calls(manifest, entry, code, scope, runtime, environment))
+        for entry in manifest.handlers
+    ]
+
+
+def bus_calls(manifest: Manifest) -> list[Call]:
+    """What must be there before any handler: the bus, unless it is the default one, which always is."""
+    if manifest.bus == "default":
+        return []
+    return [Call("events", "CreateEventBus", {"Name": manifest.bus}, exists=("ResourceAlreadyExistsException",))]
+
+
+def retire(project: str, bus: str, handler: str) -> list[Call]:
+    """The calls that end a handler whose folder is gone. Its queue stays: it may hold letters somebody needs."""
+    name = function_name(project, handler)
+    return [
+        Call("events", "RemoveTargets", {"Rule": name, "EventBusName": bus, "Ids": [name]}, exists=_MISSING),
+        Call("events", "DeleteRule", {"Name": name, "EventBusName": bus}, exists=_MISSING),
+        Call("lambda", "DeleteFunction", {"FunctionName": name}, exists=_MISSING),
+        Call("cloudwatch", "DeleteAlarms", {"AlarmNames": [alarm_name(name)]}, exists=_MISSING),
+    ]
+
+
+_MISSING = ("ResourceNotFoundException", "ResourceNotFound")
+
+
+def _says(entry: HandlerEntry) -> str:
+    alert = f", alert {entry.alert}" if entry.alert else ""
+    return f"{entry.event} -> {entry.name} ({entry.retries} retries, dead letters, alarm{alert})"
+
+
+def _handler_calls(
+    manifest: Manifest,
+    entry: HandlerEntry,
+    code: Mapping[str, Any],
+    scope: Scope,
+    runtime: str,
+    environment: Mapping[str, str],
+) -> list[Call]:
+    name = function_name(manifest.project, entry.name)
+    queue = dead_letter_queue(name)
+    queue_arn, function_arn = scope.arn("sqs", queue), scope.arn("lambda", f"function:{name}")
+    create_queue = Call(
+        "sqs",
+        "CreateQueue",
+        {"QueueName": queue, "Attributes": {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_S)}},
+        # Somebody changed its attributes: theirs stay.
+        exists=("QueueAlreadyExists", "QueueNameExists"),
+    )
+    settings = _function_settings(manifest, entry, scope, runtime, queue_arn, environment)
+    return [
+        create_queue,
+        _function_call(manifest, entry, code, settings),
+        Call(
+            "lambda",
+            "PutFunctionEventInvokeConfig",
+            {
+                "FunctionName": name,
+                "MaximumRetryAttempts": entry.retries,
+                "MaximumEventAgeInSeconds": entry.max_age_s,
+            },
+        ),
+        *_rule_calls(manifest, entry, name, function_arn, queue_arn, scope),
+        _alarm_call(entry, name, queue, scope),
+    ]
+
+
+def _function_settings(
+    manifest: Manifest,
+    entry: HandlerEntry,
+    scope: Scope,
+    runtime: str,
+    queue_arn: str,
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    for variable in entry.env:
+        if variable not in environment:
+            raise BrokenProject(
+                f"{entry.file} passes on env {variable!r}, which is not set here",
+                f"set it where you deploy: export {variable}=...",
+            )
+    return {
+        "FunctionName": function_name(manifest.project, entry.name),
+        "Runtime": runtime,
+        "Role": f"arn:aws:iam::{scope.account}:role/{ROLE}",
+        "Handler": entry.entry_point,
+        "Description": f"{entry.event} on bus {manifest.bus}",
+        "Timeout": entry.timeout_s,
+        "MemorySize": entry.memory_mb,
+        "Environment": {"Variables": {variable: environment[variable] for variable in entry.env}},
+        "DeadLetterConfig": {"TargetArn": queue_arn},
+    }
+
+
+def _function_call(
+    manifest: Manifest, entry: HandlerEntry, code: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Call:
+    tags = {"busway:project": manifest.project, "busway:handler": entry.name, "busway:event": entry.event}
+    name = settings["FunctionName"]
+    return Call(
+        "lambda",
+        "CreateFunction",
+        {**settings, "Code": code, "Tags": tags},
+        exists=("ResourceConflictException",),
+        then=(
+            Call("lambda", "UpdateFunctionConfiguration", settings),
+            Call("lambda", "UpdateFunctionCode", {"FunctionName": name, **code}),
+        ),
+    )
+
+
+def _rule_calls(
+    manifest: Manifest, entry: HandlerEntry, name: str, function_arn: str, queue_arn: str, scope: Scope
+) -> list[Call]:
+    bus = manifest.bus
+    rule_arn = scope.arn("events", f"rule/{name}" if bus == "default" else f"rule/{bus}/{name}")
+    permission = {
+        "FunctionName": name,
+        "StatementId": "busway-rule",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "events.amazonaws.com",
+        "SourceArn": rule_arn,
+    }
+    target = {
+        "Id": name,
+        "Arn": function_arn,
+        "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": entry.max_age_s},
+        "DeadLetterConfig": {"Arn": queue_arn},
+    }
+    return [
+        Call("lambda", "AddPermission", permission, exists=("ResourceConflictException",)),
+        Call(
+            "events",
+            "PutRule",
+            {"Name": name, "EventBusName": bus, "EventPattern": msgspec.json.encode(entry.pattern).decode()},
+        ),
+        Call("events", "PutTargets", {"Rule": name, "EventBusName": bus, "Targets": [target]}),
+    ]
+
+
+def _alarm_call(entry: HandlerEntry, function: str, queue: str, scope: Scope) -> Call:
+    actions = [route_arn(scope, entry.alert)] if entry.alert else []
+    return Call(
+        "cloudwatch",
+        "PutMetricAlarm",
+        {
+            "AlarmName": alarm_name(function),
+            "AlarmDescription": f"Dead letters of {function}: see them with `busway dlq {entry.name}`",
+            "Namespace": "AWS/SQS",
+            "MetricName": "ApproximateNumberOfMessagesVisible",
+            "Dimensions": [{"Name": "QueueName", "Value": queue}],
+            "Statistic": "Maximum",
+            "Period": ALARM_PERIOD_S,
+            "EvaluationPeriods": 1,
+            "Threshold": 0.0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching",
+            "AlarmActions": actions,
+            "OKActions": actions,
+        },
+    )
