@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from busway.errors import MalformedDetail, MalformedTime
+from busway.errors import CorruptRecord, MalformedDetail, MalformedTime
 
 # AWS processes 1,000 levels. Ours is half of that: what nests deeper can't be read back safely by Python's parsers.
 DETAIL_DEPTH_MAX = 500
@@ -128,11 +128,16 @@ def frame(envelope: bytes, notes: Notes = NO_NOTES) -> bytes:
 
 
 def unframe(entry: bytes) -> tuple[bytes, Notes]:
-    """The event and its notes; the entry must be one of an event (`is_event`)."""
+    """The event and its notes. Raises `CorruptRecord` for an entry that is no event."""
     if entry[:1] == KIND_EVENT:
         return entry, NO_NOTES
     notes, _, envelope = entry[1:].partition(b"\n")
-    return envelope, _decode_notes(notes)
+    if entry[:1] != KIND_NOTED or envelope[:1] != KIND_EVENT:
+        raise CorruptRecord(f"an entry of the journal is no event: {entry[:200]!r}")
+    try:
+        return envelope, _decode_notes(notes)
+    except msgspec.DecodeError as error:
+        raise CorruptRecord(f"the notes of an event can't be read ({error}): {notes[:200]!r}") from error
 
 
 def is_event(entry: bytes) -> bool:

@@ -1,0 +1,60 @@
+"""Looking back: which event, where in which journal. For people's questions, not for the hot path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from busway.bus.buses import Buses
+from busway.bus.envelope import ID_AT, event_id, is_event, unframe
+from busway.bus.put_events import Publisher
+from busway.engine import Entry, Journal
+
+# Ours: offsets looked at in one step, newest first.
+PAGE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An event and where it lies."""
+
+    bus_arn: str
+    entry: Entry
+
+    @property
+    def event(self) -> bytes:
+        return unframe(self.entry.data)[0]
+
+
+async def find_event(buses: Buses, publisher: Publisher, event: str) -> Found | None:
+    """The newest entry with this event id on any bus, None when no journal has it (any more)."""
+    journal = buses.kit.engine.journal
+    for batch in reversed(publisher.remembered):
+        if event in batch.ids:
+            offset = batch.first + batch.ids.index(event)
+            for entry in await journal.read(batch.bus_arn, offset - 1, 1):
+                if entry.offset == offset:
+                    return Found(batch.bus_arn, entry)
+    for bus in buses.all():
+        entry = await _scan(journal, bus.arn, event)
+        if entry is not None:
+            return Found(bus.arn, entry)
+    return None
+
+
+async def _scan(journal: Journal, bus_arn: str, event: str) -> Entry | None:
+    """Backwards page by page."""
+    wanted = event.encode()
+    end = await journal.head(bus_arn)
+    oldest = await journal.read(bus_arn, 0, 1)
+    while oldest and end >= oldest[0].offset:
+        start = max(0, end - PAGE)
+        for entry in reversed(await journal.read(bus_arn, start, PAGE)):
+            # Cheap first: the id stands at a fixed place unless notes stand before it.
+            if entry.offset <= end and is_event(entry.data) and (entry.data[ID_AT] == wanted or _is(entry, event)):
+                return entry
+        end = start
+    return None
+
+
+def _is(entry: Entry, event: str) -> bool:
+    return event_id(unframe(entry.data)[0]) == event

@@ -1,0 +1,253 @@
+"""PutEvents: entries in, ids or errors out, and one append a bus. The hot path of the front.
+
+An entry with an error is never stored; the others are, and they are durable before this returns. An entry for a
+bus that doesn't exist gets an id and is dropped, as on AWS; the trail and a metric say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from busway.arn import Scope
+from busway.bus.buses import Buses
+from busway.bus.envelope import NO_NOTES, Notes, build_envelope, check_detail, frame, time_text
+from busway.clock import uuids
+from busway.errors import InvalidBusRequest, MalformedDetail, MalformedTime, StorageFull
+
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+ENTRIES_MAX = 10
+TOTAL_BYTES_MAX = 1_048_576
+TIME_BYTES = 14
+TRACE_HEADER_CHARS_MAX = 500
+# A UTF-8 character is at most this many bytes.
+BYTES_PER_CHAR_MAX = 4
+
+# How many requests' ids are remembered with their offsets, so that `why EVENT` needn't read the journal. Ours.
+REMEMBERED = 2_000
+NAMESPACE = "AWS/Events"
+
+# https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+_TRACE_HEADER = re.compile(r"(?:^|;)\s*Root=\d+-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}\s*(?:;|$)")
+
+
+class EventEntry(msgspec.Struct, rename="pascal"):
+    """One entry as the client sends it. `time` is Unix seconds."""
+
+    time: float | None = None
+    source: str | None = None
+    resources: list[str] | None = None
+    detail_type: str | None = None
+    detail: str | None = None
+    event_bus_name: str | None = None
+    trace_header: str | None = None
+
+
+class EventResult(msgspec.Struct, rename="pascal", omit_defaults=True):
+    """What the client is told about one entry: an id, or an error."""
+
+    event_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Events appended by one request, their offsets counting up from `first`."""
+
+    bus_arn: str
+    first: int
+    ids: list[str]
+
+
+def _required(name: str) -> EventResult:
+    return EventResult(
+        None, "InvalidArgument", f"Parameter {name} is not valid. Reason: {name} is a required argument."
+    )
+
+
+NO_SOURCE, NO_DETAIL_TYPE, NO_DETAIL = _required("Source"), _required("DetailType"), _required("Detail")
+FOREIGN_SOURCE = EventResult(None, "NotAuthorizedForSourceException", "Not authorized for the source.")
+MALFORMED_DETAIL = EventResult(None, "MalformedDetail", "Detail is malformed.")
+MALFORMED_TIME = EventResult(None, "InvalidArgument", "Parameter Time is not valid. Reason: It is out of range.")
+STORAGE_FULL = EventResult(None, "InternalFailure", "The disk is full; the entry was not stored.")
+
+
+class Publisher:
+    """Takes events in."""
+
+    def __init__(self, buses: Buses) -> None:
+        self._buses = buses
+        self._kit = buses.kit
+        self.remembered: deque[Remembered] = deque(maxlen=REMEMBERED)
+
+    async def put_events(
+        self, entries: Sequence[EventEntry], scope: Scope, trace_header: str | None
+    ) -> list[EventResult]:
+        """One result an entry, in order. `trace_header` is the request's, for entries without one.
+
+        Raises `InvalidBusRequest` for too many entries or bytes, and `StorageFull` when nothing could be stored.
+        """
+        check_size(entries)
+        now = self._kit.clock.now()
+        results: list[EventResult] = []
+        appends: dict[str, tuple[list[bytes], list[int]]] = {}
+        request_notes = notes_of(trace_header) if trace_header is not None else NO_NOTES
+        for entry, event_id in zip(entries, uuids(self._kit.entropy, len(entries)), strict=True):
+            event = self._build(entry, event_id, scope, now)
+            if isinstance(event, EventResult):
+                results.append(event)
+                continue
+            arn = self._arn(entry, scope)
+            found = self._buses.by_arn(arn)
+            if found is None and arn.endswith(":event-bus/default"):
+                found = await self._buses.find(arn, scope)
+            if found is None:
+                self._drop(entry, event_id, arn)
+            else:
+                notes = request_notes if entry.trace_header is None else notes_of(entry.trace_header)
+                events, places = appends.setdefault(arn, ([], []))
+                events.append(event if notes is NO_NOTES else frame(event, notes))
+                places.append(len(results))
+            results.append(EventResult(event_id))
+        await self._append(appends, results)
+        self._count(results)
+        if self._kit.trail.listening:
+            self._note(entries, results, scope)
+        return results
+
+    async def forward(self, arn: str, event: bytes, notes: Notes) -> bool:
+        """Append an event that another bus passes on; False where the bus doesn't exist."""
+        if self._buses.by_arn(arn) is None:
+            self._kit.metrics.count("Busway/Events", "EventsForMissingBus", EventBusName=arn.rsplit("/", 1)[-1])
+            return False
+        await self._kit.engine.journal.append(arn, [frame(event, notes)])
+        return True
+
+    def _build(self, entry: EventEntry, event_id: str, scope: Scope, now: float) -> bytes | EventResult:
+        """The event of an entry, or why there is none."""
+        if not entry.source:
+            return NO_SOURCE
+        if not entry.detail_type:
+            return NO_DETAIL_TYPE
+        if not entry.detail:
+            return NO_DETAIL
+        if entry.source.startswith("aws."):
+            return FOREIGN_SOURCE
+        try:
+            return build_envelope(
+                event_id,
+                entry.detail_type,
+                entry.source,
+                scope.account,
+                time_text(now if entry.time is None else entry.time),
+                scope.region,
+                entry.resources or [],
+                check_detail(entry.detail),
+            )
+        except MalformedDetail:
+            return MALFORMED_DETAIL
+        except MalformedTime:
+            return MALFORMED_TIME
+
+    def _arn(self, entry: EventEntry, scope: Scope) -> str:
+        name = entry.event_bus_name or "default"
+        return name if name.startswith("arn:") else f"arn:aws:events:{scope.region}:{scope.account}:event-bus/{name}"
+
+    async def _append(self, appends: dict[str, tuple[list[bytes], list[int]]], results: list[EventResult]) -> None:
+        """One append a bus. A disk that fills up between two of them fails the entries that were left."""
+        stored = False
+        for arn, (events, places) in appends.items():
+            try:
+                first = await self._kit.engine.journal.append(arn, events)
+            except StorageFull:
+                if not stored:
+                    raise
+                for place in places:
+                    results[place] = STORAGE_FULL
+                continue
+            stored = True
+            self.remembered.append(Remembered(arn, first, [results[place].event_id or "" for place in places]))
+
+    def _drop(self, entry: EventEntry, event_id: str, arn: str) -> None:
+        bus = arn.rsplit("/", 1)[-1]
+        self._kit.metrics.count("Busway/Events", "EventsForMissingBus", EventBusName=bus)
+        self._kit.trail.note(
+            "dropped",
+            event_id=event_id,
+            bus=bus,
+            detail_type=entry.detail_type,
+            source=entry.source,
+            error_message=f"Event bus {bus} does not exist.",
+        )
+
+    def _count(self, results: list[EventResult]) -> None:
+        failed = sum(result.event_id is None for result in results)
+        metrics = self._kit.metrics
+        metrics.count(NAMESPACE, "PutEventsApproximateCallCount")
+        metrics.count(NAMESPACE, "PutEventsEntriesCount", len(results))
+        if failed:
+            metrics.count(NAMESPACE, "PutEventsFailedEntriesCount", failed)
+
+    def _note(self, entries: Sequence[EventEntry], results: list[EventResult], scope: Scope) -> None:
+        for entry, result in zip(entries, results, strict=True):
+            if result.event_id is not None:
+                self._kit.trail.note(
+                    "accepted",
+                    event_id=result.event_id,
+                    bus=self._arn(entry, scope).rsplit("/", 1)[-1],
+                    detail_type=entry.detail_type,
+                    source=entry.source,
+                )
+
+
+def notes_of(trace_header: str) -> Notes:
+    """A trace header that makes no sense is left out, as on AWS."""
+    if len(trace_header) > TRACE_HEADER_CHARS_MAX or _TRACE_HEADER.search(trace_header) is None:
+        return NO_NOTES
+    return Notes(trace_header)
+
+
+def check_size(entries: Sequence[EventEntry]) -> None:
+    """Raise `InvalidBusRequest` for more entries or bytes than AWS takes."""
+    if len(entries) > ENTRIES_MAX:
+        shown = ", ".join(map(_java, entries))
+        raise InvalidBusRequest(
+            f"1 validation error detected: Value '[{shown}]' at 'entries' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {ENTRIES_MAX}"
+        )
+    chars = TIME_BYTES * len(entries) + sum(len(text) for entry in entries for text in _sized(entry))
+    if chars * BYTES_PER_CHAR_MAX > TOTAL_BYTES_MAX and sum(map(entry_bytes, entries)) > TOTAL_BYTES_MAX:
+        raise InvalidBusRequest("Total size of the entries in the request is over the limit.")
+
+
+def entry_bytes(entry: EventEntry) -> int:
+    """The size of an entry by AWS's formula: names of buses and trace headers do not count.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html
+    """
+    time = TIME_BYTES if entry.time is not None else 0
+    return time + sum(len(text.encode("utf-8", "surrogatepass")) for text in _sized(entry))
+
+
+def _sized(entry: EventEntry) -> tuple[str, ...]:
+    return (entry.source or "", entry.detail_type or "", entry.detail or "", *(entry.resources or ()))
+
+
+def _java(entry: EventEntry) -> str:
+    """An entry as AWS's server prints it in an error."""
+
+    def shown(value: object) -> str:
+        return "null" if value is None else str(value)
+
+    resources = "null" if entry.resources is None else f"[{', '.join(entry.resources)}]"
+    return (
+        f"PutEventsRequestEntry(time={shown(entry.time)}, source={shown(entry.source)}, resources={resources}, "
+        f"detailType={shown(entry.detail_type)}, detail={shown(entry.detail)}, "
+        f"eventBusName={shown(entry.event_bus_name)}, traceHeader={shown(entry.trace_header)}, "
+        "kmsKeyIdentifier=null, internalMetadata=null)"
+    )

@@ -1,0 +1,168 @@
+"""From a batch of journal entries to the work that it asks for. Acts on nothing: the router puts and advances.
+
+For every event and every subscriber of a rule that matches it: the payload, the delivery, and what its target makes
+of it (a put that finishes it here, a dead letter, or a row in the outbox). What goes wrong with one subscriber's
+share of one event becomes that subscriber's dead letter and stops nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from busway.bus.buses import Bus
+from busway.bus.envelope import event_id, summary
+from busway.bus.matching import MatchingRules, Step, walk
+from busway.bus.record import Rule, RuleChange
+from busway.delivery import Delivery, Failed, Subscriber, Targets
+from busway.delivery.dead_letter import DeadLetters, Verdict, bury
+from busway.delivery.outbox import Outbox
+from busway.delivery.transform import Transform, compile_input
+from busway.engine import Entry, Origin, Put
+from busway.errors import UnsendablePayload
+
+log = logging.getLogger(__name__)
+
+# What a matched event became for one subscriber.
+QUEUED, SENT_ON, DEAD = "queued", "sent on", "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One subscriber's share of one event, for counting and telling."""
+
+    became: str
+    delivery: Delivery
+    put: Put
+    verdict: Verdict | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What some entries ask for. `puts` are in the order of offsets; `changes` are rule changes met on the way.
+
+    `matched` counts events by rule ARN, `invoked` what finishes here by subscriber. `shares` holds the dead letters,
+    and everything when somebody listens (`matches` are then the facts of each match).
+    """
+
+    upto: int
+    puts: list[Put] = field(default_factory=list[Put])
+    changes: list[tuple[int, RuleChange]] = field(default_factory=list[tuple[int, RuleChange]])
+    matched: Counter[str] = field(default_factory=Counter[str])
+    invoked: Counter[str] = field(default_factory=Counter[str])
+    shares: list[Share] = field(default_factory=list[Share])
+    matches: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where deliveries go."""
+
+    targets: Targets
+    outbox: Outbox
+    dead_letters: DeadLetters
+
+
+class Routing:
+    """The rules of one bus at one place of its journal, and what they make of the entries after it."""
+
+    def __init__(self, bus: Bus, rules: Sequence[Rule], ports: Ports) -> None:
+        self._bus = bus
+        self._rules = MatchingRules(rules)
+        self._ports = ports
+        self._lanes: dict[str, tuple[Rule, list[tuple[Subscriber, Transform]]]] = {}
+
+    def batch(self, entries: Sequence[Entry], now: float, listening: bool) -> Batch:
+        """The work of these entries; the rules have then moved on behind the last of them."""
+        batch = Batch(entries[-1].offset)
+        for step in walk(entries, self._rules):
+            if step.change is not None:
+                batch.changes.append((step.entry.offset, step.change))
+            elif step.rules:
+                self._event(batch, step, now, listening)
+        return batch
+
+    def _event(self, batch: Batch, step: Step, now: float, listening: bool) -> None:
+        if listening:
+            told = {**summary(step.event), "bus": self._bus.name}
+            batch.matches.extend({**told, "rule": rule.name} for rule in step.rules)
+        identity = event_id(step.event)
+        for rule in step.rules:
+            batch.matched[rule.arn] += 1
+            error = step.errors.get(rule.arn)
+            for subscriber, transform in self._lanes_of(rule):
+                share = self._share(step, identity, subscriber, transform, error, now)
+                batch.puts.append(share.put)
+                if share.became == QUEUED:
+                    batch.invoked[rule.arn] += 1
+                if listening or share.became == DEAD:
+                    batch.shares.append(share)
+
+    def _lanes_of(self, rule: Rule) -> list[tuple[Subscriber, Transform]]:
+        """The rule's subscribers with their payloads compiled, as long as the rule is the same."""
+        known = self._lanes.get(rule.arn)
+        if known is None or known[0] is not rule:
+            lanes = [(subscriber, compile_input(subscriber)) for subscriber in rule.subscribers]
+            known = self._lanes[rule.arn] = (rule, lanes)
+        return known[1]
+
+    def _share(
+        self, step: Step, identity: str, to: Subscriber, transform: Transform, error: Exception | None, now: float
+    ) -> Share:
+        """One subscriber's share, whatever goes wrong with it."""
+        entry = step.entry
+        payload, failed = step.event, None
+        try:
+            if error is not None:
+                raise error
+            payload = transform(step.event, entry.at)
+        except UnsendablePayload as unsendable:
+            payload, failed = unsendable.body, Failed("INVALID_JSON", str(unsendable), False)
+        except Exception as fault:
+            log.exception("event %s for %s: a fault of ours", identity, to.name)
+            failed = _fault(fault)
+        delivery = Delivery(
+            event_id=identity,
+            target_arn=to.target_arn,
+            payload=payload,
+            accepted_at=entry.at,
+            bus_arn=self._bus.arn,
+            subscriber=to.name,
+            rule_arn=to.rule_arn,
+            target_id=to.target_id,
+            retry=to.retry,
+            dead_letter_arn=to.dead_letter_arn,
+            message_group_id=to.message_group_id,
+            trace_header=step.notes.trace_header,
+            hops=step.notes.hops,
+            origin=Origin(to.name, entry.offset),
+        )
+        return self._hand_over(delivery, failed, now)
+
+    def _hand_over(self, delivery: Delivery, failed: Failed | None, now: float) -> Share:
+        if failed is None:
+            target = self._ports.targets.get(delivery.target_kind)
+            if target is None:
+                failed = Failed("NO_RESOURCE", f"Busway delivers to nothing like {delivery.target_arn}", False)
+            else:
+                try:
+                    work = target.local(delivery, now)
+                except Exception as fault:
+                    log.exception("event %s for %s: a fault of ours", delivery.event_id, delivery.subscriber)
+                    work = _fault(fault)
+                if work is None:
+                    return Share(SENT_ON, delivery, self._ports.outbox.put_for(delivery, now))
+                if isinstance(work, Put):
+                    return Share(QUEUED, delivery, work)
+                failed = work
+        verdict = Verdict(failed)
+        # The origin makes the letter itself idempotent, and the event accounted for.
+        letter = replace(bury(self._ports.dead_letters, delivery, verdict, now), origin=delivery.origin)
+        return Share(DEAD, delivery, letter, verdict)
+
+
+def _fault(fault: Exception) -> Failed:
+    """What a fault of ours with one share of one event ends as: a dead letter, for it must not stop the bus."""
+    return Failed("INTERNAL_ERROR", f"{type(fault).__name__}: {fault}", False)
