@@ -216,7 +216,7 @@ class MemoryQueues:
     async def wait(self, queue: str) -> None:
         self._engine.check_open()
 
-        def next_due_at() -> float | None:
+        async def next_due_at() -> float | None:
             first = self._queues[queue].first() if queue in self._queues else None
             return None if first is None else first.due_at
 

@@ -7,28 +7,39 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from busway.clock import Clock, first_of
 from busway.errors import EngineStopped
 
 
 class Bells:
-    """One bell a name. Whoever waits at a bell is woken by the next ring; rings are not remembered."""
+    """One bell a name. Whoever waits at a bell is woken by the next ring.
+
+    Rings are not remembered, only counted (all names together): who looks, finds nothing and then waits passes the
+    count from before the look, so that a ring in between isn't missed.
+    """
 
     def __init__(self) -> None:
+        self.rings = 0
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._stopped: str | None = None
 
     def ring(self, name: str) -> None:
+        self.rings += 1
         for waiter in self._waiters.pop(name, ()):
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def heard(self, name: str) -> None:
-        """Return at the next ring of `name`. Raises `EngineStopped` once the bells are stopped."""
+    async def heard(self, name: str, since: int | None = None) -> None:
+        """Return at the next ring of `name`, or at once if anything rang after `rings` was `since`.
+
+        Raises `EngineStopped` once the bells are stopped.
+        """
         if self._stopped is not None:
             raise EngineStopped(self._stopped)
+        if since is not None and since != self.rings:
+            return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault(name, [])
         waiters.append(waiter)
@@ -55,17 +66,20 @@ class Bells:
                 del self._waiters[name]
 
 
-async def until_due(clock: Clock, bells: Bells, name: str, next_due_at: Callable[[], float | None]) -> None:
+async def until_due(
+    clock: Clock, bells: Bells, name: str, next_due_at: Callable[[], Awaitable[float | None]]
+) -> None:
     """Return once `next_due_at()` is not after now; looks again at each ring of `name` and when time is up.
 
     `next_due_at` gives Unix seconds, or None when there is nothing to wait for yet.
     """
     while True:
-        due_at = next_due_at()
+        since = bells.rings
+        due_at = await next_due_at()
         delay_s = None if due_at is None else due_at - clock.now()
         if delay_s is not None and delay_s <= 0:
             return
-        await first_of(clock, bells.heard(name), delay_s)
+        await first_of(clock, bells.heard(name, since), delay_s)
 
 
 class Watch:
