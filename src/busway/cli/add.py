@@ -1,0 +1,223 @@
+"""`busway add handler`: every question is also a flag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from busway.cli.options import json_option, project_root
+from busway.cli.output import print_json, say
+from busway.cli.prompts import ask_choice, ask_text, may_ask, missing
+
+if TYPE_CHECKING:
+    from busway.road.fields import FieldSpec
+    from busway.road.generator import EventSpec
+
+
+@click.group()
+def add() -> None:
+    """Generate a handler with its test."""
+
+
+@add.command()
+@click.argument("name", required=False)
+@click.option(
+    "--event", "event_name", metavar="CLASS", help="Its event: a class in events/, or the name of a new one."
+)
+@click.option("--source", help='Source of a new event, for example "com.example.Shop".')
+@click.option("--detail-type", help='Detail-type of a new event, for example "Order Placed".')
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME:TYPE[?][=SAMPLE]",
+    help="A field of a new event; may be given again. Types: str, int, float, bool, decimal, datetime, uuid, ...",
+)
+@click.option(
+    "--filter",
+    "filter_json",
+    metavar="JSON",
+    help='Only some events, by their detail: {"total": [{"numeric": [">", 100]}]}.',
+)
+@click.option("--retries", type=int, help="Tries after a first failed one, 0 to 2.  [default: 2]")
+@click.option("--max-age", default="6h", show_default=True, help="How old an event may get before it is given up.")
+@click.option("--timeout", default="30s", show_default=True, help="How long one try may take.")
+@click.option("--memory-mb", type=int, default=256, show_default=True, help="Memory of one worker, in MB.")
+@click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
+@click.option(
+    "--template",
+    "body",
+    type=click.Choice(["plain", "email"]),
+    help="What the handler does at first.  [default: plain]",
+)
+@click.option("--resource", "resources", multiple=True, help="A resource of the sample event; may be given again.")
+@click.option("--async", "is_async", is_flag=True, help="Make the handler an async function (plain template).")
+@click.option("--yes", "-y", is_flag=True, help="Take the defaults instead of asking for what isn't needed.")
+@json_option
+def handler(
+    name: str | None,
+    event_name: str | None,
+    source: str | None,
+    detail_type: str | None,
+    fields: tuple[str, ...],
+    filter_json: str | None,
+    retries: int | None,
+    max_age: str,
+    timeout: str,
+    memory_mb: int,
+    alert: str | None,
+    body: str | None,
+    resources: tuple[str, ...],
+    is_async: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Generate a handler, its test, a sample event, and the event if it is new.
+
+    On a terminal it asks for what isn't given.
+
+    \b
+    Example:
+      busway add handler send-receipt --event OrderPlaced --source com.example.Shop \\
+        --detail-type "Order Placed" --field order-id:str --field total:decimal=9.99
+    """
+    from busway.road.generator import HandlerSpec, add_handler
+    from busway.road.naming import handler_name
+
+    root = project_root()
+    asking = may_ask() and not as_json
+    folder = handler_name(_required(name, asking, "NAME", "the handler's name", "Name of the handler?", handler_name))
+    event = _event(root, event_name, source, detail_type, fields, asking)
+    asking = asking and not yes
+    if body is None:
+        body = ask_choice("What should it do at first?", ["plain", "email"], "plain") if asking else "plain"
+    if filter_json is None and asking:
+        filter_json = ask_text("Only some of these events? A pattern over the detail, or empty:", check=_filter)
+    if retries is None:
+        retries = int(ask_choice("Tries after a first failed one?", ["0", "1", "2"], "2")) if asking else 2
+    if alert is None and asking:
+        alert = ask_text("Alert route that is told of dead letters, or empty:") or None
+    spec = HandlerSpec(
+        name=folder,
+        event=event,
+        body=body,
+        is_async=is_async and body == "plain",
+        retries=retries,
+        max_age=max_age,
+        timeout=timeout,
+        memory_mb=memory_mb,
+        alert=alert,
+        filter=_filter(filter_json or ""),
+        # The email's handler writes to whom the event is about.
+        resources=resources or (("user@example.com",) if body == "email" else ()),
+    )
+    _report(root, folder, event.class_name, add_handler(root, spec), as_json)
+
+
+def _required(
+    given: str | None, asking: bool, flag: str, wanted: str, question: str, check: Any, default: str = ""
+) -> str:
+    if given is not None:
+        return given
+    if not asking:
+        raise missing(flag, wanted)
+    return ask_text(question, default=default, check=check)
+
+
+def _event(
+    root: Path, name: str | None, source: str | None, detail_type: str | None, fields: Sequence[str], asking: bool
+) -> EventSpec:
+    """The event asked for: one that is there, or what is needed to write it."""
+    from busway.errors import GeneratorRefused
+    from busway.road.fields import parse_fields
+    from busway.road.generator import EventSpec, find_event
+    from busway.road.naming import event_class_name, words
+
+    class_name = event_class_name(
+        _required(
+            name,
+            asking,
+            "--event",
+            "the class of its event",
+            "Its event (a class, new or in events/)?",
+            event_class_name,
+        )
+    )
+    file = find_event(root, class_name)
+    if file is not None:
+        if source or detail_type or fields:
+            raise GeneratorRefused(
+                f"{class_name} is there already, in {file.relative_to(root)}",
+                "leave out --source, --detail-type and --field, or name a new event",
+            )
+        return EventSpec(class_name, "", "", file=file)
+    source = _required(
+        source, asking, "--source", "the source of the new event", "Who puts it on the bus (source)?", _not_empty
+    )
+    detail_type = _required(
+        detail_type,
+        asking,
+        "--detail-type",
+        "the detail-type of the new event",
+        "Its detail-type?",
+        _not_empty,
+        words(class_name),
+    )
+    specs = parse_fields(fields) if fields or not asking else _ask_fields()
+    return EventSpec(class_name, _not_empty(source), _not_empty(detail_type), specs)
+
+
+def _ask_fields() -> list[FieldSpec]:
+    from busway.road.fields import parse_fields
+
+    given: list[str] = []
+    while answer := ask_text("A field (name:type, type? if it may be missing, =sample), or empty:", check=_field):
+        given.append(answer)
+    return parse_fields(given)
+
+
+def _field(text: str) -> None:
+    from busway.road.fields import parse_field
+
+    if text:
+        parse_field(text)
+
+
+def _not_empty(text: str) -> str:
+    from busway.errors import GeneratorRefused
+
+    if not text.strip() or text.startswith("aws."):
+        raise GeneratorRefused(f"{text!r}: wanted some text, and none that begins with 'aws.', which is AWS's own")
+    return text
+
+
+def _filter(text: str) -> dict[str, Any]:
+    """A filter that the pattern language accepts; {} for none."""
+    import msgspec
+
+    from busway.errors import GeneratorRefused
+    from busway.pattern import parse
+
+    if not text.strip():
+        return {}
+    try:
+        found = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise GeneratorRefused(
+            f"--filter is not a JSON object: {error}", 'for example: {"total": [{"numeric": [">", 100]}]}'
+        ) from error
+    parse(msgspec.json.encode({"detail": found}).decode())
+    return found
+
+
+def _report(root: Path, folder: str, event: str, files: Sequence[Path], as_json: bool) -> None:
+    names = [str(file.relative_to(root)) for file in files]
+    if as_json:
+        print_json({"handler": folder, "event": event, "files": names})
+        return
+    for name in names:
+        click.echo(name)
+    say(f"\nnext: write handlers/{folder}/handler.py; `busway test`; `busway dev`; `busway send {event}`")

@@ -1,0 +1,72 @@
+"""Options that many commands share, and the connection that they describe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from busway.road.connection import Connection
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs to read.")
+
+
+def server_options(command: F) -> F:
+    """`--endpoint` and `--json`."""
+    endpoint = click.option(
+        "--endpoint",
+        envvar="BUSWAY_ENDPOINT",
+        default=DEFAULT_ENDPOINT,
+        show_default=True,
+        show_envvar=True,
+        metavar="URL",
+        help="The server to speak to.",
+    )
+    return endpoint(json_option(command))
+
+
+def connect(endpoint: str) -> Connection:
+    """The server at `endpoint`, with the keys of the environment; without any, with ones that development takes."""
+    from busway.road.connection import Connection
+
+    if not endpoint.startswith(("http://", "https://")):
+        raise click.UsageError(f"--endpoint is {endpoint!r}; wanted a URL such as {DEFAULT_ENDPOINT}")
+    return Connection(
+        endpoint.rstrip("/"),
+        access_key=os.environ.get("AWS_ACCESS_KEY_ID") or "test",
+        secret_key=os.environ.get("AWS_SECRET_ACCESS_KEY") or "test",
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+    )
+
+
+def project_root() -> Path:
+    """The project of the folder where the command runs. Raises ProjectNotFound."""
+    from busway.road.project import find_root
+
+    return find_root(Path.cwd())
+
+
+def function_for(handler: str) -> str:
+    """The function of a handler as the user calls it: a handler of the project here, else a function's own name."""
+    from busway.errors import ProjectNotFound
+    from busway.road.manifest import function_name
+    from busway.road.project import find_root, read_config
+
+    try:
+        root = find_root(Path.cwd())
+    except ProjectNotFound:
+        return handler
+    project = read_config(root).name
+    folders = {file.parent.name for file in (root / "handlers").glob("*/handler.py")}
+    named = handler.replace("_", "-")
+    if named.startswith(f"{project}-") and handler.replace("-", "_") not in folders:
+        return named
+    return function_name(project, named)

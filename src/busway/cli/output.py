@@ -1,0 +1,105 @@
+"""How the command line shows things: JSON for programs, rich tables and timelines for people.
+
+rich reads NO_COLOR and FORCE_COLOR itself. Nothing here is imported before a command has something to show.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Colours of what can happen to an event.
+STYLES = {
+    "accepted": "cyan",
+    "matched": "blue",
+    "queued": "blue",
+    "attempt": "dim",
+    "retried": "yellow",
+    "delivered": "green",
+    "dead-lettered": "bold red",
+    "dropped": "magenta",
+    "alarm": "bold red",
+    "alert": "bold red",
+    "redriven": "green",
+    "missed": "yellow",
+}
+
+
+def say(text: str) -> None:
+    """Progress and remarks: to stderr, so that stdout holds data only."""
+    click.echo(text, err=True)
+
+
+def print_json(value: Any, *, indent: bool = True) -> None:
+    import msgspec
+
+    text = msgspec.json.encode(value, order="deterministic" if indent else None)
+    click.echo((msgspec.json.format(text, indent=2) if indent else text).decode())
+
+
+def print_line(value: Any) -> None:
+    """One JSON line of a stream, flushed."""
+    print_json(value, indent=False)
+    sys.stdout.flush()
+
+
+@cache
+def console() -> Console:
+    """Where data for people goes."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+    """A table without lines; cells are shown as text, never read as markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, title=title or None, title_justify="left", pad_edge=False, header_style="bold")
+    for heading in headings:
+        shown.add_column(heading, overflow="fold")
+    for row in rows:
+        shown.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    console().print(shown)
+
+
+def styled(text: str, style: str) -> Any:
+    from rich.text import Text
+
+    return Text(text, style=style)
+
+
+def line(*parts: str | tuple[str, str]) -> None:
+    """One line of text; a part may carry a style. Text is never read as markup."""
+    from rich.text import Text
+
+    console().print(Text.assemble(*parts))
+
+
+def moment(at: float | str | None) -> str:
+    """A moment in local time, to the millisecond; "" for none."""
+    if at is None or at == "":
+        return ""
+    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(at, UTC)
+    return when.astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def ago(seconds: float) -> str:
+    """A length of time as people say it: `3 s`, `4 min`, `5 h`, `6 d`."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)

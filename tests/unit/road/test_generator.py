@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import ast
+import json
+import string
+import tempfile
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from busway.errors import EventMismatch, GeneratorRefused, InvalidHandler
+from busway.road.fields import parse_field, parse_fields
+from busway.road.generator import EventSpec, HandlerSpec, add_handler, find_event, new_project
+from busway.road.naming import event_class_name, field_name, handler_name, literal, snake, words
+from busway.road.project import load_project
+
+FIELDS = ("notification:str", "ip-address:str=1.2.3.4", "location:str?")
+NOTIFICATION = EventSpec(
+    "CustomerNotification", "com.benlimmer.Monolith", "Customer Notification", parse_fields(FIELDS)
+)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    new_project(tmp_path / "shop", "shop")
+    return tmp_path / "shop"
+
+
+def test_a_project_is_at_most_eight_small_files(tmp_path: Path):
+    files = new_project(tmp_path / "shop", "shop", bus="orders")
+    assert len(files) <= 8
+    assert all(len(file.read_text().splitlines()) < 40 for file in files)
+    assert tomllib.loads((tmp_path / "shop/pyproject.toml").read_text())["tool"]["busway"] == {"bus": "orders"}
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(GeneratorRefused, match="is not empty"):
+        new_project(tmp_path, "shop")
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_adding_a_handler_touches_no_file_that_exists(shop: Path):
+    before = {file: file.read_bytes() for file in shop.rglob("*") if file.is_file()}
+    added = add_handler(shop, HandlerSpec("notify", NOTIFICATION))
+    assert {file: file.read_bytes() for file in before} == before
+    assert sorted(str(file.relative_to(shop)) for file in added) == [
+        "events/customer_notification.py",
+        "handlers/notify/handler.py",
+        "handlers/notify/sample.json",
+        "handlers/notify/test_notify.py",
+    ]
+
+
+def test_what_was_asked_for_is_what_the_project_says(shop: Path):
+    asked = HandlerSpec(
+        "notify",
+        NOTIFICATION,
+        retries=1,
+        max_age="2h",
+        timeout="5s",
+        memory_mb=512,
+        alert="pagerduty",
+        filter={"location": [{"prefix": "Oslo"}]},
+        resources=["user@example.com"],
+    )
+    add_handler(shop, asked)
+    manifest = load_project(shop).manifest
+    (entry,) = manifest.handlers
+    assert (entry.retries, entry.max_age_s, entry.timeout_s, entry.memory_mb, entry.alert) == (
+        *(1, 7200, 5, 512),
+        "pagerduty",
+    )
+    assert entry.pattern == {
+        "source": ["com.benlimmer.Monolith"],
+        "detail-type": ["Customer Notification"],
+        "detail": {"location": [{"prefix": "Oslo"}]},
+    }
+    (event,) = manifest.events
+    assert event.sample["detail"] == {"notification": "notification", "ip-address": "1.2.3.4"}
+    assert event.sample["resources"] == ["user@example.com"]
+
+
+def test_a_second_handler_takes_the_event_that_is_there(shop: Path):
+    add_handler(shop, HandlerSpec("notify", NOTIFICATION))
+    file = find_event(shop, "CustomerNotification")
+    assert file == shop / "events/customer_notification.py"
+    added = add_handler(shop, HandlerSpec("count", EventSpec("CustomerNotification", "", "", file=file)))
+    assert shop / "events/customer_notification.py" not in added
+    assert [h.event for h in load_project(shop).manifest.handlers] == ["CustomerNotification"] * 2
+
+
+def test_nothing_is_written_when_a_file_would_be_overwritten(shop: Path):
+    (shop / "handlers/notify").mkdir()
+    (shop / "handlers/notify/sample.json").write_text("mine")
+    with pytest.raises(GeneratorRefused, match=r"sample\.json exists; nothing was written"):
+        add_handler(shop, HandlerSpec("notify", NOTIFICATION))
+    assert not (shop / "events/customer_notification.py").exists()
+    assert (shop / "handlers/notify/sample.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (HandlerSpec("notify", NOTIFICATION, retries=3), InvalidHandler),
+        (HandlerSpec("notify", NOTIFICATION, max_age="1 week"), InvalidHandler),
+        (
+            HandlerSpec("notify", EventSpec("Order", "s", "d", parse_fields(["total:decimal=a lot"]))),
+            EventMismatch,
+        ),
+    ],
+)
+def test_what_could_not_run_is_refused_before_anything_is_written(
+    shop: Path, change: HandlerSpec, error: type[Exception]
+):
+    with pytest.raises(error):
+        add_handler(shop, change)
+    assert not (shop / "handlers/notify").exists()
+
+
+def test_names_are_made_from_what_people_type():
+    assert [snake(t) for t in ("CustomerNotification", "HTTPServer", "send-mail")] == [
+        *("customer_notification", "http_server", "send_mail"),
+    ]
+    assert words("CustomerNotification") == "Customer Notification"
+    assert handler_name("Notify-Customer") == "notify_customer"
+    assert event_class_name("order placed") == "OrderPlaced"
+    assert [field_name(t) for t in ("ip-address", "2nd", "class", "publish", "json", "***")] == [
+        *("ip_address", "field_2nd", "class_", "publish_", "json_", "field"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "1st", "class", "größe", "x" * 51, "__"])
+def test_a_name_that_cannot_be_a_folder_and_a_function_is_refused(name: str):
+    with pytest.raises(GeneratorRefused, match="cannot name a handler"):
+        handler_name(name)
+
+
+@pytest.mark.parametrize("name", ["../up", "a b; import os", "a/b", "{{ x }}"])
+def test_a_hostile_name_becomes_a_harmless_one(name: str):
+    assert handler_name(name).isidentifier()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (":str", "has no name"),
+        ("total:money", "has the type 'money'"),
+        ("total:int=many", "sample 'many' is not JSON"),
+    ],
+)
+def test_a_field_that_makes_no_sense_is_refused_by_name(text: str, problem: str):
+    with pytest.raises(GeneratorRefused, match=problem):
+        parse_field(text)
+
+
+def test_two_fields_that_would_get_one_name_are_refused():
+    with pytest.raises(GeneratorRefused, match="'a-b' and 'a_b' would both be called a_b"):
+        parse_fields(["a-b", "a_b"])
+
+
+# Quotes, template syntax, Python, line ends, look-alikes: none of it may reach code as anything but a literal.
+HOSTILE = st.one_of(
+    st.text(min_size=1, max_size=30),
+    st.sampled_from(
+        [
+            '"); import os; os.abort() #',
+            "'''",
+            '"""',
+            "{{ 7 * 7 }}",
+            "{% for x in y %}",
+            "\\",
+            "a\nb",
+            "аdmin",
+            "{x!r}",
+            "%s",
+            "\u2028",
+            "None",
+        ]
+    ),
+).filter(lambda text: text.strip() and not any("\ud800" <= c <= "\udfff" for c in text))
+
+
+@settings(max_examples=60, deadline=None)
+@given(source=HOSTILE, detail_type=HOSTILE, wire_name=HOSTILE, sample=HOSTILE)
+def test_hostile_text_ends_as_literals_in_code_that_parses(
+    source: str, detail_type: str, wire_name: str, sample: str
+):
+    field = wire_name.replace("=", "").replace(":", "") or "x"
+    if not field.strip():
+        field = "x"
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        event = EventSpec("Hostile", source, detail_type, parse_fields([f"{field}:str={sample}"]))
+        files = add_handler(root, HandlerSpec("hostile", event))
+        tree = ast.parse((root / "events/hostile.py").read_text(encoding="utf-8"))
+        for file in files:
+            if file.suffix == ".py":
+                ast.parse(file.read_text(encoding="utf-8"))
+        (cls,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        values = {k.arg: ast.literal_eval(k.value) for k in cls.keywords}
+        assert values == {"source": source, "detail_type": detail_type}
+        calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        assert set(calls) <= {"Field"}
+        written = json.loads((root / "handlers/hostile/sample.json").read_text(encoding="utf-8"))
+        assert written["detail"] == {field.strip(): sample}
+
+
+@given(st.text(string.printable, max_size=20))
+def test_a_literal_reads_back_as_what_it_was(text: str):
+    assert ast.literal_eval(literal(text)) == text
+    assert ast.literal_eval(literal({text: [text, 1, None]})) == {text: [text, 1, None]}

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from busway.arn import Scope
+from busway.errors import BrokenProject
+from busway.road.deploy import shipped_files, zip_code
+from busway.road.generator import new_project
+from busway.road.manifest import HandlerEntry, Manifest
+from busway.road.plan import Call, bus_calls, plan, retire
+
+ENTRY = HandlerEntry(
+    name="send-receipt",
+    file="handlers/send_receipt/handler.py",
+    entry_point="handlers.send_receipt.handler.send_receipt",
+    event="OrderPlaced",
+    pattern={"source": ["shop"], "detail-type": ["Order Placed"]},
+    retries=1,
+    max_age_s=7200,
+    timeout_s=30,
+    memory_mb=256,
+    alert="pagerduty",
+    env=["LEVEL"],
+)
+MANIFEST = Manifest(project="shop", bus="orders", events=[], handlers=[ENTRY])
+SCOPE = Scope("123456789012", "eu-west-1")
+QUEUE_ARN = "arn:aws:sqs:eu-west-1:123456789012:shop-send-receipt-dead-letters"
+
+
+def calls_of(manifest: Manifest = MANIFEST) -> dict[str, dict[str, Any]]:
+    (step,) = plan(manifest, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    return {call.operation: dict(call.parameters) for call in step.calls}
+
+
+def test_both_dead_letter_queues_are_the_handlers_one_queue():
+    calls = calls_of()
+    assert calls["CreateFunction"]["DeadLetterConfig"] == {"TargetArn": QUEUE_ARN}
+    assert calls["PutTargets"]["Targets"][0]["DeadLetterConfig"] == {"Arn": QUEUE_ARN}
+
+
+def test_retries_and_age_are_those_of_the_handler():
+    calls = calls_of()
+    assert calls["PutFunctionEventInvokeConfig"] == {
+        "FunctionName": "shop-send-receipt",
+        "MaximumRetryAttempts": 1,
+        "MaximumEventAgeInSeconds": 7200,
+    }
+    assert calls["PutTargets"]["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 7200
+
+
+def test_the_rule_is_on_the_projects_bus_with_the_handlers_pattern():
+    calls = calls_of()
+    assert calls["PutRule"]["EventBusName"] == "orders"
+    assert json.loads(calls["PutRule"]["EventPattern"]) == ENTRY.pattern
+    assert calls["AddPermission"]["SourceArn"].endswith(":rule/orders/shop-send-receipt")
+    assert bus_calls(MANIFEST)[0].operation == "CreateEventBus"
+
+
+def test_the_alarm_watches_the_queue_and_tells_the_route_both_ways():
+    alarm = calls_of()["PutMetricAlarm"]
+    route = "arn:aws:sns:eu-west-1:123456789012:busway-alert-pagerduty"
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "shop-send-receipt-dead-letters"}]
+    assert (alarm["AlarmActions"], alarm["OKActions"]) == ([route], [route])
+
+
+def test_a_variable_that_is_not_set_is_named_before_anything_is_called():
+    with pytest.raises(BrokenProject, match="passes on env 'LEVEL', which is not set here"):
+        plan(MANIFEST, {}, SCOPE, "python3.11", {})
+
+
+def test_every_call_is_one_that_aws_would_take():
+    """botocore's own validator accepts the parameters of each call, also of those for what exists already."""
+    session: Any = importlib.import_module("botocore.session").get_session()
+    validator: Any = importlib.import_module("botocore.validate").ParamValidator()
+
+    def check(calls: list[Call] | tuple[Call, ...]) -> int:
+        for call in calls:
+            shape = session.get_service_model(call.service).operation_model(call.operation).input_shape
+            report = validator.validate(dict(call.parameters), shape)
+            assert not report.has_errors(), (call.operation, report.generate_report())
+            check(call.then)
+        return len(calls)
+
+    (step,) = plan(MANIFEST, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    assert check(list(step.calls)) == 7
+    assert check(bus_calls(MANIFEST)) == 1
+    assert check(retire("shop", "orders", "send-receipt")) == 4
+
+
+def test_the_zip_holds_what_runs_and_nothing_of_the_developers(tmp_path: Path):
+    root = tmp_path / "shop"
+    new_project(root, "shop")
+    for name in (".venv/x.py", "__pycache__/y.pyc", "handlers/a/handler.py", "handlers/a/test_a.py", "dist/z.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("")
+    names = [str(file.relative_to(root)) for file in shipped_files(root)]
+    assert "handlers/a/handler.py" in names
+    assert not [n for n in names if n.startswith((".", "dist", "__pycache__")) or "test_" in n]
+
+
+def test_the_same_files_give_the_same_zip(tmp_path: Path):
+    new_project(tmp_path / "shop", "shop")
+    first = zip_code(tmp_path / "shop")
+    (tmp_path / "shop/README.md").touch()
+    assert zip_code(tmp_path / "shop") == first

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from busway.errors import BrokenProject, ProjectNotFound
+from busway.road.describe import describe
+from busway.road.fields import parse_fields
+from busway.road.generator import EventSpec, HandlerSpec, add_handler, new_project
+from busway.road.project import find_root, load_project, read_config
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    root = tmp_path / "shop"
+    new_project(root, "shop")
+    event = EventSpec("OrderPlaced", "shop", "Order Placed", parse_fields(["id:str"]))
+    add_handler(root, HandlerSpec("send_receipt", event))
+    return root
+
+
+def test_a_project_is_found_from_any_folder_below_it(shop: Path):
+    assert find_root(shop / "handlers" / "send_receipt") == shop
+
+
+def test_outside_a_project_the_hint_says_how_to_make_one(tmp_path: Path):
+    with pytest.raises(ProjectNotFound) as caught:
+        find_root(tmp_path)
+    assert "busway new" in caught.value.hint
+
+
+def test_a_handler_is_named_for_its_folder_and_reached_by_its_function(shop: Path):
+    (entry,) = load_project(shop).manifest.handlers
+    assert entry.name == "send-receipt"
+    assert entry.entry_point == "handlers.send_receipt.handler.send_receipt"
+
+
+def test_an_error_in_a_users_file_is_told_in_two_lines(shop: Path):
+    (shop / "handlers/send_receipt/handler.py").write_text("import nonsense_module\n")
+    with pytest.raises(BrokenProject) as caught:
+        load_project(shop)
+    assert str(caught.value) == (
+        "handlers/send_receipt/handler.py cannot be loaded: ModuleNotFoundError: No module named 'nonsense_module'\n"
+        "  handlers/send_receipt/handler.py, line 1: import nonsense_module"
+    )
+
+
+def test_a_module_that_exits_is_an_error_of_the_project(shop: Path):
+    (shop / "events/other.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(BrokenProject, match="SystemExit: 3"):
+        load_project(shop)
+
+
+def test_a_folder_needs_exactly_one_handler(shop: Path):
+    (shop / "handlers/send_receipt/handler.py").write_text("x = 1\n")
+    with pytest.raises(BrokenProject, match="has no handler; wanted one function"):
+        load_project(shop)
+
+
+def test_a_handler_takes_its_event_from_the_events_folder(shop: Path):
+    (shop / "handlers/send_receipt/handler.py").write_text(
+        "from busway import Event, handler\n"
+        "class Mine(Event, source='s', detail_type='d'):\n    pass\n"
+        "@handler(Mine)\ndef send_receipt(event: Mine) -> None: ...\n"
+    )
+    with pytest.raises(BrokenProject, match="wanted a class from a file in events/"):
+        load_project(shop)
+
+
+def test_two_handlers_of_one_name_are_refused(shop: Path):
+    text = (shop / "handlers/send_receipt/handler.py").read_text()
+    (shop / "handlers/other").mkdir()
+    (shop / "handlers/other/handler.py").write_text(text.replace("retries=2", 'retries=2, name="send-receipt"'))
+    with pytest.raises(BrokenProject, match="another handler has the name 'send-receipt' too"):
+        load_project(shop)
+
+
+def test_a_name_too_long_for_a_rule_is_refused(shop: Path):
+    config = shop / "pyproject.toml"
+    config.write_text(config.read_text().replace('name = "shop"', f'name = "{"s" * 60}"'))
+    with pytest.raises(BrokenProject, match="longer than 64 characters"):
+        load_project(shop)
+
+
+def test_an_unknown_setting_is_named(shop: Path):
+    config = shop / "pyproject.toml"
+    config.write_text(config.read_text().replace("[tool.busway]", '[tool.busway]\nbuss = "x"'))
+    with pytest.raises(BrokenProject, match="has 'buss'; it knows name and bus"):
+        read_config(shop)
+
+
+async def test_describing_in_a_process_of_its_own_gives_the_same_manifest(shop: Path):
+    (shop / "events/noisy.py").write_text("print('hello while importing')\n")
+    assert await describe(shop) == load_project(shop).manifest
+
+
+async def test_a_fault_comes_back_from_the_describing_process(shop: Path):
+    (shop / "handlers/send_receipt/handler.py").write_text("def broken(:\n")
+    with pytest.raises(BrokenProject, match="SyntaxError"):
+        await describe(shop)
