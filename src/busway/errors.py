@@ -429,6 +429,17 @@ class RouteNotFound(BuswayError):
         self.hint = "busway alert set NAME --kind pagerduty makes one"
 
 
+# --- redrive ------------------------------------------------------------------------------------------------
+
+
+class NoWayBack(BuswayError):
+    """A dead letter of a kind that no room takes back."""
+
+    def __init__(self, message_id: str, kind: str) -> None:
+        super().__init__(f"message {message_id}: nothing takes back dead letters of the kind {kind!r}")
+        self.message_id, self.kind = message_id, kind
+
+
 # --- aws ----------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,158 @@
+"""Dead letters go back to the handler that failed, and nothing else is touched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from busway.clock import settle
+from busway.delivery import Delivered, Failed
+from busway.delivery.dead_letter import Source
+from busway.errors import EngineStopped
+from busway.queue.message import Outgoing
+from busway.redrive import LOOKED_AT_FIRST, Redriven, Selection
+
+from .inspect.world import FUNCTION, SCOPE, World
+
+UNDELIVERABLE = SCOPE.arn("sqs", "busway-undeliverable-default")
+OTHER = SCOPE.arn("lambda", "function:other")
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def fail(world: World, *numbers: int, function: str = FUNCTION) -> list[str]:
+    """Events that end in the undeliverable queue of the default bus."""
+    world.outside.answers = [Failed("ERROR_FROM_TARGET", "no SMTP server", False)]
+    await world.rule(f"r-{function.rsplit(':', 1)[-1]}", {"source": ["shop"]}, function)
+    ids = await world.put(*({"n": number} for number in numbers))
+    world.outside.answers = [Delivered()]
+    world.outside.attempted.clear()
+    return ids
+
+
+async def depth(world: World, queue: str = UNDELIVERABLE) -> int:
+    return (await world.engine.queues.counts(queue)).ready
+
+
+async def test_all_dead_letters_of_a_handler_go_back_to_it(world: World):
+    ids = await fail(world, 1, 2, 3)
+    assert await depth(world) == 3
+    seen: list[int] = []
+    report = await world.redrive.redrive(SCOPE, Selection(handler="mail"), seen.append)
+    await settle(30)
+    assert report == Redriven(redriven=3)
+    assert seen == [3]
+    assert [delivery.event_id for delivery in world.outside.attempted] == ids
+    assert {delivery.target_arn for delivery in world.outside.attempted} == {FUNCTION}
+    assert await depth(world) == 0
+
+
+@pytest.mark.parametrize("by", ["event id", "message id"])
+async def test_one_dead_letter_goes_back_and_the_others_stay_as_they_were(world: World, by: str):
+    ids = await fail(world, 1, 2, 3)
+    before = await world.engine.queues.browse(UNDELIVERABLE, 10)
+    letters = await world.redrive.look(SCOPE, Selection())
+    wanted = ids[1] if by == "event id" else letters[1].message_id
+    report = await world.redrive.redrive(SCOPE, Selection(ids={wanted}))
+    await settle(30)
+    assert report == Redriven(redriven=1)
+    assert [delivery.event_id for delivery in world.outside.attempted] == [ids[1]]
+    after = await world.engine.queues.browse(UNDELIVERABLE, 10)
+    kept = [(item.id, item.due_at, item.attempts, item.body, item.meta) for item in after]
+    assert kept == [(i.id, i.due_at, i.attempts, i.body, i.meta) for i in (before[0], before[2])]
+    assert await depth(world) == 2
+
+
+async def test_another_handlers_dead_letters_in_the_same_queue_stay(world: World):
+    await fail(world, 1)
+    await world.rules.remove_targets("r-mail", None, SCOPE, ["t0"])
+    await fail(world, 2, function=OTHER)
+    report = await world.redrive.redrive(SCOPE, Selection(handler=FUNCTION))
+    assert report.redriven == 1
+    assert [letter.handler for letter in await world.redrive.look(SCOPE, Selection())] == [OTHER]
+
+
+async def test_messages_that_users_sent_stay_and_are_counted(world: World):
+    await fail(world, 1)
+    await world.queues.send(UNDELIVERABLE, [Outgoing("by hand")], "000000000000")
+    report = await world.redrive.redrive(SCOPE, Selection(queue="busway-undeliverable-default"))
+    assert report == Redriven(redriven=1, skipped=1)
+    assert [message.item.body for message in await world.queues.receive(UNDELIVERABLE)] == [b"by hand"]
+
+
+async def test_a_letter_in_a_consumers_hands_stays_there(world: World):
+    await fail(world, 1)
+    assert await world.queues.receive(UNDELIVERABLE)
+    assert await world.redrive.redrive(SCOPE, Selection()) == Redriven(busy=1)
+
+
+async def test_a_letter_that_nothing_takes_back_stays_and_is_named(world: World):
+    source = Source(kind="fax", payload=b"{}", target_arn=FUNCTION, event_id="e")
+    queue = await world.queue("dlq")
+    await world.engine.queues.put([world.queues.message_put(queue, b"{}", now=world.clock.now(), source=source)])
+    report = await world.redrive.redrive(SCOPE, Selection())
+    assert report.redriven == 0
+    assert "nothing takes back dead letters of the kind 'fax'" in report.refused[0].reason
+    assert await depth(world, queue) == 1
+
+
+async def test_many_go_back_page_by_page(world: World):
+    source = Source(kind="rule-target", payload=b"{}", target_arn=FUNCTION)
+    queue = await world.queue("dlq")
+    now = world.clock.now()
+    puts = [world.queues.message_put(queue, b"%d" % number, now=now, source=source) for number in range(450)]
+    await world.engine.queues.put(puts)
+    seen: list[int] = []
+    report = await world.redrive.redrive(SCOPE, Selection(), seen.append)
+    assert (report.redriven, seen) == (450, [200, 400, 450])
+
+
+async def test_a_long_queue_of_work_is_not_read_to_its_end_unless_it_is_named(world: World):
+    queue = await world.queue("work")
+    now = world.clock.now()
+    puts = [world.queues.message_put(queue, b"work", now=now) for _ in range(LOOKED_AT_FIRST)]
+    source = Source(kind="rule-target", payload=b"{}", target_arn=FUNCTION)
+    await world.engine.queues.put([*puts, world.queues.message_put(queue, b"letter", now=now, source=source)])
+    assert await world.redrive.look(SCOPE, Selection()) == []
+    assert len(await world.redrive.look(SCOPE, Selection(queue="work"))) == 1
+
+
+async def test_a_death_between_put_and_end_repeats_and_loses_nothing(world: World):
+    await fail(world, 1)
+    done = world.engine.queues.done
+
+    async def dead(*_: object, **__: object) -> int:
+        raise EngineStopped("died before the letter ended")
+
+    world.engine.queues.done = dead  # type: ignore[method-assign]
+    with pytest.raises(EngineStopped):
+        await world.redrive.redrive(SCOPE, Selection())
+    world.engine.queues.done = done  # type: ignore[method-assign]
+    await world.clock.advance(200)
+    assert (await world.redrive.redrive(SCOPE, Selection())).redriven == 1
+    await settle(30)
+    assert len(world.outside.attempted) >= 2
+
+
+async def test_a_redrive_shows_in_the_trail_and_tells_whoever_watches_the_queue(world: World):
+    ids = await fail(world, 1)
+    told: list[str] = []
+    world.queues.listeners.append(told.append)
+    await world.redrive.redrive(SCOPE, Selection())
+    (step,) = world.trail.recent(kind="redriven")
+    assert (step.facts["event_id"], step.facts["target"]) == (ids[0], FUNCTION)
+    assert UNDELIVERABLE in told
+    assert world.metrics.value("Busway/DeadLetters", "Redriven", Handler=FUNCTION) == 1
+
+
+async def test_another_accounts_dead_letters_are_not_seen(world: World):
+    await fail(world, 1)
+    other = SCOPE.__class__("111111111111")
+    assert await world.redrive.redrive(other, Selection()) == Redriven()
