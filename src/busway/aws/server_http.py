@@ -44,16 +44,19 @@ class BoundedHttp(HttpToolsProtocol):
     head_since: float | None = None
     _head_bytes = 0
     _too_large = False
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.head_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         super().data_received(data)
-        if self.head_since is not None:
+        if self.head_since is not None and not self._refused:
             self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            if self._head_bytes > HEAD_BYTES_MAX:
                 self._too_large = True
                 self.send_400_response("")
 
@@ -71,6 +74,14 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
+        self._refused = True
+        if self.cycle and not self.cycle.response_complete:
+            # A request is under way on this connection: its handler sees its client gone and is not heard any more.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.close()
+                return
         status, code, text = b"400 Bad Request", b"BadRequest", b"This is not a request that HTTP allows."
         if self._too_large:
             status, code = b"431 Request Header Fields Too Large", b"RequestHeaderSectionTooLarge"
@@ -80,7 +91,11 @@ class BoundedHttp(HttpToolsProtocol):
             b"HTTP/1.1 %b\r\nserver: busway\r\ncontent-type: application/json\r\nx-amzn-errortype: %b\r\n"
             b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (status, code, len(body), body)
         )
-        self.transport.close()
+        # Closing now, with data unread, would reset the connection and the client would never see why. So what still
+        # comes is thrown away until the client closes, or the sweep does.
+        self.head_since = self.loop.time()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
 
 class _Server(uvicorn.Server):

@@ -232,7 +232,8 @@ def sign(
     """
     parts = urlsplit(url)
     date = amz_date(now)
-    sent = dict(headers) | {"Host": parts.netloc.rpartition("@")[2], "X-Amz-Date": date}
+    host = parts.netloc.rpartition("@")[2].removesuffix(":80" if parts.scheme == "http" else ":443")
+    sent = dict(headers) | {"Host": host, "X-Amz-Date": date}
     if token:
         sent["X-Amz-Security-Token"] = token
     lowered = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in sent.items()}
