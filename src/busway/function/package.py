@@ -139,7 +139,10 @@ def _extract(archive: zipfile.ZipFile, names: dict[str, zipfile.ZipInfo], scratc
         # Group and others may read and run what the packer could: workers may run as another user one day.
         mode = 0o755 if (entry.external_attr >> 16) & 0o111 else 0o644
         try:
-            with archive.open(entry) as source, open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+            with (
+                archive.open(entry) as source,
+                open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out,
+            ):
                 while chunk := source.read(_CHUNK):
                     left -= len(chunk)
                     if left < 0:

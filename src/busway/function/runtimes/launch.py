@@ -15,9 +15,10 @@ between. What ties a worker to its server, so that no process stays when the ser
 import fcntl
 import os
 import resource
-import runpy
 import signal
 import sys
+import types
+from importlib.machinery import SourceFileLoader
 
 F_SETSIG = 10
 PR_SET_PDEATHSIG = 1
@@ -57,8 +58,12 @@ def main() -> None:
     if kind == "exec":
         os.execvp(command[0], command)
     os.set_inheritable(int(channel), False)
-    sys.argv[:] = ["python", channel]
-    runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), "python.py"), run_name="__busway__")
+    # Loaded by path: the folder of this script must not be where a handler's imports look. The loader keeps .pyc.
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python.py")
+    client = types.ModuleType("_busway_runtime")
+    client.__file__ = path
+    SourceFileLoader(client.__name__, path).exec_module(client)
+    client.serve(int(channel))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,90 @@
+"""Where functions' code lies: unpacked below the data folder, a folder for each digest; or a folder of the user's."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from busway.clock import Entropy
+from busway.errors import InvalidFunction
+from busway.function.logs import folder_name
+from busway.function.package import code_sha256, folder_sha256, unpack
+from busway.function.record import FunctionRecord
+
+_SCRATCH = ".new-"
+
+
+@dataclass(frozen=True, slots=True)
+class Zip:
+    """Code as an uploaded zip."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Code as a folder that is used where it lies (for development)."""
+
+    path: str
+
+
+Code = Zip | Folder
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Code that is there: the fields of a function's record about it."""
+
+    code: str
+    code_sha256: str
+    code_size: int
+    live: bool
+
+
+class CodeStore:
+    """Code under `folder`/<function>/<sha256>/. `live_allowed` says whether a folder may be used where it lies."""
+
+    def __init__(self, folder: Path, entropy: Entropy, *, live_allowed: bool) -> None:
+        self._folder, self._entropy, self._live_allowed = folder, entropy, live_allowed
+
+    async def keep(self, function_arn: str, code: Code) -> Kept:
+        """Make the code ready to run. Raises `InvalidFunction`, `InvalidPackage`; then nothing is left behind."""
+        if isinstance(code, Folder):
+            return await asyncio.to_thread(self._keep_folder, code)
+        return await asyncio.to_thread(self._keep_zip, self._folder / folder_name(function_arn), code.data)
+
+    def path(self, record: FunctionRecord) -> Path:
+        return Path(record.code) if record.live else self._folder / folder_name(record.arn) / record.code
+
+    async def sweep(self, records: Iterable[FunctionRecord]) -> None:
+        """Remove code that no function uses: of deleted functions, of older versions, of a crash half-way."""
+        used = {self.path(record) for record in records}
+        await asyncio.to_thread(self._sweep, used)
+
+    def _keep_folder(self, code: Folder) -> Kept:
+        path = Path(code.path)
+        if not self._live_allowed:
+            raise InvalidFunction("A folder as code (S3Bucket hot-reload) is for development: unset the access keys")
+        if not path.is_absolute() or not path.is_dir():
+            raise InvalidFunction(
+                f"S3Key is {code.path!r}; with S3Bucket hot-reload, wanted a folder's absolute path"
+            )
+        return Kept(str(path), folder_sha256(path), 0, live=True)
+
+    def _keep_zip(self, folder: Path, data: bytes) -> Kept:
+        digest = code_sha256(data)
+        name = base64.b64decode(digest).hex()
+        unpack(data, folder / name, folder / f"{_SCRATCH}{self._entropy.token(8).hex()}")
+        return Kept(name, digest, len(data), live=False)
+
+    def _sweep(self, used: set[Path]) -> None:
+        for function in self._folder.glob("*/"):
+            for version in function.iterdir():
+                if version not in used:
+                    shutil.rmtree(version, ignore_errors=True)
+            if not any(function.iterdir()):
+                function.rmdir()

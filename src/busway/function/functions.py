@@ -1,0 +1,313 @@
+"""The function room as others see it: what functions there are, and how they are invoked.
+
+registry        create, change, delete
+invoke          now, and wait for the answer
+invocation_put  later: the row that makes an asynchronous invocation, put by whoever has a promise to keep
+logs            what they printed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from busway.clock import Clock, Entropy, SystemClock, first_of, uuids
+from busway.config import Settings, data_folder, environment
+from busway.delivery.dead_letter import DeadLetters, Source
+from busway.engine import Engine, Origin, Put
+from busway.errors import FunctionNotFound, FunctionThrottled, InvalidPayload, PayloadTooLarge
+from busway.function.asynchronous import NAMESPACE, Desk, Destinations, Dispatcher, TooOld
+from busway.function.code_store import CodeStore
+from busway.function.environment import Surroundings, worker_environment
+from busway.function.letters import Work, is_json
+from busway.function.logs import Line, Logs
+from busway.function.pool import PATIENCE_S, Pool, Run
+from busway.function.process import Spawn
+from busway.function.record import LATEST, FunctionRecord
+from busway.function.registry import Registry
+from busway.function.retry import parse_waits
+from busway.function.runtime_api import Invocation
+from busway.function.runtimes import RUNTIMES, Runtime, runtime_kind
+from busway.function.worker import Plan, billed_ms
+from busway.metrics import Metrics
+from busway.trail import Trail
+
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (1 MB since January 2026)
+SYNC_BYTES_MAX = 6_291_456
+ASYNC_BYTES_MAX = 1_048_576
+TAIL_BYTES = 4_096
+
+Credentials = Callable[[str], tuple[str, str, str]]
+"""A function's ARN → access key, secret key, session token for its workers."""
+
+
+def any_credentials(function_arn: str) -> tuple[str, str, str]:
+    """For a server without access keys, which takes any."""
+    return ("test", "test", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeResult:
+    """What a synchronous invocation gives. `function_error` is "Unhandled" or None; `log_tail` the last 4 KB."""
+
+    payload: bytes
+    request_id: str
+    function_error: str | None = None
+    log_tail: bytes | None = None
+    executed_version: str = LATEST
+
+
+class Functions:
+    """All functions of this server."""
+
+    def __init__(
+        self, engine: Engine, clock: Clock, entropy: Entropy, metrics: Metrics, trail: Trail, spawn: Spawn,
+        settings: Settings, dead_letters: DeadLetters, *, destinations: Destinations | None = None,
+        credentials_for: Credentials = any_credentials, endpoint: str | None = None,
+        machine_clock: Clock | None = None, runtimes: dict[str, Runtime] | None = None,
+    ) -> None:  # fmt: skip
+        """`machine_clock` is what processes live by, also when `clock` is moved by hand; the system's by default.
+
+        `endpoint` is where handlers reach this server (`http://127.0.0.1:4566`).
+        """
+        machine = machine_clock or SystemClock()
+        data = data_folder(settings).absolute()
+        self.endpoint = endpoint or f"http://{settings.host}:{settings.port}"
+        self.logs = Logs(data / "logs", machine)
+        store = CodeStore(data / "functions", entropy, live_allowed=not settings.access_keys)
+        self.registry = Registry(engine, clock, entropy, store)
+        self._store, self._spawn, self._settings = store, spawn, settings
+        self._engine, self._clock, self._entropy, self._machine = engine, clock, entropy, machine
+        self._metrics, self._trail, self._credentials_for = metrics, trail, credentials_for
+        self._runtimes = dict(RUNTIMES) if runtimes is None else runtimes
+        self._scratch = data / "tmp"
+        # Names the processes of this data folder's servers, also of one that died.
+        self._mark = hashlib.sha256(str(data).encode()).hexdigest()[:16]
+        self._pool = Pool(
+            spawn, machine, self._printed, self._worker_plan, workers_max=settings.workers_max,
+            idle_s=settings.worker_idle_s,
+        )  # fmt: skip
+        self._desk = Desk(
+            engine, clock, metrics, trail, self._pool, dead_letters, destinations,
+            parse_waits(settings.async_retry_s), self._attempt, self.registry.get,
+        )  # fmt: skip
+        self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[None]]] = {}
+
+    # --- open and close ---
+
+    async def open(self) -> None:
+        """Load the functions, end what an earlier server left running, and take up the queued work."""
+        await self._spawn.sweep(f"{self._mark}/")
+        await asyncio.to_thread(shutil.rmtree, self._scratch, True)
+        await self.registry.open()
+        self.logs.open()
+        self._pool.on_room = self._room
+        self._pool.open()
+        self.registry.on_change = self._changed
+        for record in self.registry.all():
+            self._changed(record.arn)
+        for queue in await self._engine.queues.names("arn:aws:lambda:"):
+            self._dispatch(queue)
+
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Take no further work, let what runs go on for `drain_s` seconds, end the rest; it is due again later."""
+        for _, task in self._dispatchers.values():
+            task.cancel()
+        await asyncio.gather(*(task for _, task in self._dispatchers.values()), return_exceptions=True)
+        if drain_s > 0:
+            await first_of(self._machine, self._drain(), drain_s)
+        await self._pool.close()
+        await self._drain()
+        await self.logs.close()
+
+    async def _drain(self) -> None:
+        await asyncio.gather(*(dispatcher.drain() for dispatcher, _ in self._dispatchers.values()))
+
+    def _changed(self, arn: str) -> None:
+        """A function was made, changed or deleted: its workers and its dispatcher follow."""
+        record = self.registry.get(arn)
+        if record is None:
+            self._pool.dismiss(arn)
+        else:
+            self._pool.assign(arn, record.revision, record.reserved)
+        self._dispatch(arn)
+        self._room(arn)
+
+    def _dispatch(self, arn: str) -> None:
+        # Kept when the function is deleted: it puts aside what is still queued, or is queued in this very moment.
+        if arn not in self._dispatchers:
+            dispatcher = Dispatcher(arn, self._desk)
+            self._dispatchers[arn] = (dispatcher, asyncio.get_running_loop().create_task(dispatcher.run()))
+
+    def _room(self, arn: str) -> None:
+        if arn in self._dispatchers:
+            self._dispatchers[arn][0].changed()
+
+    # --- invoke ---
+
+    def get(self, arn: str) -> FunctionRecord | None:
+        return self.registry.get(arn)
+
+    async def invoke(
+        self, arn: str, payload: bytes, log_tail: bool = False, *, trace_header: str = "", client_context: str = "",
+        request_id: str | None = None,
+    ) -> InvokeResult:  # fmt: skip
+        """Run it now. Whatever the handler does is in the result.
+
+        Raises `FunctionNotFound`, `PayloadTooLarge`, `InvalidPayload`, `FunctionThrottled`, `WorkersStopped`.
+        """
+        record = self.registry.need(arn)
+        payload = check_payload(payload, "RequestResponse", SYNC_BYTES_MAX)
+        about = _About(
+            request_id or uuids(self._entropy, 1)[0], trace_header=trace_header, client_context=client_context
+        )
+        run, tail = await self._run(record, payload, about, PATIENCE_S, log_tail=log_tail)
+        error = None if run.answer.kind is None else "Unhandled"
+        return InvokeResult(run.answer.body, about.request_id, error, tail)
+
+    def invocation_put(
+        self, function_arn: str, payload: bytes, *, request_id: str, now: float, event_id: str | None = None,
+        bus_arn: str | None = None, rule_arn: str | None = None, trace_header: str | None = None,
+        origin: Origin | None = None,
+    ) -> Put:  # fmt: skip
+        """The work of an asynchronous invocation. Raises `FunctionNotFound`; what it may hold, the caller checks."""
+        if self.registry.get(function_arn) is None:
+            raise FunctionNotFound(function_arn)
+        work = Work(
+            request_id=request_id, received_at=now, event_id=event_id or "", bus_arn=bus_arn or "",
+            rule_arn=rule_arn or "", trace_header=trace_header or "",
+        )  # fmt: skip
+        return Put(function_arn, payload, now, msgspec.json.encode(work), origin)
+
+    def redrive(self, source: Source, now: float) -> Put:
+        """The work that gives a dead letter to the same handler again, as a new invocation."""
+        return self.invocation_put(
+            source.function_arn, source.payload, request_id=uuids(self._entropy, 1)[0], now=now,
+            event_id=source.event_id, bus_arn=source.bus_arn, rule_arn=source.rule_arn,
+            trace_header=source.trace_header,
+        )  # fmt: skip
+
+    async def _attempt(self, function_arn: str, payload: bytes, work: Work, attempt: int, start_by: float) -> Run:
+        record = self.registry.need(function_arn)
+        about = _About(work.request_id, work.event_id, attempt, work.trace_header, start_by=start_by)
+        run, _ = await self._run(record, payload, about, None, log_tail=False)
+        return run
+
+    async def _run(
+        self, record: FunctionRecord, payload: bytes, about: _About, patience_s: float | None, *, log_tail: bool
+    ) -> tuple[Run, bytes | None]:
+        count = partial(self._metrics.count, NAMESPACE, FunctionName=record.name)
+        try:
+            run = await self._pool.run(record.arn, partial(self._begin, record.arn, payload, about), patience_s)
+        except FunctionThrottled:
+            count("Throttles")
+            raise
+        count("Invocations")
+        count("Duration", run.duration_s * 1000)
+        if run.answer.kind is not None:
+            count("Errors")
+        end, report = f"END RequestId: {about.request_id}", _report(about.request_id, run)
+        self._log(record.arn, about, end, report)
+        self._metrics.gauge(
+            NAMESPACE, "ConcurrentExecutions", self._pool.running(record.arn), FunctionName=record.name
+        )
+        if not log_tail:
+            return run, None
+        text = f"{_start(about.request_id)}\n".encode() + run.tail + f"{end}\n{report}\n".encode()
+        return run, text[-TAIL_BYTES:]
+
+    def _begin(self, function_arn: str, payload: bytes, about: _About, plan: Plan) -> Invocation:
+        """A worker is free: make the invocation for it."""
+        if about.start_by is not None and self._clock.now() > about.start_by:
+            raise TooOld
+        self._log(function_arn, about, _start(about.request_id))
+        deadline_ms = int((self._machine.now() + plan.timeout_s) * 1000)
+        return Invocation(
+            about.request_id, payload, function_arn, deadline_ms, about.trace_header, about.client_context,
+            about.event_id, about.attempt,
+        )  # fmt: skip
+
+    # --- what workers need, and print ---
+
+    def _worker_plan(self, function_arn: str, number: int) -> Plan:
+        """What a new worker of the function is made from."""
+        record = self.registry.need(function_arn)
+        mark = f"{self._mark}/{number}/"
+        scratch = self._scratch / str(number)
+        surroundings = Surroundings(self.endpoint, self._settings.upstream, environment())
+        code = self._store.path(record)
+        credentials = self._credentials_for(function_arn)
+        return Plan(
+            function_arn, record.revision, self._runtimes[runtime_kind(record.runtime)],
+            worker_environment(record, surroundings, credentials, code, scratch, mark), code, scratch,
+            record.memory_mb, record.timeout_s,
+        )  # fmt: skip
+
+    def _printed(self, function_arn: str, invocation: Invocation | None, text: str) -> None:
+        now = self._clock.now()
+        if invocation is None:
+            self.logs.write(Line(function_arn, now, "", "", 0, text))
+        else:
+            self.logs.write(
+                Line(function_arn, now, invocation.request_id, invocation.event_id, invocation.attempt, text)
+            )
+
+    def _log(self, function_arn: str, about: _About, *lines: str) -> None:
+        now = self._clock.now()
+        for line in lines:
+            self.logs.write(Line(function_arn, now, about.request_id, about.event_id, about.attempt, line))
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What is known of an invocation besides its payload."""
+
+    request_id: str
+    event_id: str = ""
+    attempt: int = 1
+    trace_header: str = ""
+    client_context: str = ""
+    start_by: float | None = None
+
+
+def check_payload(payload: bytes, invocation_type: str, bytes_max: int) -> bytes:
+    """The payload as a handler gets it: nothing is an empty object, as on AWS.
+
+    Raises `PayloadTooLarge`, `InvalidPayload`.
+    """
+    if len(payload) > bytes_max:
+        raise PayloadTooLarge(len(payload), invocation_type, bytes_max)
+    if not payload:
+        return b"{}"
+    if not is_json(payload):
+        raise InvalidPayload(
+            "Could not parse request body into json: Could not parse payload into json: "
+            f"found {payload[:40].decode(errors='replace')!r}"
+        )
+    return payload
+
+
+def _start(request_id: str) -> str:
+    return f"START RequestId: {request_id} Version: {LATEST}"
+
+
+def _report(request_id: str, run: Run) -> str:
+    """AWS's REPORT line."""
+    billed = billed_ms(run.duration_s + (run.init_s or 0.0))
+    line = (
+        f"REPORT RequestId: {request_id}\tDuration: {run.duration_s * 1000:.2f} ms\tBilled Duration: {billed} ms\t"
+        f"Memory Size: {run.memory_mb} MB\tMax Memory Used: {-(-run.memory_bytes // 1_048_576)} MB\t"
+    )
+    if run.init_s is not None:
+        line += f"Init Duration: {run.init_s * 1000:.2f} ms\t"
+    if run.answer.kind == "Sandbox.Timedout":
+        line += "Status: timeout"
+    elif run.answer.kind is not None and run.answer.kind.startswith("Runtime."):
+        line += f"Status: error\tError Type: {run.answer.kind}"
+    return line

@@ -1,0 +1,78 @@
+"""The watch over busy workers: how much memory they use, and an end to those that use too much.
+
+A worker in a control group is bounded by the kernel and only measured here. For the others this is the bound: the
+process itself every few milliseconds, its whole session (what it started, too) once a second, or at once when the
+number of tasks on the machine jumps, as it does under a fork bomb.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from busway.clock import Clock
+from busway.function.cage import PROCESSES_MAX
+from busway.function.process import Usage, tasks_on_machine, usage_by_session
+from busway.function.worker import Worker
+
+TICK_S = 0.025
+SESSIONS_EVERY_S = 1.0
+# More new tasks than this between two looks, and the sessions are looked at at once.
+JUMP = 200
+
+
+class Watch:
+    """Watches `busy()`; runs until cancelled."""
+
+    def __init__(self, clock: Clock, busy: Callable[[], Iterable[Worker]]) -> None:
+        self._clock, self._busy = clock, busy
+        self._wanted = asyncio.Event()
+        self._sessions_at = 0.0
+        self._tasks = 0
+
+    def wake(self) -> None:
+        """Somebody is busy now."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            await self._clock.sleep(TICK_S)
+            workers = [worker for worker in self._busy() if worker.alive]
+            if not workers:
+                self._wanted.clear()
+                continue
+            free = [worker for worker in workers if not self._look(worker)]
+            if free and self._sessions_wanted():
+                end_those_over(free, await asyncio.to_thread(usage_by_session))
+
+    def _look(self, worker: Worker) -> bool:
+        """Measure one worker; whether the kernel bounds it."""
+        assert worker.child is not None
+        used = worker.sample_memory()
+        if not worker.child.caged and used > worker.plan.memory_mb * 1_048_576:
+            worker.over_memory = True
+            worker.kill()
+        return worker.child.caged
+
+    def _sessions_wanted(self) -> bool:
+        now, tasks = self._clock.monotonic(), tasks_on_machine()
+        jumped, self._tasks = tasks > self._tasks + JUMP, tasks
+        if not jumped and now - self._sessions_at < SESSIONS_EVERY_S:
+            return False
+        self._sessions_at = now
+        return True
+
+
+def end_those_over(workers: Iterable[Worker], usage: dict[int, Usage]) -> None:
+    """End the workers whose session uses more memory or has more tasks than a function may."""
+    for worker in workers:
+        assert worker.child is not None
+        used = usage.get(worker.child.pid)
+        if used is None:
+            continue
+        if used.resident_bytes > worker.plan.memory_mb * 1_048_576:
+            worker.over_memory = True
+            worker.kill()
+        elif used.processes > PROCESSES_MAX:
+            worker.kill()

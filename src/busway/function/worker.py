@@ -1,0 +1,317 @@
+"""One worker: a process that runs one version of one function, one invocation at a time.
+
+    start    spawn, then wait until the runtime client asks for its first event
+    run      hand over an event, wait for the answer, the end of the process, or the deadline
+    end      nothing of the process is left afterwards
+
+Whatever the handler does ends in an `Answer`; only `WorkerFailed` (the process could not be made ready) is raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from busway.clock import Clock, first_of
+from busway.function.output import Output
+from busway.function.process import Child, Spawn, Start, peer_is_ours
+from busway.function.runtime_api import RESPONSE_BYTES_MAX, Invocation, RuntimeConnection
+from busway.function.runtimes import Runtime
+
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html (Init phase). AWS then runs it again
+# within the function's timeout; here it goes on for the longer of both.
+INIT_S_MAX = 10.0
+# Ours: how long a process that closed its socket may take to end.
+FAREWELL_S = 1.0
+
+_SIGNALS: dict[int, str] = {
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGABRT: "aborted",
+    signal.SIGBUS: "bus error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker is made from: everything that, when it changes, needs another worker."""
+
+    function_arn: str
+    revision: str
+    runtime: Runtime
+    environment: Mapping[str, str]
+    folder: Path
+    scratch: Path
+    memory_mb: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an invocation. `kind` is the errorType of an error, None for a result."""
+
+    body: bytes
+    kind: str | None = None
+
+
+class WorkerFailed(Exception):
+    """The worker never became ready; `answer` is what its invocation gets."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.body.decode(errors="replace"))
+        self.answer = answer
+
+
+LineSink = Callable[[str, Invocation | None, str], None]
+"""(function's ARN, the invocation under way, a line that the worker printed)"""
+
+
+class Worker:
+    """A process that runs a function. `on_gone` is called when it ended by itself while idle."""
+
+    def __init__(
+        self, plan: Plan, spawn: Spawn, clock: Clock, sink: LineSink, on_gone: Callable[[Worker], None]
+    ) -> None:
+        self.plan = plan
+        self.init_s = 0.0
+        self.memory_peak = 0
+        self.over_memory = False
+        self.idle_since = 0.0
+        self.runs = 0
+        self.child: Child | None = None
+        self._spawn, self._clock, self._sink, self._on_gone = spawn, clock, sink, on_gone
+        self._ready: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._answer: asyncio.Future[Answer] | None = None
+        self._invocation: Invocation | None = None
+        self._handed = False
+        self._waiting: RuntimeConnection | None = None
+        self._connections: set[RuntimeConnection] = set()
+        self._listener: asyncio.Server | None = None
+        self._output: Output | None = None
+        self._farewell: asyncio.Task[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.child is not None and not self.child.exited.done()
+
+    # --- start ---
+
+    async def start(self) -> None:
+        """Return when the runtime waits for its first event. Raises `WorkerFailed`; the caller calls `end` then."""
+        began = self._clock.monotonic()
+        try:
+            await self._begin()
+        except OSError as error:
+            raise WorkerFailed(
+                _error("Runtime.InvalidEntrypoint", "", f"no process could be started: {error}")
+            ) from error
+        limit_s = max(INIT_S_MAX, self.plan.timeout_s)
+        try:
+            async with self._clock.timeout(limit_s):
+                failure = await self._ready
+        except TimeoutError:
+            failure = _error("Sandbox.Timedout", "", f"Task timed out after {limit_s:.2f} seconds")
+        self.init_s = self._clock.monotonic() - began
+        if self._output is not None:
+            self._output.finish()
+        self.sample_memory()
+        if failure is not None:
+            raise WorkerFailed(failure)
+
+    async def _begin(self) -> None:
+        self.plan.scratch.mkdir(parents=True, exist_ok=True)
+        environment, channel = dict(self.plan.environment), None
+        if self.plan.runtime.tcp:
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(self._tcp_connection, "127.0.0.1", 0)
+            port: int = self._listener.sockets[0].getsockname()[1]
+            environment["AWS_LAMBDA_RUNTIME_API"] = f"127.0.0.1:{port}"
+        else:
+            ours, channel = socket.socketpair()
+            ours.setblocking(False)
+            await asyncio.get_running_loop().connect_accepted_socket(self._connection, ours)
+        memory_bytes = self.plan.memory_mb * 1_048_576
+        start = Start(self.plan.runtime.command, environment, self.plan.folder, memory_bytes, channel)
+        self.child = self._spawn.start(start)
+        self._output = Output(
+            self.child.output, lambda line: self._sink(self.plan.function_arn, self._invocation, line)
+        )
+        self.child.exited.add_done_callback(self._exited)
+
+    def _connection(self) -> RuntimeConnection:
+        connection = RuntimeConnection(self)
+        self._connections.add(connection)
+        return connection
+
+    def _tcp_connection(self) -> RuntimeConnection:
+        connection = RuntimeConnection(self, peer_is_ours)
+        self._connections.add(connection)
+        return connection
+
+    # --- run ---
+
+    async def run(self, invocation: Invocation) -> Answer:
+        """The answer to one event. Afterwards the worker is `alive` if it can take another."""
+        assert self._output is not None
+        self._output.begin()
+        self._answer = asyncio.get_running_loop().create_future()
+        self._invocation = invocation
+        self._handed = False
+        if not self.alive:
+            return self._exit_error()
+        if self._waiting is not None:
+            self._hand_over(self._waiting)
+        try:
+            async with self._clock.timeout(self.plan.timeout_s):
+                answer = await self._answer
+        except TimeoutError:
+            message = f"Task timed out after {self.plan.timeout_s:.2f} seconds"
+            answer = _error("Sandbox.Timedout", invocation.request_id, message)
+            await self._stop()
+        return answer
+
+    def finish(self) -> bytes:
+        """Close the books of the invocation: the last 4 KB that it printed."""
+        assert self._output is not None
+        tail = self._output.finish()
+        self._answer = self._invocation = None
+        return tail
+
+    def _hand_over(self, connection: RuntimeConnection) -> None:
+        assert self._invocation is not None
+        self._handed = True
+        self._waiting = None
+        connection.send(self._invocation)
+
+    def _settle(self, answer: Answer) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(answer)
+
+    # --- what the runtime client asks (runtime_api.Runtime) ---
+
+    def next(self, connection: RuntimeConnection) -> None:
+        self._waiting = connection
+        if not self._ready.done():
+            self._ready.set_result(None)
+        if self._answer is None or self._answer.done() or self._invocation is None:
+            return
+        if self._handed:
+            # It has the event and asks for another one without an answer: its state is lost.
+            self._settle(_error("Runtime.ExitError", self._invocation.request_id, "the runtime gave no answer"))
+            self.kill()
+        else:
+            self._hand_over(connection)
+
+    def response(self, request_id: str, body: bytes, *, too_large: bool) -> int:
+        if not self._expects(request_id):
+            return 400
+        if too_large:
+            text = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes)."
+            kind = "Function.ResponseSizeTooLarge"
+            self._settle(Answer(msgspec.json.encode({"errorType": kind, "errorMessage": text}), kind))
+            return 413
+        self._settle(Answer(body))
+        return 202
+
+    def error(self, request_id: str, body: bytes, kind: str) -> int:
+        if not self._expects(request_id):
+            return 400
+        self._settle(Answer(body, kind or "Unhandled"))
+        return 202
+
+    def init_error(self, body: bytes, kind: str) -> int:
+        if self._ready.done():
+            return 403
+        self._ready.set_result(Answer(body, kind or "Runtime.InitError"))
+        return 202
+
+    def hung_up(self, connection: RuntimeConnection) -> None:
+        self._connections.discard(connection)
+        if self._waiting is connection:
+            self._waiting = None
+        # Ours never closes its socket while it serves: without it the worker is on its way out, or out of reach.
+        if not self.plan.runtime.tcp and self.alive and self._farewell is None:
+            self._farewell = asyncio.get_running_loop().create_task(self._see_out())
+
+    async def _see_out(self) -> None:
+        """Let a process that ends by itself do so, for the sake of its exit status."""
+        assert self.child is not None
+        await first_of(self._clock, asyncio.shield(self.child.exited), FAREWELL_S)
+        self.kill()
+
+    def _expects(self, request_id: str) -> bool:
+        return self._invocation is not None and self._handed and self._invocation.request_id == request_id
+
+    # --- end ---
+
+    def kill(self) -> None:
+        if self.child is not None:
+            self.child.kill()
+
+    async def _stop(self) -> None:
+        self.kill()
+        if self.child is not None:
+            await asyncio.shield(self.child.exited)
+
+    async def end(self) -> None:
+        """End the process and everything that it started; close what it held. May be called twice."""
+        try:
+            if self.child is not None:
+                await self.child.bury()
+        finally:
+            if self._farewell is not None:
+                self._farewell.cancel()
+            for connection in list(self._connections):
+                connection.close()
+            if self._listener is not None:
+                self._listener.close()
+            if self._output is not None:
+                self._output.close()
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(shutil.rmtree, self.plan.scratch, True)
+
+    def sample_memory(self) -> int:
+        """Note and return the memory in use now, in bytes."""
+        now = 0 if self.child is None else self.child.resident_bytes()
+        self.memory_peak = max(self.memory_peak, now)
+        return now
+
+    def _exited(self, _: asyncio.Future[int]) -> None:
+        error = self._exit_error()
+        if not self._ready.done():
+            self._ready.set_result(error)
+        self._settle(error)
+        self._on_gone(self)
+
+    def _exit_error(self) -> Answer:
+        """The error of a process that ended instead of answering, in AWS's words."""
+        assert self.child is not None
+        request_id = "" if self._invocation is None else self._invocation.request_id
+        status = self.child.exited.result()
+        if self.over_memory or self.child.ran_out_of_memory():
+            self.over_memory = True
+            return _error("Runtime.OutOfMemory", request_id, "Runtime exited with error: signal: killed")
+        if status < 0:
+            name = _SIGNALS.get(-status) or signal.strsignal(-status) or str(-status)
+            return _error("Runtime.ExitError", request_id, f"Runtime exited with error: signal: {name.lower()}")
+        if status:
+            return _error("Runtime.ExitError", request_id, f"Runtime exited with error: exit status {status}")
+        return _error("Runtime.ExitError", request_id, "Runtime exited without providing a reason")
+
+
+def billed_ms(duration_s: float) -> int:
+    """Whole milliseconds, rounded up, as on AWS's bill."""
+    return math.ceil(duration_s * 1000)
+
+
+def _error(kind: str, request_id: str, message: str) -> Answer:
+    text = f"RequestId: {request_id} Error: {message}"
+    return Answer(msgspec.json.encode({"errorType": kind, "errorMessage": text}), kind)
