@@ -9,7 +9,7 @@ from pathlib import Path
 from busway.clock import Clock
 from busway.engine import Health
 from busway.engine.embedded.committer import Committer
-from busway.engine.embedded.disk import Disk
+from busway.engine.embedded.disk import Disk, LogIndex
 from busway.engine.embedded.journal import EmbeddedJournal
 from busway.engine.embedded.numbers import Numbers
 from busway.engine.embedded.queues import EmbeddedQueues
@@ -32,7 +32,8 @@ class EmbeddedEngine:
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self._disk, self._space = disk, space
-        self._committer = Committer(db, space, on_fatal)
+        self._log = LogIndex(disk.folder / f"{DATABASE_NAME}-shm")
+        self._committer = Committer(db, self._log, space, on_fatal)
         self._reader = Reader(disk.folder / DATABASE_NAME, self._committer)
         numbers = Numbers(self._committer)
         self.journal = EmbeddedJournal(self._committer, self._reader, space, clock)
@@ -47,6 +48,8 @@ class EmbeddedEngine:
     async def close(self) -> None:
         await self._committer.close()
         self._reader.close()
+        # Last: closing one handle of a file drops the locks that SQLite holds on it through another.
+        self._log.close()
         self._disk.unlock()
 
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, cast
 
+from busway.engine.embedded.disk import LogIndex
 from busway.engine.embedded.schema import is_callers_fault, is_full
 from busway.engine.embedded.space import Space
 from busway.errors import EngineStopped, StorageFull
@@ -77,21 +78,22 @@ class Call(Generic[T]):
 class Batch:
     """What one COMMIT makes durable."""
 
-    __slots__ = ("calls", "hooks", "notes", "pages", "refusals")
+    __slots__ = ("calls", "hooks", "notes", "refusals")
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
         self.calls: list[Call[Any]] = []
         self.hooks: list[tuple[bool, Callable[[], None]]] = []
         self.refusals: list[Callable[[], None]] = []
-        self.pages = 0
 
 
 class Committer:
     """Owns the writing connection. `before_commit` functions add the rows that a batch gathered."""
 
-    def __init__(self, db: sqlite3.Connection, space: Space, on_fatal: Callable[[BaseException], None]) -> None:
-        self._db, self._space, self._on_fatal = db, space, on_fatal
+    def __init__(
+        self, db: sqlite3.Connection, log: LogIndex, space: Space, on_fatal: Callable[[BaseException], None]
+    ) -> None:
+        self._db, self._log, self._space, self._on_fatal = db, log, space, on_fatal
         self._loop = asyncio.get_running_loop()
         self._batch: Batch | None = None
         self._committing: Batch | None = None
@@ -102,7 +104,6 @@ class Committer:
         self._batches = 0
         self._stopped: str | None = None
         self._ended = asyncio.Event()
-        self._log_pages = 0
         self.before_commit: list[Callable[[Callable[[str, list[tuple[Any, ...]]], None]], None]] = []
         self.on_stop: list[Callable[[str], None]] = []
         threading.Thread(target=self._work, name="busway-committer", daemon=True).start()
@@ -243,7 +244,6 @@ class Committer:
             # What a batch gathered belongs to calls that may have been answered: it can't be left out.
             self.stop(exc)
             return
-        batch.pages = sum(_pages(many, rows) for _, many, _, rows in batch.notes)
         self._batch, self._committing = None, batch
         self._jobs.put(batch)
 
@@ -318,8 +318,7 @@ class Committer:
             refused = self._commit(batch)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it stops the engine
             return exc
-        self._log_pages += batch.pages
-        busy = self._log_pages >= CHECKPOINT_PAGES
+        busy = self._log.pages_waiting() >= CHECKPOINT_PAGES
         self._post(self._committed, batch, refused, not busy)
         if busy:
             if failure := self._checkpoint("PASSIVE"):
@@ -368,7 +367,6 @@ class Committer:
             # The log keeps what could not be moved.
             self._space.note_full()
             return None
-        self._log_pages = 0
         if pages > TRUNCATE_PAGES and mode == "PASSIVE":
             return self._checkpoint("TRUNCATE")
         return None
@@ -384,9 +382,3 @@ class Committer:
         if failure is not None:
             self.stop(failure)
         self._ended.set()
-
-
-def _pages(many: bool, rows: Any) -> int:
-    """About how many pages of log a statement costs; rows of one statement are taken to be alike."""
-    row, count = (rows[0] if rows else (), len(rows)) if many else (rows, 2)
-    return count * 2 + count * sum(len(value) for value in row if isinstance(value, bytes)) // 4096
