@@ -101,6 +101,7 @@ class LogIndex:
 
     def __init__(self, path: Path) -> None:
         self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._closed = False
 
     def pages_waiting(self) -> int:
         header = os.pread(self._handle, 100, 0)
@@ -108,7 +109,9 @@ class LogIndex:
         return max(0, frames - moved)
 
     def close(self) -> None:
-        os.close(self._handle)
+        if not self._closed:
+            self._closed = True
+            os.close(self._handle)
 
 
 def _allocate(handle: int, size: int) -> None:

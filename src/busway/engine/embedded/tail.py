@@ -56,13 +56,16 @@ class Tail:
         runs = self._journals.get(journal)
         if not runs or after < runs[0].prev:
             return None
-        found: list[Entry] = []
-        for index in range(bisect_right(runs, after, key=lambda run: run.last), len(runs)):
+        start = bisect_right(runs, after, key=lambda run: run.last)
+        if start == len(runs):
+            return []
+        entries = runs[start].read()
+        found = entries[bisect_right(entries, after, key=lambda entry: entry.offset) :]
+        for index in range(start + 1, len(runs)):
             if len(found) >= limit:
                 break
             found += runs[index].read()
-        skip = bisect_right(found, after, key=lambda entry: entry.offset)
-        return found[skip : skip + limit]
+        return found[:limit]
 
     def forget(self, journal: int, up_to: int) -> None:
         """Drop the runs that were trimmed."""
