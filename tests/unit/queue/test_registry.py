@@ -155,8 +155,13 @@ async def test_a_dead_letter_queue_says_who_may_use_it(queues: SqsQueues, scope:
 
 @pytest.mark.parametrize(
     "policy",
-    ['{"redrivePermission":"some"}', '{"redrivePermission":"byQueue"}', "7", '{"redrivePermission":"denyAll","sourceQueueArns":["arn:aws:sqs:us-east-1:000000000000:a"]}'],
-)  # fmt: skip
+    [
+        "7",
+        '{"redrivePermission":"some"}',
+        '{"redrivePermission":"byQueue"}',
+        '{"redrivePermission":"denyAll","sourceQueueArns":["arn:aws:sqs:us-east-1:000000000000:a"]}',
+    ],
+)
 async def test_a_bad_redrive_allow_policy_is_refused(queues: SqsQueues, scope: Scope, policy: str):
     with pytest.raises(InvalidQueueRequest, match="RedriveAllowPolicy is invalid"):
         await queues.create(scope, "dead", {"RedriveAllowPolicy": policy})
