@@ -84,7 +84,7 @@ def _open(data: bytes) -> zipfile.ZipFile:
         raise InvalidPackage(f"it holds more than {FILES_MAX} files")
     try:
         return zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:
         raise InvalidPackage(f"it is no zip file: {error}") from error
 
 
@@ -148,5 +148,5 @@ def _extract(archive: zipfile.ZipFile, names: dict[str, zipfile.ZipInfo], scratc
                     if left < 0:
                         raise InvalidPackage(f"unpacked it is larger than {bytes_max} bytes")
                     out.write(chunk)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise InvalidPackage(f"{name!r} is broken: {error}") from error

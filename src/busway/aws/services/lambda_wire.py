@@ -1,0 +1,199 @@
+"""Lambda's members from our records and back. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from busway.errors import FunctionFeatureNotBuilt, InvalidFunction
+from busway.function.code_store import Code, Folder, Zip
+from busway.function.record import LATEST, EventInvoke, FunctionRecord
+from busway.function.registry import Configuration, EventInvokeChange
+
+Answer = dict[str, Any]
+
+# LocalStack's habit: code is the folder that S3Key names.
+FOLDER_BUCKET = "hot-reload"
+
+_PAGE_MAX = 50
+_ACCOUNT = re.compile(r"\d{12}")
+
+# Members of the request that ask for something that is not built, unless they say "no" in one of these ways.
+_NOT_BUILT = (
+    "CapacityProviderConfig", "CodeSigningConfigArn", "DurableConfig", "FileSystemConfigs", "ImageConfig", "KMSKeyArn",
+    "Layers", "Publish", "PublishTo", "TenancyConfig", "AcceleratorConfig",
+)  # fmt: skip
+
+
+def check_built(request: Mapping[str, Any]) -> None:
+    """Raises `FunctionFeatureNotBuilt` that names the member."""
+    asked = [member for member in _NOT_BUILT if request.get(member)]
+    if any((request.get("VpcConfig") or {}).get(member) for member in ("SubnetIds", "SecurityGroupIds")):
+        asked.append("VpcConfig")
+    if request.get("PackageType") == "Image":
+        asked.append("PackageType Image")
+    if (request.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions":
+        asked.append("SnapStart")
+    if (request.get("LoggingConfig") or {}).get("LogFormat") == "JSON":
+        asked.append("LoggingConfig LogFormat JSON")
+    if asked:
+        raise FunctionFeatureNotBuilt(f"{', '.join(asked)} is not built yet in Busway; leave it out")
+
+
+def code_of(given: Mapping[str, Any]) -> Code:
+    """The code that CreateFunction's `Code`, or UpdateFunctionCode, names."""
+    if given.get("ZipFile"):
+        return Zip(given["ZipFile"])
+    if given.get("S3Bucket") == FOLDER_BUCKET:
+        return Folder(given.get("S3Key") or "")
+    if given.get("S3Bucket") or given.get("ImageUri"):
+        raise FunctionFeatureNotBuilt(
+            "Code from S3 or an image is not built yet in Busway; wanted ZipFile, "
+            f"or in development S3Bucket {FOLDER_BUCKET} with a folder's absolute path as S3Key"
+        )
+    raise InvalidFunction("Please provide a source for function code.")
+
+
+def configuration_of(request: Mapping[str, Any]) -> Configuration:
+    environment = request.get("Environment")
+    dead_letter = request.get("DeadLetterConfig")
+    tracing = request.get("TracingConfig")
+    return Configuration(
+        runtime=request.get("Runtime"),
+        handler=request.get("Handler"),
+        role=request.get("Role"),
+        description=request.get("Description"),
+        timeout_s=request.get("Timeout"),
+        memory_mb=request.get("MemorySize"),
+        environment=None if environment is None else environment.get("Variables") or {},
+        dead_letter_arn=None if dead_letter is None else dead_letter.get("TargetArn") or "",
+        tracing=None if tracing is None else tracing.get("Mode"),
+    )
+
+
+def configuration_answer(record: FunctionRecord) -> Answer:
+    """A FunctionConfiguration."""
+    return {
+        "FunctionName": record.name,
+        "FunctionArn": record.arn,
+        "Runtime": record.runtime,
+        "Role": record.role,
+        "Handler": record.handler,
+        "CodeSize": record.code_size,
+        "Description": record.description,
+        "Timeout": record.timeout_s,
+        "MemorySize": record.memory_mb,
+        "LastModified": last_modified(record.modified_at),
+        "CodeSha256": record.code_sha256,
+        "Version": LATEST,
+        "DeadLetterConfig": {"TargetArn": record.dead_letter_arn} if record.dead_letter_arn else None,
+        "Environment": {"Variables": record.environment} if record.environment else None,
+        "TracingConfig": {"Mode": record.tracing},
+        "RevisionId": record.revision,
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+        "PackageType": "Zip",
+        "Architectures": list(record.architectures),
+        "EphemeralStorage": {"Size": 512},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{record.name}"},
+    }
+
+
+def last_modified(at: float) -> str:
+    """Lambda's own form of a time: `2026-11-23T17:05:09.123+0000`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "+0000")
+
+
+def event_invoke_change(request: Mapping[str, Any]) -> EventInvokeChange:
+    destinations = request.get("DestinationConfig")
+    return EventInvokeChange(
+        retries_max=request.get("MaximumRetryAttempts"),
+        age_s_max=request.get("MaximumEventAgeInSeconds"),
+        on_success=_destination(destinations, "OnSuccess"),
+        on_failure=_destination(destinations, "OnFailure"),
+    )
+
+
+def _destination(destinations: Mapping[str, Any] | None, side: str) -> str | None:
+    if destinations is None or destinations.get(side) is None:
+        return None
+    return destinations[side].get("Destination") or ""
+
+
+def event_invoke_answer(function_arn: str, config: EventInvoke) -> Answer:
+    destinations = {
+        side: {"Destination": arn} if arn else {}
+        for side, arn in (("OnSuccess", config.on_success), ("OnFailure", config.on_failure))
+    }
+    return {
+        "LastModified": config.modified_at,
+        "FunctionArn": f"{function_arn}:{LATEST}",
+        "MaximumRetryAttempts": config.retries_max,
+        "MaximumEventAgeInSeconds": config.age_s_max,
+        "DestinationConfig": destinations,
+    }
+
+
+def statement_of(request: Mapping[str, Any], function_arn: str) -> Answer:
+    """The policy statement that AddPermission asks for, in the order in which AWS writes it."""
+    principal: str = request["Principal"]
+    account = _ACCOUNT.fullmatch(principal)
+    who: Any = {"AWS": f"arn:aws:iam::{principal}:root"} if account else {"Service": principal}
+    if principal.startswith("arn:"):
+        who = {"AWS": principal}
+    statement = {
+        "Sid": request["StatementId"],
+        "Effect": "Allow",
+        "Principal": "*" if principal == "*" else who,
+        "Action": request["Action"],
+        "Resource": function_arn,
+    }
+    equals = {
+        key: request[member]
+        for member, key in (
+            ("SourceAccount", "AWS:SourceAccount"),
+            ("PrincipalOrgID", "aws:PrincipalOrgID"),
+            ("EventSourceToken", "lambda:EventSourceToken"),
+            ("FunctionUrlAuthType", "lambda:FunctionUrlAuthType"),
+        )
+        if request.get(member)
+    }
+    condition: dict[str, Any] = {"StringEquals": equals} if equals else {}
+    if request.get("SourceArn"):
+        condition["ArnLike"] = {"AWS:SourceArn": request["SourceArn"]}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def policy_text(record: FunctionRecord) -> str:
+    policy = {"Version": "2012-10-17", "Id": "default", "Statement": record.policy}
+    return json.dumps(policy, separators=(",", ":"))
+
+
+def page(names: list[str], request: Mapping[str, Any]) -> tuple[list[str], str | None]:
+    """The names of one page, and the marker of the next one."""
+    start = _name_of_marker(request.get("Marker"))
+    rest = [name for name in names if name > start]
+    size = min(request.get("MaxItems") or _PAGE_MAX, _PAGE_MAX)
+    more = base64.b64encode(rest[size - 1].encode()).decode() if len(rest) > size else None
+    return rest[:size], more
+
+
+def _name_of_marker(marker: str | None) -> str:
+    try:
+        return base64.b64decode(marker or "", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidFunction("Invalid pagination token provided.") from None
+
+
+def client_context(given: str | None) -> str:
+    """The client context's JSON text, from its base64."""
+    try:
+        return base64.b64decode(given or "", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidFunction("Client context must be a valid Base64-encoded JSON object.") from None
