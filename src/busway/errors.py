@@ -11,6 +11,8 @@ HTTP statuses are given in `aws/errors.py`, by class: no room below `aws` knows 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class BuswayError(Exception):
     """Base of all. `hint` is one line that says what to run or change, shown by the command line."""
@@ -440,6 +442,25 @@ class NoWayBack(BuswayError):
         self.message_id, self.kind = message_id, kind
 
 
+# --- targets ------------------------------------------------------------------------------------------------
+
+
+class TargetRefused(BuswayError):
+    """A target that cannot take a redriven delivery; the dead letter stays."""
+
+    def __init__(self, arn: str, reason: str) -> None:
+        super().__init__(f"target {arn}: {reason}")
+        self.arn, self.reason = arn, reason
+
+
+class NoSuchDestination(BuswayError):
+    """A destination of a kind that this server does not have."""
+
+    def __init__(self, arn: str, kinds: Mapping[str, str]) -> None:
+        super().__init__(f"destination {arn}: wanted {', '.join(kinds.values())} of this server")
+        self.arn = arn
+
+
 # --- aws ----------------------------------------------------------------------------------------------------
 
 
@@ -450,3 +471,59 @@ class CannotListen(BuswayError):
         super().__init__(f"cannot listen on {host}:{port}: {reason}")
         self.host, self.port = host, port
         self.hint = "choose another address or port with --host and --port"
+
+
+# --- inspect ------------------------------------------------------------------------------------------------
+
+
+class UnknownPath(BuswayError):
+    """No such path below /_busway/, or not with that method."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"there is no {method} {path}")
+        self.method, self.path = method, path
+
+
+class InvalidQuestion(BuswayError):
+    """A query or body of an own route with something missing, unknown or out of range."""
+
+
+class EventNotFound(BuswayError):
+    """No bus of this server retains an event of that id."""
+
+    def __init__(self, event_id: str, why: str = "") -> None:
+        super().__init__(f"no bus has an event {event_id}{why}")
+        self.event_id = event_id
+        self.hint = "`busway tail` shows the ids of events as they come; a bus keeps them for its retention"
+
+
+class ClockNotManual(BuswayError):
+    """Time was to be moved on a server that runs on the machine's clock."""
+
+    hint = "start the server with --clock manual"
+
+    def __init__(self) -> None:
+        super().__init__("this server runs on the machine's clock, which nobody moves")
+
+
+# --- server -------------------------------------------------------------------------------------------------
+
+
+class NotLoopback(BuswayError):
+    """The server was to listen beyond this machine without access keys."""
+
+    hint = "set BUSWAY_ACCESS_KEYS=KEY:SECRET, or listen on 127.0.0.1"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"refusing to listen on {host}: without access keys anyone who reaches it could run code")
+        self.host = host
+
+
+class UnknownEngine(BuswayError):
+    """No engine of that name."""
+
+    hint = "engines are: embedded, memory"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no engine {name!r}")
+        self.name = name

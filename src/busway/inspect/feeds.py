@@ -1,0 +1,63 @@
+"""What happens and what is printed, as it comes: /_busway/tail and /_busway/logs/{function}."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+from busway.errors import FunctionNotFound
+from busway.function.logs import Line
+from busway.function.record import resolve
+from busway.inspect.http import Answer, Lines, Request
+from busway.inspect.ports import Inspection
+from busway.trail import Follower
+
+LINES_DEFAULT, LINES_MAX = 200, 10_000
+
+
+async def tail(server: Inspection, request: Request) -> Lines:
+    """Every step of every event, from now on or from those kept after the sequence `since`."""
+    since = request.number("since", 0, 2**53) if "since" in request.query else None
+    return Lines(_steps(server.trail.follow(since)))
+
+
+async def _steps(follower: Follower) -> AsyncGenerator[dict[str, Any]]:
+    with follower:
+        async for step in follower:
+            yield {"sequence": step.sequence, "at": step.at, "kind": step.kind, **step.facts}
+
+
+async def logs(server: Inspection, request: Request) -> Answer | Lines:
+    """The newest lines of a function; with `follow=1` as a stream that goes on."""
+    arn, _ = resolve(request.path.removeprefix("/_busway/logs/"), request.scope)
+    if server.functions.get(arn) is None:
+        raise FunctionNotFound(arn)
+    if "request_id" in request.query:
+        return Answer({"lines": await server.logs.of_request(request.query["request_id"])})
+    limit = request.number("limit", LINES_DEFAULT, LINES_MAX)
+    if request.query.get("follow", "0") in ("0", "false", ""):
+        return Answer({"lines": await server.logs.tail(arn, limit)})
+    return Lines(_lines(server, arn, limit))
+
+
+async def _lines(server: Inspection, arn: str, limit: int) -> AsyncGenerator[Line]:
+    """First the newest lines, then those that come; it listens before it looks, so that none is missed."""
+    coming = cast("AsyncGenerator[Line]", server.logs.follow(arn))
+    first = asyncio.ensure_future(anext(coming))
+    try:
+        await server.clock.sleep(0)
+        kept = await server.logs.tail(arn, limit)
+        for line in kept:
+            yield line
+        known = set(kept)
+        line = await first
+        while True:
+            # A line that came while the newest were read is in both.
+            if line not in known:
+                yield line
+            line = await anext(coming)
+    finally:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await coming.aclose()

@@ -1,0 +1,57 @@
+"""What our own routes look at: `server` composes it, and tests with less."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from busway.alarm.registry import Alarms
+from busway.alert.routes import Routes
+from busway.arn import Scope
+from busway.bus.buses import Buses
+from busway.bus.put_events import Publisher
+from busway.clock import Clock
+from busway.engine import Engine
+from busway.function.logs import Logs
+from busway.function.record import FunctionRecord
+from busway.metrics import Metrics
+from busway.queue.queues import SqsQueues
+from busway.redrive import Redrive
+from busway.trail import Trail
+
+
+class FunctionList(Protocol):
+    """The functions there are."""
+
+    def get(self, arn: str) -> FunctionRecord | None: ...
+
+    def of_scope(self, scope: Scope) -> Sequence[FunctionRecord]: ...
+
+
+async def _no_mail(scope: Scope, limit: int) -> Sequence[Any]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """The parts of a running server. `halted` says which buses stand still, and why.
+
+    `inbox` gives the newest mails of a scope, newest first, as anything that msgspec turns into JSON.
+    """
+
+    version: str
+    clock: Clock
+    engine: Engine
+    metrics: Metrics
+    trail: Trail
+    buses: Buses
+    publisher: Publisher
+    queues: SqsQueues
+    functions: FunctionList
+    logs: Logs
+    alarms: Alarms
+    routes: Routes
+    redrive: Redrive
+    inbox: Callable[[Scope, int], Awaitable[Sequence[Any]]] = _no_mail
+    halted: Mapping[str, str] = field(default_factory=dict[str, str])

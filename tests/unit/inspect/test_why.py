@@ -1,0 +1,110 @@
+"""Why an event reached a handler, or did not."""
+
+from __future__ import annotations
+
+from busway.clock import settle
+from busway.delivery import Delivered, Failed
+from busway.function.logs import Line
+
+from .conftest import Door
+from .world import FUNCTION, SCOPE, World
+
+
+async def test_an_event_that_nothing_matched_names_the_closest_rule_and_what_it_wanted(door: Door, world: World):
+    await world.rule("notify", {"detail-type": ["Customer Notification"]}, FUNCTION)
+    await world.rule("other", {"source": ["bank"], "detail-type": ["Statement"]}, FUNCTION)
+    (event_id,) = await world.put({"n": 1}, detail_type="Customer Nofication")
+    told = await door.get(f"/_busway/events/{event_id}")
+    assert told["event"]["detail"] == {"n": 1}
+    assert told["deliveries"] == []
+    assert [rule["matched"] for rule in told["rules"]] == [False, False]
+    first = told["closest"][0]
+    assert first["rule"] == "notify"
+    (field,) = first["fields"]
+    assert field["found"] == ['"Customer Nofication"']
+    assert "Customer Notification" in field["wanted"]
+    assert field["suggestion"] == 'did you mean "Customer Notification"?'
+
+
+async def test_a_delivered_event_tells_when_and_what_its_handler_printed(door: Door, world: World):
+    await world.rule("notify", {"source": ["shop"]}, FUNCTION)
+    (event_id,) = await world.put({"n": 1})
+    (delivery,) = (await door.get(f"/_busway/events/{event_id}"))["deliveries"]
+    assert (delivery["rule"], delivery["target"], delivery["state"]) == ("notify", FUNCTION, "delivered")
+    assert (delivery["attempts"], delivery["at"]) == (1, world.clock.now())
+    door.logs.write(Line(FUNCTION, 1.0, delivery["request_id"], event_id, 1, "sending"))
+    (delivery,) = (await door.get(f"/_busway/events/{event_id}"))["deliveries"]
+    assert delivery["logs"] == [{"at": 1.0, "attempt": 1, "line": "sending"}]
+
+
+async def test_a_pending_delivery_tells_its_last_error_and_the_next_attempt(door: Door, world: World):
+    world.outside.answers = [Failed("THROTTLING", "busy", True)]
+    await world.rule("notify", {"source": ["shop"]}, FUNCTION)
+    (event_id,) = await world.put({"n": 1})
+    (delivery,) = (await door.get(f"/_busway/events/{event_id}"))["deliveries"]
+    assert delivery["state"] == "pending"
+    assert (delivery["attempts"], delivery["error_code"], delivery["error_message"]) == (1, "THROTTLING", "busy")
+    assert delivery["due_at"] > world.clock.now()
+
+
+async def test_a_dead_lettered_delivery_tells_where_it_lies_and_a_redrive_ends_that(door: Door, world: World):
+    world.outside.answers = [Failed("ERROR_FROM_TARGET", "no SMTP server", False)]
+    await world.rule("notify", {"source": ["shop"]}, FUNCTION)
+    (event_id,) = await world.put({"n": 1})
+    told = await door.get(f"/_busway/events/{event_id}")
+    (delivery,) = told["deliveries"]
+    assert delivery["state"] == "dead-lettered"
+    assert delivery["error_message"] == "no SMTP server"
+    assert delivery["dead_letter_queue"] == SCOPE.arn("sqs", "busway-undeliverable-default")
+    assert "dead-lettered" in [step["kind"] for step in told["steps"]]
+    world.outside.answers = [Delivered()]
+    status, answer = await door.ask("POST", "/_busway/redrive", {"ids": [event_id]})
+    assert (status, answer["redriven"]) == (200, 1)
+    await settle(30)
+    told = await door.get(f"/_busway/events/{event_id}")
+    assert "redriven" in [step["kind"] for step in told["steps"]]
+    assert "message_id" not in told["deliveries"][0]
+
+
+async def test_a_message_in_a_queue_counts_as_delivered_and_waits_there(door: Door, world: World):
+    queue = await world.queue("orders")
+    await world.rule("copy", {"source": ["shop"]}, queue)
+    (event_id,) = await world.put({"n": 1})
+    (delivery,) = (await door.get(f"/_busway/events/{event_id}"))["deliveries"]
+    assert (delivery["state"], delivery["waits_in"]) == ("delivered", queue)
+
+
+async def test_the_rules_that_count_are_those_in_force_where_the_event_lies(door: Door, world: World):
+    (before,) = await world.put({"n": 1})
+    await world.rule("late", {"source": ["shop"]}, FUNCTION)
+    (after,) = await world.put({"n": 2})
+    assert (await door.get(f"/_busway/events/{before}"))["rules"] == []
+    assert [rule["matched"] for rule in (await door.get(f"/_busway/events/{after}"))["rules"]] == [True]
+
+
+async def test_an_event_that_is_not_routed_yet_says_so(door: Door, world: World):
+    await world.rule("notify", {"source": ["shop"]}, FUNCTION)
+    await settle(30)
+    await world.router.close()
+    (event_id,) = await world.put({"n": 1})
+    (delivery,) = (await door.get(f"/_busway/events/{event_id}"))["deliveries"]
+    assert delivery["state"] == "unrouted"
+
+
+async def test_an_unknown_event_is_a_404_with_a_hint(door: Door, world: World):
+    status, answer = await door.ask("GET", "/_busway/events/no-such-event")
+    assert status == 404
+    assert "no bus has an event no-such-event" in answer["error"]
+    assert "tail" in answer["hint"]
+
+
+async def test_an_event_for_a_bus_that_is_missing_says_which(door: Door, world: World):
+    world.trail.note("dropped", event_id="e", bus="typo")
+    _, answer = await door.ask("GET", "/_busway/events/e")
+    assert "it was for the bus 'typo', which did not exist" in answer["error"]
+
+
+async def test_another_accounts_event_is_not_found(door: Door, world: World):
+    (event_id,) = await world.put({"n": 1})
+    status, _ = await door.ask("GET", f"/_busway/events/{event_id}", account="111111111111")
+    assert status == 404
