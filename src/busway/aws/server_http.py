@@ -168,11 +168,10 @@ class HttpServer:
         """Take no new connections, let what is under way finish for up to `GRACE_S` seconds, close. Idempotent."""
         if not self._tasks or self._listener is None:
             return
-        ticks, sweep = self._tasks
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        self._server.should_exit = True
-        sweep.cancel()
-        await asyncio.gather(ticks, sweep, return_exceptions=True)
         await self._server.shutdown(sockets=[self._listener])
 
     async def _sweep(self) -> None:
