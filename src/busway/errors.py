@@ -267,8 +267,7 @@ class InvalidPackage(InvalidFunction):
     def __init__(self, reason: str) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html
         super().__init__(
-            "Could not unzip uploaded file. Please check your file, then try to upload again."
-            f" ({reason})"
+            f"Could not unzip uploaded file. Please check your file, then try to upload again. ({reason})"
         )
         self.reason = reason
 
@@ -389,11 +388,11 @@ class ServerUnreachable(BuswayError):
 
 
 class ServerRefused(BuswayError):
-    """The server answered with an error; `code` is AWS's code or the HTTP status."""
+    """The server answered with an error; `code` is AWS's code, "" for an error of our own routes."""
 
-    def __init__(self, asked: str, code: str, reason: str) -> None:
-        super().__init__(f"{asked}: {code}: {reason}")
-        self.code, self.reason = code, reason
+    def __init__(self, asked: str, code: str, reason: str, hint: str = "") -> None:
+        super().__init__(f"{asked}: {code}: {reason}" if code else reason)
+        self.code, self.reason, self.hint = code, reason, hint
 
 
 # --- alarm --------------------------------------------------------------------------------------------------

@@ -257,9 +257,14 @@ class Health:
 class Engine(Protocol):
     """One store with all three seams."""
 
-    journal: Journal
-    queues: Queues
-    records: Records
+    @property
+    def journal(self) -> Journal: ...
+
+    @property
+    def queues(self) -> Queues: ...
+
+    @property
+    def records(self) -> Records: ...
 
     async def health(self) -> Health: ...
 

@@ -1,0 +1,117 @@
+"""`busway serve`: run the server until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+# https://man.openbsd.org/sysexits: an error occurred while doing I/O on some file.
+EXIT_IO = 74
+
+
+@click.command()
+@click.option(
+    "--host", metavar="ADDRESS", help="Address to listen on; beyond loopback only with access keys. [127.0.0.1]"
+)
+@click.option("--port", type=int, help="Port for every service. [4566]")
+@click.option("--data", metavar="DIR", help="Folder for everything the server remembers. [.busway/data]")
+@click.option("--engine", type=click.Choice(["embedded", "memory"]), help="Where things are kept. [embedded]")
+@click.option(
+    "--smtp", metavar="URL", help="smtp://HOST:PORT that SendEmail relays to; without it mail stays in the inbox."
+)
+@click.option("--clock", type=click.Choice(["system", "manual"]), help="manual: time moves only by `busway clock`.")
+@click.option("--upstream", metavar="URL", help="Where handlers' calls to other AWS services go.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when ready, and log in JSON.")
+def serve(as_json: bool, **flags: Any) -> None:
+    """Run the server: the bus, functions, queues and the rest, on one port.
+
+    Every setting also has a BUSWAY_… variable; `docs/settings.md` lists them.
+
+    \b
+    Example:
+      busway serve --data /var/lib/busway --port 4566
+    """
+    from busway.aws.server_http import run
+    from busway.config import load_settings
+
+    log_to_stderr(as_json)
+    try:
+        settings = load_settings(**flags)
+    except ValueError as problem:
+        raise click.UsageError(str(problem)) from problem
+    code = run(_serve(settings, as_json))
+    # Everything is durable and closed; what the interpreter would tidy up, the system frees at once.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _serve(settings: Any, as_json: bool) -> int:
+    from busway import __version__
+    from busway.errors import BuswayError
+    from busway.server import Server, data_problem
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    server = Server(settings, on_fatal)
+    try:
+        problem = data_problem(settings)
+        if problem:
+            raise click.UsageError(f"--data {settings.data}: {problem}")
+        await server.start()
+    except OSError as error:
+        return _complain(
+            f"--data {settings.data}: {error.strerror or error}", "choose a folder that you may write to"
+        )
+    except BuswayError as error:
+        return _complain(str(error), error.hint)
+    except ValueError as error:
+        return _complain(str(error), "see `busway serve --help`")
+    except click.UsageError as error:
+        return _complain(error.message, "see `busway serve --help`")
+    facts = {"url": server.url, "data": settings.data, "pid": os.getpid(), "version": __version__}
+    click.echo(_json(facts) if as_json else f"Busway {__version__} is ready at {server.url} (data: {settings.data})")
+    sys.stdout.flush()
+    await stop.wait()
+    await server.stop()
+    return 0
+
+
+def on_fatal(error: BaseException) -> None:
+    """The engine cannot make anything durable any more: say so, and end at once, answering nothing further."""
+    print(f"error: storage failed, nothing more is accepted: {error}", file=sys.stderr)
+    print(
+        "\nhint: check the disk, then start again; what was answered with success is safe",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(EXIT_IO)
+
+
+def log_to_stderr(as_json: bool) -> None:
+    """Warnings and worse, one line each."""
+    form = '{"at":"%(asctime)s","level":"%(levelname)s","room":"%(name)s","message":"%(message)s"}'
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format=form if as_json else "%(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _complain(problem: str, hint: str) -> int:
+    click.echo(f"error: {problem}", err=True)
+    if hint:
+        click.echo(f"\nhint: {hint}", err=True)
+    return 1
+
+
+def _json(facts: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(facts)

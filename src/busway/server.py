@@ -1,0 +1,267 @@
+"""Composes everything: the only file that knows every room, and the only one that knows which engine runs.
+
+open    engine → nouns (queues, functions, buses, alarms, routes, inbox) → outbox → router → HTTP
+close   the other way round, so that nothing takes work that nobody will finish
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from busway import __version__
+from busway.alarm.evaluator import Evaluator
+from busway.alarm.queues import DeadLetterQueues
+from busway.alarm.registry import Alarms
+from busway.alert.routes import Routes
+from busway.arn import DEFAULT_ACCOUNT, Scope
+from busway.aws.gate import AccessKey, Gate, Keys, parse_access_keys
+from busway.aws.gateway import OPEN_PATHS, Gateway
+from busway.aws.server_http import HttpServer, listen
+from busway.aws.services.cloudwatch import CloudWatch
+from busway.aws.services.events import Events
+from busway.aws.services.lambda_ import Lambda
+from busway.aws.services.sesv2 import SesV2
+from busway.aws.services.sqs import Sqs
+from busway.aws.services.sts import Sts
+from busway.bus.room import BusRoom
+from busway.bus.routing import Ports
+from busway.clock import Clock, Entropy, ManualClock, SystemClock, SystemEntropy
+from busway.config import Settings, data_folder, environment
+from busway.delivery import Target
+from busway.delivery.outbox import Outbox, Parts
+from busway.engine import Engine
+from busway.engine.embedded import open_embedded
+from busway.engine.memory import MemoryEngine
+from busway.errors import NotLoopback, UnknownEngine
+from busway.function.functions import Functions
+from busway.function.process import SystemSpawn
+from busway.inspect.app import InspectApp
+from busway.inspect.ports import Inspection
+from busway.mail.inbox import ShownMail
+from busway.mail.mailer import Mailer
+from busway.metrics import Metrics
+from busway.queue.dead_letters import QueueDeadLetters
+from busway.queue.queues import SqsQueues
+from busway.redrive import Redrive
+from busway.targets.bus import BusTarget
+from busway.targets.destinations import FunctionDestinations
+from busway.targets.function import FunctionTarget
+from busway.targets.http import AlertTarget
+from busway.targets.queue import QueueTarget
+from busway.targets.ways_back import WaysBack
+from busway.trail import Trail
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+# Ours: how long functions may go on after SIGTERM.
+DRAIN_S = 10.0
+
+Fatal = Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every room stands on."""
+
+    settings: Settings
+    engine: Engine
+    clock: Clock
+    machine_clock: Clock
+    entropy: Entropy
+    metrics: Metrics
+    trail: Trail
+
+
+async def open_engine(settings: Settings, clock: Clock, on_fatal: Fatal) -> Engine:
+    """The engine that the settings name. Raises `UnknownEngine`, `DataInUse`, `DataTooNew`, OSError."""
+    if settings.engine == "memory":
+        return MemoryEngine(clock)
+    if settings.engine == "embedded":
+        return await open_embedded(data_folder(settings), clock, on_fatal=on_fatal, reserve_mb=settings.reserve_mb)
+    raise UnknownEngine(settings.engine)
+
+
+class Server:
+    """A whole Busway in this process. `start` returns when it answers, `stop` when everything is put down."""
+
+    def __init__(self, settings: Settings, on_fatal: Fatal) -> None:
+        """`on_fatal` is called when the engine stopped itself after an I/O error: end the process then."""
+        self.settings = settings
+        self._on_fatal = on_fatal
+        self._stack = AsyncExitStack()
+        self.url = ""
+
+    async def start(self) -> None:
+        """Open everything. Raises `BuswayError`s that say what stands in the way; nothing stays open then."""
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        settings = self.settings
+        keys = Keys(parse_access_keys(settings.access_keys))
+        if settings.host not in LOOPBACK and not keys:
+            raise NotLoopback(settings.host)
+        listener = listen(settings.host, settings.port)
+        self._stack.callback(listener.close)
+        machine_clock = SystemClock()
+        clock = ManualClock(machine_clock.now()) if settings.clock == "manual" else machine_clock
+        engine = await open_engine(settings, clock, self._on_fatal)
+        self._stack.push_async_callback(engine.close)
+        ground = Ground(settings, engine, clock, machine_clock, SystemEntropy(), Metrics(clock), Trail(clock))
+        gate = Gate(machine_clock, keys, settings.allowed_hosts.split(","))
+        self.url = _url_of(listener)
+        rooms = Rooms(ground, keys, self.url)
+        await rooms.open(self._stack)
+        own = InspectApp(rooms.inspection())
+        open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
+        gateway = Gateway(rooms.services(), gate, machine_clock, ground.entropy, own=own, open_paths=open_paths)
+        http = HttpServer(gateway, machine_clock, listener=listener)
+        await http.start()
+        self._stack.push_async_callback(http.stop)
+
+
+class Rooms:
+    """The nouns of one server, and how they hang together."""
+
+    def __init__(self, ground: Ground, keys: Keys, url: str) -> None:
+        self._ground = ground
+        engine, clock, entropy = ground.engine, ground.clock, ground.entropy
+        metrics, trail, settings = ground.metrics, ground.trail, ground.settings
+        self.queues = SqsQueues(engine, clock, entropy, metrics)
+        self.dead_letters = QueueDeadLetters(self.queues, metrics)
+        self.bus = BusRoom(engine, clock, entropy, metrics, trail, settings)
+        self.mailer = Mailer(engine, clock, entropy, metrics, settings.smtp)
+        destinations = FunctionDestinations(
+            engine, entropy, self.queues, self.bus.publisher, lambda: self.functions.invocation_put
+        )
+        self.functions = Functions(
+            engine, clock, entropy, metrics, trail, SystemSpawn(), settings, self.dead_letters,
+            destinations=destinations, credentials_for=WorkerKeys(keys, entropy), endpoint=url,
+            machine_clock=ground.machine_clock,
+        )  # fmt: skip
+        self.routes = Routes(engine, clock)
+        self.alerts = AlertTarget(self.routes, ground.machine_clock, environment(), metrics=metrics, trail=trail)
+        targets: dict[str, Target] = {
+            "lambda": FunctionTarget(self.functions),
+            "sqs": QueueTarget(self.queues),
+            "events": BusTarget(self.bus.publisher, clock, entropy),
+            # Alert routes are named like the SNS topics that stand for them on AWS.
+            "sns": self.alerts,
+        }
+        first_retry_s = settings.delivery_first_retry_s
+        self.outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, self.dead_letters, first_retry_s))
+        self.router = self.bus.router(Ports(targets, self.outbox, self.dead_letters))
+        self.alarms = Alarms(engine, clock, entropy)
+        self.evaluator = Evaluator(
+            self.alarms, DeadLetterQueues(engine, self.queues.exists), engine, clock,
+            notice_put=self.outbox.put_for, metrics=metrics, trail=trail,
+        )  # fmt: skip
+        self.queues.listeners.append(self.evaluator.changed)
+        ways = WaysBack(targets, self.outbox, self.functions, entropy)
+        self.redrive = Redrive(
+            engine, clock, {"function": ways.to_function, "rule-target": ways.to_target},
+            metrics=metrics, trail=trail, changed=self.evaluator.changed,
+        )  # fmt: skip
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Load what is stored, then take up the work; `stack` puts it down in the opposite order."""
+        for noun in (self.queues, self.bus, self.routes, self.alarms, self.mailer):
+            await noun.open()
+        stack.push_async_callback(self.alerts.close)
+        stack.push_async_callback(self.mailer.close)
+        await self.functions.open()
+        stack.push_async_callback(self.functions.close, DRAIN_S)
+        await self.outbox.open()
+        stack.push_async_callback(self.outbox.close)
+        await self.router.open()
+        stack.push_async_callback(self.router.close)
+        run_beside(stack, "alarms", self.evaluator.run())
+        run_beside(stack, "queue retention", self.queues.run())
+
+    def services(self) -> list[Any]:
+        return [
+            Events(self.bus),
+            Lambda(self.functions, self._ground.engine, self._ground.clock),
+            Sqs(self.queues),
+            SesV2(self.mailer),
+            CloudWatch(self.alarms, self.evaluator),
+            Sts(),
+        ]
+
+    async def _newest_mail(self, scope: Scope, limit: int) -> Sequence[ShownMail]:
+        """Mail has no account here: every scope sees all of it."""
+        return await self.mailer.inbox.newest(limit)
+
+    def inspection(self) -> Inspection:
+        ground = self._ground
+        return Inspection(
+            version=__version__, clock=ground.clock, engine=ground.engine, metrics=ground.metrics, trail=ground.trail,
+            buses=self.bus.buses, publisher=self.bus.publisher, queues=self.queues, functions=self.functions.registry,
+            logs=self.functions.logs, alarms=self.alarms, routes=self.routes, redrive=self.redrive,
+            inbox=self._newest_mail, halted=self.router.halted,
+        )  # fmt: skip
+
+
+class WorkerKeys:
+    """Credentials of their own for each function's workers, known to the gate while the server runs."""
+
+    def __init__(self, keys: Keys, entropy: Entropy) -> None:
+        self._keys, self._entropy = keys, entropy
+        self._given: dict[str, tuple[str, str, str]] = {}
+
+    def __call__(self, function_arn: str) -> tuple[str, str, str]:
+        """Access key, secret key, session token. Without keys at the gate any would do; the account is kept."""
+        if function_arn not in self._given:
+            account = function_arn.split(":")[4] if function_arn.count(":") >= 4 else DEFAULT_ACCOUNT
+            if not self._keys:
+                self._given[function_arn] = (account, "busway", "busway")
+            else:
+                key_id = "ASIA" + self._entropy.token(8).hex().upper()
+                secret, token = self._entropy.token(20).hex(), self._entropy.token(20).hex()
+                self._keys.add(key_id, AccessKey(secret, account, token))
+                self._given[function_arn] = (key_id, secret, token)
+        return self._given[function_arn]
+
+
+def run_beside(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` as a task until the stack unwinds; a fault that ends it is logged, not lost."""
+    task = asyncio.create_task(work, name=name)
+
+    def ended(finished: asyncio.Task[None]) -> None:
+        if not finished.cancelled() and finished.exception() is not None:
+            log.critical("%s ended by a fault", name, exc_info=finished.exception())
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    task.add_done_callback(ended)
+    stack.push_async_callback(end)
+
+
+def _url_of(listener: socket.socket) -> str:
+    """Where handlers on this machine reach the server: its own port, on loopback when it listens everywhere."""
+    found, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(found, str(found))
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def data_problem(settings: Settings) -> str | None:
+    """Why the data folder cannot be used, found before anything is opened; None when it can."""
+    folder = Path(settings.data)
+    existing = next((parent for parent in (folder, *folder.absolute().parents) if parent.exists()), None)
+    return f"{existing} is not a folder" if existing is not None and not existing.is_dir() else None
