@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
-class Route(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One way to tell people. `secret_env` names the variable of the server's environment that holds the secret.
 
     The secret is PagerDuty's routing key, or the key that signs a webhook.
