@@ -32,7 +32,14 @@ json_values = st.recursive(
 
 def envelope(detail: str = "{}") -> bytes:
     return build_envelope(
-        ID, "Order Placed", "shop", "123456789012", "2026-11-23T16:30:00Z", "eu-central-1", ["r:1"], check_detail(detail)
+        ID,
+        "Order Placed",
+        "shop",
+        "123456789012",
+        "2026-11-23T16:30:00Z",
+        "eu-central-1",
+        ["r:1"],
+        check_detail(detail),
     )
 
 

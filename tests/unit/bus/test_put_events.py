@@ -43,13 +43,21 @@ async def test_without_a_time_it_is_the_time_of_the_call(world):
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
-        ({"source": None}, "InvalidArgument", "Parameter Source is not valid. Reason: Source is a required argument."),
+        (
+            {"source": None},
+            "InvalidArgument",
+            "Parameter Source is not valid. Reason: Source is a required argument.",
+        ),
         (
             {"detail_type": None},
             "InvalidArgument",
             "Parameter DetailType is not valid. Reason: DetailType is a required argument.",
         ),
-        ({"detail": None}, "InvalidArgument", "Parameter Detail is not valid. Reason: Detail is a required argument."),
+        (
+            {"detail": None},
+            "InvalidArgument",
+            "Parameter Detail is not valid. Reason: Detail is a required argument.",
+        ),
         ({"detail": "[1]"}, "MalformedDetail", "Detail is malformed."),
         ({"detail": "text"}, "MalformedDetail", "Detail is malformed."),
         ({"source": "aws.ec2"}, "NotAuthorizedForSourceException", "Not authorized for the source."),
@@ -114,7 +122,9 @@ def test_more_entries_than_ten_are_refused_in_javas_words():
         "detailType=null, detail={}, eventBusName=null, traceHeader=null, kmsKeyIdentifier=null, "
         "internalMetadata=null), PutEventsRequestEntry("
     )
-    assert text.endswith("at 'entries' failed to satisfy constraint: Member must have length less than or equal to 10")
+    assert text.endswith(
+        "at 'entries' failed to satisfy constraint: Member must have length less than or equal to 10"
+    )
 
 
 def test_an_entry_weighs_what_awss_formula_says():

@@ -307,7 +307,9 @@ async def test_matches_are_counted_by_rule_under_awss_names(world):
     await world.run()
     await world.put(world.entry(), world.entry(), world.entry(event_bus_name="b"), world.entry(source="x"))
     value = world.metrics.value
-    assert value("AWS/Events", "MatchedEvents", RuleName="r") == value("AWS/Events", "TriggeredRules", RuleName="r") == 2
+    assert (
+        value("AWS/Events", "MatchedEvents", RuleName="r") == value("AWS/Events", "TriggeredRules", RuleName="r") == 2
+    )
     assert value("AWS/Events", "Invocations", RuleName="r") == 4
     assert value("AWS/Events", "Invocations", EventBusName="b", RuleName="s") == 1
     assert value("AWS/Events", "PutEventsEntriesCount") == 4

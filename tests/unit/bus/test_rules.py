@@ -175,7 +175,10 @@ BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/"
     ("bad", "text"),
     [
         (target(arn="queue"), "Provided Arn is not in correct format"),
-        (target(arn="arn:aws:sns:eu-central-1:1:topic"), "Busway delivers to Lambda functions, SQS queues, event buses"),
+        (
+            target(arn="arn:aws:sns:eu-central-1:1:topic"),
+            "Busway delivers to Lambda functions, SQS queues, event buses",
+        ),
         (target(arn="arn:aws:events:eu-central-1:1:api-destination/x/y"), "Busway delivers to"),
         (target(arn=BUS + "other"), "RoleArn is required for target"),
         (target(arn=BUS + "default", role_arn="r"), "is the event bus of the rule itself"),

@@ -18,9 +18,7 @@ from busway.delivery.retry import (
     exhausted,
 )
 
-policies = st.builds(
-    RetryPolicy, retries_max=st.integers(0, 185), age_s_max=st.integers(60, 86_400).map(float)
-)
+policies = st.builds(RetryPolicy, retries_max=st.integers(0, 185), age_s_max=st.integers(60, 86_400).map(float))
 draws = st.randoms(use_true_random=False)
 
 
