@@ -8,16 +8,18 @@ when it is whole; a refused zip leaves nothing behind.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import io
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from pathlib import Path
 
-from busway.errors import InvalidPackage
+from busway.errors import InvalidPackage, StorageFull
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (unzipped, layers included)
 UNPACKED_BYTES_MAX = 262_144_000
@@ -42,7 +44,7 @@ def unpack(data: bytes, target: Path, scratch: Path) -> None:
     """Unpack the zip into `target`, which is there afterwards, whole, or not at all.
 
     `scratch` is a folder name on the same file system, not in use by anyone else. A `target` that is there already
-    holds the same bytes (it is named by their digest) and is left alone. Raises `InvalidPackage`.
+    holds the same bytes (it is named by their digest) and is left alone. Raises `InvalidPackage`, `StorageFull`.
     """
     if target.is_dir():
         return
@@ -57,6 +59,8 @@ def unpack(data: bytes, target: Path, scratch: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
         if target.is_dir():
             return
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"no space for the function's code below {target.parent}") from error
         raise InvalidPackage(f"it can't be written as files: {error.strerror}") from error
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -148,5 +152,5 @@ def _extract(archive: zipfile.ZipFile, names: dict[str, zipfile.ZipInfo], scratc
                     if left < 0:
                         raise InvalidPackage(f"unpacked it is larger than {bytes_max} bytes")
                     out.write(chunk)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError) as error:
             raise InvalidPackage(f"{name!r} is broken: {error}") from error

@@ -31,7 +31,7 @@ from busway.function.record import ACCOUNT_CONCURRENCY, LATEST, latest, resolve
 
 Answer = dict[str, Any]
 
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a zip of 50 MB, in base64, and names around it
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a zip of 50 MB, in base64
 BODY_BYTES_MAX = 70_167_211
 _ZIP_BYTES_MAX = 52_428_800
 _ACCOUNT_CODE_BYTES = 80_530_636_800

@@ -25,24 +25,29 @@ _ACCOUNT = re.compile(r"\d{12}")
 
 # Members of the request that ask for something that is not built, unless they say "no" in one of these ways.
 _NOT_BUILT = (
-    "CapacityProviderConfig", "CodeSigningConfigArn", "DurableConfig", "FileSystemConfigs", "ImageConfig", "KMSKeyArn",
-    "Layers", "Publish", "PublishTo", "TenancyConfig", "AcceleratorConfig",
+    "AcceleratorConfig", "CapacityProviderConfig", "CodeSigningConfigArn", "DurableConfig", "FileSystemConfigs",
+    "ImageConfig", "KMSKeyArn", "Layers", "Publish", "PublishTo", "TenancyConfig",
 )  # fmt: skip
 
 
 def check_built(request: Mapping[str, Any]) -> None:
     """Raises `FunctionFeatureNotBuilt` that names the member."""
     asked = [member for member in _NOT_BUILT if request.get(member)]
-    if any((request.get("VpcConfig") or {}).get(member) for member in ("SubnetIds", "SecurityGroupIds")):
+    if _within(request, "VpcConfig", "SubnetIds") or _within(request, "VpcConfig", "SecurityGroupIds"):
         asked.append("VpcConfig")
     if request.get("PackageType") == "Image":
         asked.append("PackageType Image")
-    if (request.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions":
+    if _within(request, "SnapStart", "ApplyOn") == "PublishedVersions":
         asked.append("SnapStart")
-    if (request.get("LoggingConfig") or {}).get("LogFormat") == "JSON":
+    if _within(request, "LoggingConfig", "LogFormat") == "JSON":
         asked.append("LoggingConfig LogFormat JSON")
     if asked:
         raise FunctionFeatureNotBuilt(f"{', '.join(asked)} is not built yet in Busway; leave it out")
+
+
+def _within(request: Mapping[str, Any], member: str, inner: str) -> Any:
+    value: Mapping[str, Any] = request.get(member) or {}
+    return value.get(inner)
 
 
 def code_of(given: Mapping[str, Any]) -> Code:
