@@ -1,0 +1,60 @@
+"""What all operators have in common: a condition says which scalar values of a field it accepts.
+
+Pure, as is every file of this room: no clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+from msgspec import Raw
+
+from busway.pattern.event_tree import Scalar
+
+
+class Selectivity(IntEnum):
+    """How much a condition narrows, best first; the matcher asks the fields of a rule in this order."""
+
+    EXACT = 0
+    RANGE = 1
+    NEARLY_ALL = 2
+    ABSENCE = 3
+
+
+class Condition(Protocol):
+    """One matcher of a value list. Hashable and comparable by value: equal lists share their place in the matcher."""
+
+    @property
+    def selectivity(self) -> Selectivity: ...
+
+    @property
+    def wanted(self) -> str:
+        """What it accepts, for people: `"Order Placed"`, `a number > 10`."""
+        ...
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Whole strings it accepts, to compare with a value that was nearly right; () when there are none."""
+        ...
+
+    def accepts(self, value: Scalar) -> bool: ...
+
+
+def quoted(text: str) -> str:
+    """`text` as a JSON string, for messages; lone surrogates are shown as escapes."""
+    return msgspec.json.encode(text.encode("utf-8", "backslashreplace").decode()).decode()
+
+
+def shown(value: Scalar) -> str:
+    """A scalar as the JSON text it came from (whole numbers in plain digits)."""
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, Raw):
+        return bytes(value).decode()
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

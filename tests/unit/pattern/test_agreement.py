@@ -1,0 +1,236 @@
+"""Ways of asking the same question agree, on random patterns and events over few names and values.
+
+The matcher with each pattern, the explanation with the pattern, the pattern with a naive search, the fast reader with
+the careful one.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from busway.pattern import Matcher, explain, parse
+from busway.pattern.event_tree import _read_carefully, read_event
+from busway.pattern.flatten import FieldTree, Leaves, collect, flatten
+from busway.pattern.presence import ABSENT
+from busway.pattern.rule_pattern import Alternative, Conditions
+
+# For each claim; 4,000 were run when this was written.
+EXAMPLES = 50
+
+NAMES = st.sampled_from(["a", "b", "c", "a.b", "ab"])
+TEXTS = st.sampled_from(["x", "y", "xy", "X", "", "5", "10.0.0.1", "10.0.00.1", "é", "straße", "STRASSE"])
+# Literal texts, so that the same number comes in several spellings, some beyond a double.
+NUMBERS = st.sampled_from(["5", "5.0", "50e-1", "0", "-0", "-1", "6.25", "9007199254740993", "1e400", "1E400"])
+LITERALS = st.sampled_from(["null", "true", "false"])
+SCALARS = st.one_of(TEXTS.map(json.dumps), NUMBERS, LITERALS)
+
+
+def _object(members: list[tuple[str, str]]) -> str:
+    return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members) + "}"
+
+
+def _array(elements: list[str]) -> str:
+    return "[" + ",".join(elements) + "]"
+
+
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(_array),
+        # Names may repeat: then the values accumulate.
+        st.lists(st.tuples(NAMES, inner), max_size=3).map(_object),
+    ),
+    max_leaves=12,
+)
+EVENTS = st.lists(st.tuples(NAMES, VALUES), max_size=4).map(_object)
+
+
+def _operator(name: str, argument: Any) -> dict[str, Any]:
+    return {name: argument}
+
+
+WILDCARDS = st.sampled_from(["*", "x*", "*y", "x*y", "*x*", "", "10.*"])
+COMPARABLE = st.sampled_from([0, 5, 6.25, -1])
+RANGES = st.one_of(
+    st.tuples(st.sampled_from(["=", "<", "<=", ">", ">="]), COMPARABLE).map(list),
+    st.just([">", -1, "<=", 5]),
+    st.just([">=", 0, "<", 100]),
+)
+IGNORING = TEXTS.map(lambda text: {"equals-ignore-case": text})
+ANYTHING_BUT = st.one_of(
+    TEXTS,
+    COMPARABLE,
+    st.lists(TEXTS, min_size=1, max_size=2),
+    TEXTS.filter(bool).map(lambda text: {"prefix": text}),
+    TEXTS.filter(bool).map(lambda text: {"suffix": text}),
+    IGNORING,
+    WILDCARDS.map(lambda text: {"wildcard": text}),
+)
+OPERATORS = st.one_of(
+    TEXTS.map(lambda text: _operator("prefix", text)),
+    TEXTS.map(lambda text: _operator("suffix", text)),
+    IGNORING.map(lambda nested: _operator("prefix", nested)),
+    IGNORING.map(lambda nested: _operator("suffix", nested)),
+    IGNORING,
+    TEXTS.map(lambda text: _operator("exactly", text)),
+    WILDCARDS.map(lambda text: _operator("wildcard", text)),
+    ANYTHING_BUT.map(lambda argument: _operator("anything-but", argument)),
+    RANGES.map(lambda argument: _operator("numeric", argument)),
+    st.booleans().map(lambda present: _operator("exists", present)),
+    st.sampled_from(["10.0.0.0/24", "::/8"]).map(lambda network: _operator("cidr", network)),
+)
+MATCHERS = st.one_of(SCALARS, OPERATORS.map(json.dumps))
+LISTS = st.lists(MATCHERS, min_size=1, max_size=3).map(_array)
+
+
+def _pattern_object(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    plain = st.tuples(NAMES, st.one_of(LISTS, inner))
+    branches = st.lists(inner, min_size=2, max_size=2).map(_array)
+    alternatives = st.tuples(st.just("$or"), branches)
+    return st.lists(st.one_of(plain, plain, plain, alternatives), min_size=1, max_size=3).map(_object)
+
+
+_FLAT = st.lists(st.tuples(NAMES, LISTS), min_size=1, max_size=3).map(_object)
+PATTERNS = st.recursive(_FLAT, _pattern_object, max_leaves=4)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(PATTERNS, min_size=1, max_size=6), st.lists(EVENTS, min_size=1, max_size=3))
+def test_the_matcher_agrees_with_each_pattern(texts: list[str], events: list[str]):
+    patterns = {f"rule-{number}": parse(text) for number, text in enumerate(texts)}
+    matcher = Matcher()
+    for key, pattern in patterns.items():
+        matcher.add(key, pattern)
+    for text in events:
+        one_by_one = {key for key, pattern in patterns.items() if pattern.matches(text.encode())}
+        found = matcher.match(text.encode())
+        assert set(found) == one_by_one
+        assert len(found) == len(one_by_one)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(PATTERNS, min_size=2, max_size=8), EVENTS, st.data())
+def test_a_removed_pattern_leaves_nothing_behind(texts: list[str], text: str, data: st.DataObject):
+    patterns = {f"rule-{number}": parse(pattern) for number, pattern in enumerate(texts)}
+    matcher = Matcher()
+    for key, pattern in patterns.items():
+        matcher.add(key, pattern)
+    gone = data.draw(st.sets(st.sampled_from(sorted(patterns))))
+    for key in gone:
+        matcher.remove(key)
+    assert set(matcher.match(text.encode())) == {
+        key for key, pattern in patterns.items() if key not in gone and pattern.matches(text.encode())
+    }
+    for key in patterns:
+        matcher.remove(key)
+    assert matcher._start.empty
+    assert not matcher._fields.children
+    assert len(matcher) == 0
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(PATTERNS, EVENTS)
+def test_an_explanation_agrees_with_the_verdict(pattern_text: str, event_text: str):
+    pattern, event = parse(pattern_text), event_text.encode()
+    explanation = explain(pattern, event)
+    assert explanation.matched == pattern.matches(event)
+    assert (explanation.missed == 0) == explanation.matched
+    assert all((field.decided_by is None) != field.matched for field in explanation.fields)
+    assert json.dumps(explanation.as_dict())
+
+
+def naive(fields: Sequence[tuple[str, Conditions]], leaves: Leaves, chosen: dict[int, int]) -> bool:
+    """The rule for arrays as it reads: choose a value for each field in turn, so that all elements agree."""
+    if not fields:
+        return True
+    (path, conditions), later = fields[0], fields[1:]
+    agreeing: list[tuple[Any, dict[int, int]]] = []
+    for leaf in leaves.get(path, []):
+        elements: dict[int, int] = {}
+        place = leaf.place
+        while place is not None:
+            elements[place.array] = place.element
+            place = place.around
+        if all(chosen.get(array, element) == element for array, element in elements.items()):
+            agreeing.append((leaf.value, elements))
+    if ABSENT in conditions and not agreeing and naive(later, leaves, chosen):
+        return True
+    return any(
+        any(condition.accepts(value) for condition in conditions) and naive(later, leaves, chosen | elements)
+        for value, elements in agreeing
+    )
+
+
+def naive_alternative(alternative: Alternative, leaves: Leaves) -> bool:
+    return naive(alternative.fields, leaves, {})
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(PATTERNS, EVENTS)
+def test_array_consistency_agrees_with_the_naive_search(pattern_text: str, event_text: str):
+    pattern = parse(pattern_text)
+    leaves = flatten(read_event(event_text.encode()), pattern.tree)
+    expected = any(naive_alternative(alternative, leaves) for alternative in pattern.alternatives)
+    assert pattern.matches(event_text.encode()) == expected
+
+
+ROWS = st.lists(
+    st.dictionaries(st.sampled_from(["b", "c", "d"]), st.sampled_from(["x", "y", ["x", "y"]])), max_size=3
+)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    st.fixed_dictionaries({"a": st.one_of(ROWS, st.lists(st.fixed_dictionaries({"r": ROWS, "b": st.just("x")})))}),
+    st.dictionaries(
+        st.sampled_from(["a.b", "a.c", "a.d", "a.r.b", "a.r.c", "a.r"]),
+        st.sampled_from([["x"], ["y"], [{"exists": False}], ["x", {"exists": False}], [{"anything-but": "x"}]]),
+        min_size=2,
+        max_size=4,
+    ),
+)
+def test_nested_tables_agree_with_the_naive_search(table: dict[str, Any], conditions: dict[str, Any]):
+    pattern, event = parse(json.dumps(conditions)), json.dumps(table).encode()
+    leaves = flatten(read_event(event), pattern.tree)
+    expected = any(naive_alternative(alternative, leaves) for alternative in pattern.alternatives)
+    assert pattern.matches(event) == expected
+    matcher = Matcher()
+    matcher.add("rule", pattern)
+    assert matcher.match(event) == (["rule"] if expected else [])
+    assert explain(pattern, event).matched == expected
+
+
+PATHS = FieldTree(["a", "b", "c", "ab", "a.b", "a.a", "a.b.c", "b.a", "c.c"])
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(EVENTS)
+def test_the_fast_reader_loses_nothing_that_the_careful_one_keeps(text: str):
+    fast, careful = read_event(text.encode()), _read_carefully(text.encode())
+    assert flatten(fast, PATHS) == flatten(careful, PATHS)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    st.dictionaries(st.text(), st.one_of(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.integers()))
+)
+def test_any_text_and_number_reads_the_same_both_ways(members: dict[str, Any]):
+    for text in (json.dumps(members), json.dumps(members, ensure_ascii=False, separators=(",", ":"))):
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            continue  # not UTF-8
+        fast, careful = read_event(text.encode()), _read_carefully(text.encode())
+        assert fast == careful
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(EVENTS)
+def test_the_fast_walk_finds_what_the_full_one_finds(text: str):
+    event = read_event(text.encode())
+    values: dict[str, Any] = {}
+    if collect(event, PATHS, values):
+        found = flatten(event, PATHS)
+        assert values == {path: [leaf.value for leaf in leaves] for path, leaves in found.items()}
+        assert all(leaf.place is None for leaves in found.values() for leaf in leaves)

@@ -1,0 +1,166 @@
+"""Events as people and attackers send them: odd JSON, odd names, large arrays, deep nesting."""
+
+import json
+from typing import Any
+
+import pytest
+
+from busway.errors import InvalidEvent
+from busway.pattern import Matcher, explain, parse
+from busway.pattern.array_consistency import ChoiceTree
+
+
+def verdict(pattern: Any, event: bytes) -> bool:
+    """Every way of asking must give the same answer."""
+    parsed = parse(pattern if isinstance(pattern, str) else json.dumps(pattern))
+    matcher = Matcher()
+    matcher.add("rule", parsed)
+    matched = parsed.matches(event)
+    assert matcher.match(event) == (["rule"] if matched else [])
+    assert explain(parsed, event).matched == matched
+    return matched
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"a":"z","a":"x"}',
+        b'{"a":"x","a":"z"}',
+        b'{"a":"x","\\u0061":"z"}',
+        b'{ "a" : "x" , "a" : "\\u0022" }',
+        b'{"a":"x","a":{"b":"z"}}',
+        b'{"a":["x"],"a":["z"]}',
+        b'{"q":"\\u0022","a":"x","a":1}',
+    ],
+)
+def test_values_of_a_repeated_name_accumulate(event: bytes):
+    assert verdict({"a": ["x"]}, event)
+
+
+def test_arrays_of_a_repeated_name_do_not_constrain_each_other():
+    assert verdict({"a": {"b": [1], "c": [1]}}, b'{"a":[{"b":1},{}],"a":[{},{"c":1}]}')
+    assert not verdict({"a": {"b": [1], "c": [1]}}, b'{"a":[{"b":1},{"c":1}]}')
+
+
+def test_a_repeated_name_elsewhere_does_no_harm():
+    assert verdict({"a": ["x"]}, b'{"z":1,"a":"x","z":2}')
+    assert not verdict({"a": ["x"]}, b'{"z":"x","a":"y","z":"x"}')
+
+
+def test_lone_surrogates_equal_themselves():
+    assert verdict('{"a":["\\ud83d"]}', b'{"a":"\\ud83d"}')
+    assert verdict('{"a":["\\ud83d\\ude00"]}', '{"a":"😀"}'.encode())
+    assert not verdict('{"a":["\\ud83d"]}', '{"a":"😀"}'.encode())
+    # A prefix is compared by characters, so half of one is no prefix.
+    assert not verdict('{"a":[{"prefix":"\\ud83d"}]}', '{"a":"😀"}'.encode())
+
+
+def test_a_dotted_name_and_nesting_are_the_same():
+    for event in (b'{"a":{"b":{"c":"x"}}}', b'{"a.b":{"c":"x"}}', b'{"a":{"b.c":"x"}}', b'{"a.b.c":"x"}'):
+        assert verdict({"a": {"b": {"c": ["x"]}}}, event)
+        assert verdict({"a.b.c": ["x"]}, event)
+
+
+def test_an_empty_name_inside_an_object_can_be_passed_but_not_looked_at():
+    assert verdict({"a..b": ["x"]}, b'{"a":{"":{"b":"x"}}}')
+    assert not verdict({"a.": ["x"]}, b'{"a":{"":"x"}}')
+    assert not verdict({"a": {"": ["x"]}}, b'{"a":{"":"x"}}')
+    assert not verdict({"a": {"": ["x"]}}, b'{"a":{"":["x"]}}')
+    assert verdict({"a": {"": ["x"]}}, b'{"a.":"x"}')
+    assert verdict({"": ["x"]}, b'{"":["x"]}')
+
+
+@pytest.mark.parametrize("event", [b'{"a":"x"} ', b'{"a":"x"}garbage', b'{"a":"x"}{"a":"y"}', b'\n{"a":"x"}'])
+def test_text_around_the_event_is_ignored(event: bytes):
+    assert verdict({"a": ["x"]}, event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"", b" ", b"[]", b'"x"', b"5", b"null", b"nul", b"{", b'{"a"', b'{"a":}', b'{"a":1,}', b'{"a":01}',
+        b'{"a":+1}',
+        b'{"a":NaN}', b"{'a':1}", b'{"a":"\t"}', b'{"a":"\\x"}', b'{"a":"\xff"}', b'\xff', b'{"z":[1,}],"a":"x"}',
+        b'{"a":"x","z":tru}', b"\xef\xbb\xbf{}",
+    ],
+)  # fmt: skip
+def test_what_is_no_json_object_is_refused_by_all(event: bytes):
+    pattern = parse('{"a":["x"]}')
+    matcher = Matcher()
+    matcher.add("rule", pattern)
+    for ask in (pattern.matches, matcher.match, lambda text: explain(pattern, text)):
+        with pytest.raises(InvalidEvent):
+            ask(event)
+
+
+def nested(levels: int, opened: str, closed: str) -> bytes:
+    return (opened * levels + '"x"' + closed * levels).encode()
+
+
+@pytest.mark.parametrize("levels", [500, 998])
+def test_deep_events_are_matched(levels: int):
+    assert verdict({"a": ["x"]}, b'{"a":' + nested(levels, "[", "]") + b"}")
+    assert verdict({"a": ["x"]}, b'{"a":"x","z":' + nested(levels, '{"a":', "}") + b"}")
+
+
+@pytest.mark.parametrize("levels", [1_000, 100_000])
+def test_events_nested_beyond_the_limit_are_refused_not_crashed_on(levels: int):
+    pattern = parse('{"a":["x"]}')
+    for event in (b'{"a":' + nested(levels, "[", "]") + b"}", nested(levels + 1, '{"a":', "}")):
+        with pytest.raises(InvalidEvent, match="nesting depth"):
+            pattern.matches(event)
+
+
+def test_large_integers_are_read():
+    digits = "1" * 5_000
+    assert verdict(f'{{"a":[{digits}]}}', f'{{"a":{digits}}}'.encode())
+    assert verdict({"a": [{"numeric": [">", 1]}]}, b'{"a":20000000000000000000}')
+
+
+ROWS = 5_000
+
+
+def agreements(monkeypatch: pytest.MonkeyPatch, pattern: Any, event: Any) -> tuple[bool, int]:
+    """The verdict, and how many choices were looked at on the way to it."""
+    looked = 0
+    agreeing = ChoiceTree.agreeing
+
+    def counted(self: ChoiceTree, wanted: Any) -> Any:
+        nonlocal looked
+        for choice in agreeing(self, wanted):
+            looked += 1
+            yield choice
+
+    monkeypatch.setattr(ChoiceTree, "agreeing", counted)
+    return parse(json.dumps(pattern)).matches(json.dumps(event).encode()), looked
+
+
+def test_a_long_array_costs_its_length_not_its_square(monkeypatch: pytest.MonkeyPatch):
+    rows = [{"b": 1}] * ROWS + [{"c": 1}] * ROWS
+    matched, looked = agreements(monkeypatch, {"a": {"b": [1], "c": [1]}}, {"a": rows})
+    assert not matched
+    assert looked <= 4 * ROWS
+
+
+def test_a_long_array_inside_an_array_costs_its_length(monkeypatch: pytest.MonkeyPatch):
+    rows = [{"b": 1}] * ROWS + [{"c": 1}] * ROWS
+    event = {"o": [{"a": rows, "d": [1] * ROWS}]}
+    matched, looked = agreements(monkeypatch, {"o": {"a": {"b": [1], "c": [1]}, "d": [1]}}, event)
+    assert not matched
+    assert looked <= 8 * ROWS
+
+
+def test_independent_arrays_are_not_multiplied(monkeypatch: pytest.MonkeyPatch):
+    names = [f"a{number}" for number in range(8)]
+    event = {name: [{"b": 1}] * 200 for name in names}
+    pattern = {name: {"b": [1]} for name in names} | {"z": ["never"]}
+    matched, looked = agreements(monkeypatch, pattern, event)
+    assert not matched
+    assert looked <= 8 * 200 + 8
+
+
+def test_a_hostile_event_with_repeated_arrays_stays_bounded():
+    repeated = ",".join(['"a":[' + ",".join(['{"b":1,"c":1,"d":1,"e":1}'] * 30) + "]"] * 8)
+    event = f"{{{repeated}}}".encode()
+    assert parse('{"a":{"b":[1],"c":[1],"d":[1],"e":[1]}}').matches(event)
+    assert not parse('{"a":{"b":[1],"c":[1],"d":[1],"e":[2]}}').matches(event)

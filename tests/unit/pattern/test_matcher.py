@@ -1,0 +1,121 @@
+import json
+import re
+from typing import Any
+
+import pytest
+
+from busway.errors import InvalidEvent
+from busway.pattern import Matcher, Pattern, new_matcher, parse
+from busway.pattern.address import parse_address
+from busway.pattern.matcher import _State
+from busway.pattern.value_index import ValueIndex
+
+
+def event(**members: Any) -> bytes:
+    return json.dumps(members).encode()
+
+
+def matcher_of(**patterns: Any) -> Matcher:
+    matcher = Matcher()
+    for key, pattern in patterns.items():
+        matcher.add(key, parse(json.dumps(pattern)))
+    return matcher
+
+
+def test_adding_a_key_again_replaces_its_pattern():
+    matcher = matcher_of(rule={"a": ["x"]})
+    matcher.add("rule", parse('{"a":["y"]}'))
+    assert matcher.match(event(a="x")) == []
+    assert matcher.match(event(a="y")) == ["rule"]
+
+
+def test_removing_an_unknown_key_changes_nothing():
+    matcher = matcher_of(rule={"a": ["x"]})
+    matcher.remove("other")
+    assert matcher.match(event(a="x")) == ["rule"]
+
+
+def test_a_rule_that_asks_only_for_absence_is_found():
+    matcher = matcher_of(none={"a": [{"exists": False}]}, either={"$or": [{"a": [{"exists": False}]}, {"b": ["1"]}]})
+    assert set(matcher.match(b"{}")) == {"none", "either"}
+    assert matcher.match(event(a=1, b="1")) == ["either"]
+
+
+def test_an_event_that_is_no_object_is_refused_also_without_rules():
+    for text in (b"[]", b"", b"null", b'{"a":', b'{"a":\xff}', b'"x"'):
+        with pytest.raises(InvalidEvent):
+            Matcher().match(text)
+
+
+def test_numbers_true_and_one_are_told_apart():
+    matcher = matcher_of(one={"a": [1]}, true={"a": [True]}, text={"a": ["1"]})
+    assert matcher.match(b'{"a":1.0}') == ["one"]
+    assert matcher.match(b'{"a":true}') == ["true"]
+    assert matcher.match(b'{"a":"1"}') == ["text"]
+
+
+def steps_for(monkeypatch: pytest.MonkeyPatch, matcher: Matcher, text: bytes) -> int:
+    """How many look-ups and conditions one event costs."""
+    asked = 0
+    find = ValueIndex.find
+
+    def counted(self: ValueIndex[_State], value: Any) -> list[_State]:
+        nonlocal asked
+        asked += 1 + len(self._others)
+        return find(self, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ValueIndex, "find", counted)
+        # Fields keep their bound look-up, so the counted one must be there when they are made.
+        counting = Matcher()
+        for key, pattern in matcher._patterns.items():
+            counting.add(key, pattern)
+        counting.match(text)
+    return asked
+
+
+def many(count: int, make: Any) -> Matcher:
+    return matcher_of(**{f"rule-{number}": make(number) for number in range(count)})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: {"a": [f"x{n}"]},
+        lambda n: {"a": ["x"], "b": ["y"], "c": [f"x{n}"]},
+        lambda n: {f"field{n}": ["x"]},
+        lambda n: {f"field{n}": [{"wildcard": "x*"}], "a": [f"x{n}"]},
+        lambda n: {"a": [{"prefix": f"p{n}"}]},
+        lambda n: {"0": [{"exists": False}], "c": [f"x{n}"]},
+    ],
+    ids=["values", "last of three", "fields", "a wildcard elsewhere", "prefixes", "absence"],
+)
+def test_rules_on_other_fields_and_values_cost_nothing(monkeypatch: pytest.MonkeyPatch, make: Any):
+    text = event(a="x", b="y", c="z")
+    assert steps_for(monkeypatch, many(1_000, make), text) <= steps_for(monkeypatch, many(10, make), text)
+
+
+def test_value_lists_are_not_multiplied_out():
+    wide: dict[str, Any] = {f"f{number}": [f"v{value}" for value in range(10)] for number in range(10)}
+    matcher = matcher_of(wide=wide)
+    assert matcher.match(event(**{f"f{number}": "v9" for number in range(10)})) == ["wide"]
+
+
+def test_the_seam_gives_a_matcher_by_name():
+    assert isinstance(new_matcher("python"), Matcher)
+    with pytest.raises(KeyError):
+        new_matcher("abacus")
+
+
+def test_addresses_are_recognised_without_a_resolver():
+    assert parse_address("999.1.1.1") is None
+    assert parse_address("0" * 5_000 + ".0.0.1") is None
+    assert parse_address("::ffff:a00:1") == parse_address("10.0.0.1")
+    assert re.match(r"\d", "10.0.0.1") and parse_address("10.0.0.1") != parse_address("::a00:1")
+
+
+def test_a_pattern_keeps_its_text():
+    text = '{ "a": [ "x" ] }'
+    pattern = parse(text)
+    assert isinstance(pattern, Pattern)
+    assert pattern.text == text
