@@ -52,7 +52,9 @@ class EmbeddedQueues:
         self._numbers, self._subscribers = numbers, subscribers
         self._ids: dict[str, int] = {}
         self._next_queue = (committer.query("SELECT max(id) FROM queues")[0][0] or 0) + 1
+        # Of the open batch: the first id that was put, and whether it ends anything (its number, then).
         self._fresh = (0, 0)
+        self._ended_in = 0
         self.bells = Bells()
         committer.on_stop.append(self.bells.stop)
 
@@ -103,8 +105,10 @@ class EmbeddedQueues:
         found = [self._item(name, row, due_at, now) for row in rows]
         if found:
             call.write_many(_LEASE, [(due_at, now, item.id) for item in found])
-            # That it was tried must not be forgotten: a crash here would try a deadly event for ever.
-            call.durable = any(item.token > 1 for item in found)
+            # That it was tried must not be forgotten: a crash here would try a deadly event for ever. And who ended
+            # work and asks for more gets it when the end is durable: a crash repeats only what is in flight.
+            tried = any(item.token > 1 for item in found)
+            call.durable = tried or self._ended_in == self._committer.open_batch()
         return found
 
     def _item(self, queue: str, row: tuple[Any, ...], due_at: float, now: float) -> Item:
@@ -146,6 +150,7 @@ class EmbeddedQueues:
         if not rows:
             return
         call.write_many("DELETE FROM items WHERE id = ?", [row[:1] for row in rows])
+        self._ended_in = self._committer.open_batch()
         now = self._clock.now()
         for _, subscriber, offset, attempts in rows:
             if subscriber is not None:
