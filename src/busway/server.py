@@ -122,7 +122,7 @@ class Server:
         engine = await open_engine(settings, clock, self._on_fatal)
         self._stack.push_async_callback(engine.close)
         ground = Ground(settings, engine, clock, machine_clock, SystemEntropy(), Metrics(clock), Trail(clock))
-        gate = Gate(machine_clock, keys, settings.allowed_hosts.split(","))
+        gate = Gate(machine_clock, keys, [*settings.allowed_hosts.split(","), settings.host])
         self.url = _url_of(listener)
         rooms = Rooms(ground, keys, self.url)
         await rooms.open(self._stack)
