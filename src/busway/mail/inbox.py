@@ -64,14 +64,14 @@ class Inbox:
             after = entries[-1].offset
         await self._forget_oldest()
 
-    async def keep(self, composed: Composed, subject: str) -> Mail:
+    async def keep(self, composed: Composed) -> Mail:
         """Keep one message; durable before return. Raises `StorageFull`."""
         mail = Mail(
             composed.message_id,
             self._clock.now(),
             composed.sender,
             composed.recipients,
-            subject,
+            composed.subject,
             composed.content,
         )
         offset = await self._engine.journal.append(JOURNAL, [msgspec.json.encode(mail)])
