@@ -45,7 +45,7 @@ def test(pytest_arguments: tuple[str, ...], as_json: bool) -> None:
             print_json({"exit_code": code, **(_counts(report) if report.exists() else {})})
     if code == _NO_TESTS:
         raise BrokenProject(f"{root} has no tests that fit", "busway add handler writes one with each handler")
-    sys.exit({0: 0, _INTERRUPTED: 130, _USAGE: 2}.get(code, 1))
+    click.get_current_context().exit({0: 0, _INTERRUPTED: 130, _USAGE: 2}.get(code, 1))
 
 
 def _counts(report: Path) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Connection:
             raise ServerRefused(operation, str(found.get("Code")), str(found.get("Message"))) from error
         except exceptions.ParamValidationError as error:
             raise ServerRefused(operation, "ParamValidation", str(error)) from error
-        except exceptions.HTTPClientError as error:
+        except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
             raise ServerUnreachable(self.endpoint) from error
 
     def get(self, path: str, **query: Any) -> Any:
@@ -72,20 +72,21 @@ class Connection:
     def delete(self, path: str) -> Any:
         return self._ask("DELETE", path, {}, b"")
 
-    def stream(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
-        """The JSON lines of a route that goes on; ends when the server ends it. Empty lines keep it alive."""
+    def stream(self, path: str, *, quiet_s: float | None = None, **query: Any) -> Iterator[dict[str, Any]]:
+        """The JSON lines of a route that goes on; ends when the server ends it, or after `quiet_s` without a line."""
         url, headers = self._signed("GET", path, query, b"")
         try:
             with (
-                httpx.Client(trust_env=False, timeout=httpx.Timeout(self.timeout_s, read=None)) as client,
+                httpx.Client(trust_env=False, timeout=httpx.Timeout(self.timeout_s, read=quiet_s)) as client,
                 client.stream("GET", url, headers=headers) as response,
             ):
                 if response.status_code >= 400:
                     response.read()
                     self._check(f"GET {path}", response)
-                for line in response.iter_lines():
-                    if line.strip():
-                        yield cast(dict[str, Any], msgspec.json.decode(line))
+                # An empty line only says that the server is still there.
+                yield from (msgspec.json.decode(line) for line in response.iter_lines() if line.strip())
+        except httpx.ReadTimeout:
+            return
         except httpx.TransportError as error:
             raise ServerUnreachable(self.endpoint) from error
 
@@ -116,17 +117,18 @@ class Connection:
         signed = sign(method, url, headers, body, self.access_key, self.secret_key, self.region, SERVICE, time.time())
         return url, signed
 
-    def _check(self, asked: str, response: httpx.Response) -> None:
+    @staticmethod
+    def _check(asked: str, response: httpx.Response) -> None:
         if response.status_code < 400:
             return
-        code, reason = str(response.status_code), response.text[:500]
         try:
             answer = msgspec.json.decode(response.content, type=dict[str, Any])
         except msgspec.DecodeError:
             answer = {}
-        code = str(answer.get("code") or answer.get("__type") or code)
-        reason = str(answer.get("message") or answer.get("Message") or answer.get("error") or reason)
-        raise ServerRefused(asked, code, reason)
+        if "error" in answer:
+            raise ServerRefused(asked, "", str(answer["error"]), str(answer.get("hint", "")))
+        code = str(answer.get("__type", response.status_code))
+        raise ServerRefused(asked, code, str(answer.get("message", response.text[:500])))
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:

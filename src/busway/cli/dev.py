@@ -1,0 +1,156 @@
+"""`busway dev`: the server, the project's handlers deployed on save, and what happens to events, in one window."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from busway.cli.options import connect, project_root, server_options
+from busway.cli.output import line, print_json, print_line, say
+from busway.cli.timeline import flat, show_step
+from busway.errors import BuswayError, ServerUnreachable
+
+if TYPE_CHECKING:
+    from busway.road.connection import Connection
+    from busway.road.loop import Deployment
+
+START_S_MAX = 20.0
+STOP_S_MAX = 15.0
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Deploy to a running server and end.")
+@click.option("--zip", "as_zip", is_flag=True, help="Deploy a zip instead of running from the folder itself.")
+@click.option(
+    "--smtp", metavar="URL", help="Where a server started here sends mail; without it mail stays in the inbox."
+)
+@server_options
+def dev(once: bool, as_zip: bool, smtp: str | None, endpoint: str, as_json: bool) -> None:
+    """Serve, deploy the project's handlers, deploy again on save, and show what happens.
+
+    A server that runs at the endpoint already is used; otherwise one is started, with its data in .busway/data.
+
+    \b
+    Example:
+      busway dev
+      busway dev --once
+    """
+    from busway.road.deploy import folder_code, zip_code
+    from busway.road.loop import Deployment, deploy_once
+
+    root = project_root()
+    connection = connect(endpoint)
+    deployment = Deployment(root, connection, zip_code if as_zip else folder_code, os.environ, say)
+    if once:
+        if not connection.healthy():
+            raise ServerUnreachable(endpoint)
+        manifest = asyncio.run(deploy_once(deployment))
+        if as_json:
+            print_json({"project": manifest.project, "handlers": manifest.handlers, "events": manifest.events})
+        return
+    with _server(connection, root, smtp):
+        say(f"serving at {endpoint}: export AWS_ENDPOINT_URL={endpoint}")
+        asyncio.run(_loop(deployment, as_json))
+
+
+async def _loop(deployment: Deployment, as_json: bool) -> None:
+    from busway.road.loop import deploy_on_save, deploy_once
+
+    manifest = None
+    try:
+        manifest = await deploy_once(deployment)
+    except ServerUnreachable:
+        raise
+    except BuswayError as error:
+        _tell(error)
+    say("watching for saves; Ctrl-C ends it")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(deploy_on_save(deployment, manifest, _tell))
+        tasks.create_task(_show(deployment.connection, as_json))
+
+
+async def _show(connection: Connection, as_json: bool) -> None:
+    """The live tail, until the server goes away."""
+    steps = connection.stream("/_busway/tail")
+    while (step := await asyncio.to_thread(next, steps, None)) is not None:
+        if as_json:
+            print_line(flat(step))
+        else:
+            show_step(step)
+
+
+def _tell(error: BuswayError) -> None:
+    """A fault in the project: shown, and the loop goes on."""
+    say(f"error: {error}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+
+
+@contextlib.contextmanager
+def _server(connection: Connection, root: Path, smtp: str | None) -> Generator[None]:
+    """The server that runs at the endpoint, or one that is started here and stopped at the end."""
+    if connection.healthy():
+        say(f"a server runs at {connection.endpoint} already; its data stays where it is")
+        yield
+        return
+    process = _start(connection, root, smtp)
+    try:
+        yield
+    finally:
+        _stop(process)
+
+
+def _start(connection: Connection, root: Path, smtp: str | None) -> subprocess.Popen[bytes]:
+    address = urlsplit(connection.endpoint)
+    if address.hostname not in ("127.0.0.1", "localhost") or address.scheme != "http":
+        raise ServerUnreachable(connection.endpoint)
+    folder = root / ".busway"
+    folder.mkdir(exist_ok=True)
+    log = folder / "server.log"
+    command = [
+        sys.executable,
+        "-m",
+        "busway",
+        "serve",
+        "--port",
+        str(address.port or 80),
+        "--data",
+        str(folder / "data"),
+    ]
+    command += ["--smtp", smtp] if smtp else []
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C reaches this process, which then stops the server in order.
+        process = subprocess.Popen(command, cwd=root, stdout=output, stderr=output, start_new_session=True)
+    deadline = time.monotonic() + START_S_MAX
+    while not connection.healthy():
+        if process.poll() is not None or time.monotonic() > deadline:
+            _stop(process)
+            words = log.read_text(errors="replace").strip().splitlines()
+            for word in words[-15:]:
+                line((word, "dim"))
+            raise BuswayError(f"the server did not start; its last words are above, all of them in {log}")
+        time.sleep(0.05)
+    return process
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, so that it finishes what it does; SIGKILL when that takes too long."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,73 @@
+"""`busway explain`: a pattern and an event, field by field. Needs no server, unless the pattern is a rule's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from busway.cli.options import connect, server_options
+from busway.cli.output import line, print_json
+from busway.cli.verdict import show_fields
+
+_SOURCES = "a file, - for stdin, or JSON itself"
+
+
+@click.command()
+@click.argument("pattern", required=False)
+@click.argument("event", required=False)
+@click.option("--rule", metavar="NAME", help="Take the pattern of this rule of the server; then only EVENT is given.")
+@click.option("--bus", default="default", show_default=True, help="The bus of --rule.")
+@server_options
+def explain(pattern: str | None, event: str | None, rule: str | None, bus: str, endpoint: str, as_json: bool) -> None:
+    """Tell why PATTERN matches EVENT or not; each is a file, - for stdin, or JSON itself.
+
+    Exits 0 when it matches and 1 when it doesn't.
+
+    \b
+    Example:
+      busway explain '{"detail": {"total": [{"numeric": [">", 100]}]}}' event.json
+      busway explain --rule shop-send-receipt event.json
+    """
+    from busway.pattern import explain as decide
+    from busway.pattern import parse
+
+    if rule is not None:
+        if pattern is None or event is not None:
+            raise click.UsageError("with --rule, give exactly one argument: the event")
+        event, pattern_text = pattern, _pattern_of(rule, bus, endpoint)
+    elif pattern is None or event is None:
+        raise click.UsageError(f"{'PATTERN' if pattern is None else 'EVENT'} is missing: {_SOURCES}")
+    else:
+        if pattern == event == "-":
+            raise click.UsageError("only one of PATTERN and EVENT can be read from stdin")
+        pattern_text = _read("PATTERN", pattern)
+    explanation = decide(parse(pattern_text), _read("EVENT", event).encode())
+    if as_json:
+        print_json(explanation.as_dict())
+    else:
+        verdict = ("matches", "bold green") if explanation.matched else ("does not match", "bold red")
+        line(verdict, "" if explanation.matched else f" ({explanation.missed} of {len(explanation.fields)} fields)")
+        show_fields(explanation.as_dict()["fields"])
+    click.get_current_context().exit(0 if explanation.matched else 1)
+
+
+def _pattern_of(rule: str, bus: str, endpoint: str) -> str:
+    from busway.errors import ServerRefused
+
+    answer = connect(endpoint).call("events", "DescribeRule", {"Name": rule, "EventBusName": bus})
+    if "EventPattern" not in answer:
+        raise ServerRefused("DescribeRule", "NoPattern", f"rule {rule} runs on a schedule and has no event pattern")
+    return str(answer["EventPattern"])
+
+
+def _read(what: str, given: str) -> str:
+    if given == "-":
+        return sys.stdin.read()
+    if given.lstrip().startswith(("{", "[", '"')):
+        return given
+    file = Path(given)
+    if not file.is_file():
+        raise click.UsageError(f"{what} is {given!r}: no such file; wanted {_SOURCES}")
+    return file.read_text(encoding="utf-8")

@@ -1,0 +1,51 @@
+"""`busway logs`: what a handler printed, invocation by invocation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from busway.cli.options import connect, function_for, server_options
+from busway.cli.output import line, moment, print_line
+
+
+@click.command()
+@click.argument("handler")
+@click.option("--follow", "-f", is_flag=True, help="Go on with lines as they come.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How many lines to begin with."
+)
+@click.option("--request-id", help="Only the lines of this invocation.")
+@server_options
+def logs(handler: str, follow: bool, limit: int, request_id: str | None, endpoint: str, as_json: bool) -> None:
+    """Show the log lines of HANDLER.
+
+    \b
+    Example:
+      busway logs send-receipt --follow
+    """
+    connection = connect(endpoint)
+    path = f"/_busway/logs/{quote(function_for(handler), safe='')}"
+    lines: Iterable[Mapping[str, Any]]
+    if follow and request_id is None:
+        lines = connection.stream(path, follow=1, limit=limit)
+    else:
+        lines = connection.get(path, limit=limit, request_id=request_id)["lines"]
+    for printed in lines:
+        if as_json:
+            print_line(printed)
+        else:
+            line(
+                (f"{moment(printed['at'])}  {str(printed['request_id'])[:8]:8}  ", "dim"),
+                (str(printed["line"]), _style(str(printed["line"]))),
+            )
+
+
+def _style(text: str) -> str:
+    """The runtime's own lines step back; errors step forward."""
+    if text.startswith(("START ", "END ", "REPORT ")):
+        return "dim"
+    return "red" if text.startswith(("[ERROR]", "Traceback")) else ""

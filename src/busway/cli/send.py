@@ -1,0 +1,205 @@
+"""`busway send`: put events on the bus, samples of the project's or whatever is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from busway.cli.options import connect, project_root, server_options
+from busway.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from busway.road.connection import Connection
+
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+ENTRIES_PER_CALL = 10
+
+
+@click.command()
+@click.argument("event", required=False)
+@click.option("--source", help="The source, for an event that is not in the project.")
+@click.option("--detail-type", help="The detail-type, for an event that is not in the project.")
+@click.option("--detail", metavar="JSON", help="The whole detail, instead of the sample's.")
+@click.option(
+    "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with a whole event."
+)
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change one member of the detail.")
+@click.option("--resource", "resources", multiple=True, help="A resource, instead of the sample's.")
+@click.option("--bus", help="The bus.  [default: the project's, else default]")
+@click.option(
+    "--count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Send it so many times."
+)
+@click.option("--raw", is_flag=True, help="Send it though it does not fit the event's class.")
+@server_options
+def send(
+    event: str | None,
+    source: str | None,
+    detail_type: str | None,
+    detail: str | None,
+    file: Path | None,
+    changes: tuple[str, ...],
+    resources: tuple[str, ...],
+    bus: str | None,
+    count: int,
+    raw: bool,
+    endpoint: str,
+    as_json: bool,
+) -> None:
+    """Put a sample of EVENT, an event class of the project, on the bus; or an event given in full.
+
+    \b
+    Example:
+      busway send CustomerNotification --set location=Oslo
+      busway send --source com.example.Shop --detail-type "Order Placed" --detail '{"total": 5}'
+    """
+    if event is not None and (source or detail_type):
+        raise click.UsageError("give either EVENT, or --source and --detail-type")
+    chosen, project_bus = _chosen(event, source, detail_type, file, _json(detail), changes, resources, raw)
+    entry = {**chosen, "EventBusName": bus or project_bus}
+    ids = _put(connect(endpoint), entry, count)
+    if as_json:
+        print_json({"event_ids": ids, "bus": entry["EventBusName"], "entry": entry})
+        return
+    for event_id in ids:
+        click.echo(event_id)
+    times = f" {count} times" if count > 1 else ""
+    say(f"{entry['DetailType']} from {entry['Source']} on bus {entry['EventBusName']}{times}; `busway why {ids[0]}`")
+
+
+def _chosen(
+    event: str | None,
+    source: str | None,
+    detail_type: str | None,
+    file: Path | None,
+    detail: dict[str, Any] | None,
+    changes: tuple[str, ...],
+    resources: tuple[str, ...],
+    raw: bool,
+) -> tuple[dict[str, Any], str]:
+    """The entry without its bus, and the bus it goes to unless another is named."""
+    envelope: dict[str, Any] = {"resources": [], "detail": {}}
+    event_class: Any = None
+    bus = "default"
+    if file is not None:
+        envelope |= _event_file(file)
+    if event is not None:
+        event_class, sample, bus = _from_project(event)
+        envelope = {**sample, **envelope} if file is not None else sample
+    envelope["source"] = source or envelope.get("source")
+    envelope["detail-type"] = detail_type or envelope.get("detail-type")
+    for name, flag in (("source", "--source"), ("detail-type", "--detail-type")):
+        if not envelope[name]:
+            raise click.UsageError(f"{flag} is missing: name an EVENT of the project, or give it")
+    envelope["detail"] = _changed(detail if detail is not None else envelope["detail"], changes)
+    envelope["resources"] = list(resources) or envelope["resources"]
+    if event_class is not None and not raw:
+        _check(event_class, envelope)
+    return _entry(envelope), bus
+
+
+def _from_project(name: str) -> tuple[Any, dict[str, Any], str]:
+    """The event class called so (as a class, a file or a detail-type), its sample, and the project's bus."""
+    from busway.errors import BrokenProject
+    from busway.road.naming import snake
+    from busway.road.project import load_project
+
+    project = load_project(project_root())
+    for entry in project.manifest.events:
+        if name in (entry.name, entry.detail_type) or snake(name) == snake(entry.name):
+            return project.event_classes[entry.name], dict(entry.sample), project.manifest.bus
+    known = ", ".join(entry.name for entry in project.manifest.events) or "none yet"
+    raise BrokenProject(
+        f"the project has no event {name!r}; it has {known}", "give --source, --detail-type and --detail"
+    )
+
+
+def _check(event_class: Any, envelope: dict[str, Any]) -> None:
+    from busway.errors import EventMismatch
+
+    try:
+        event_class.from_envelope(envelope)
+    except EventMismatch as error:
+        error.hint = "--raw sends it all the same"
+        raise
+
+
+def _entry(envelope: dict[str, Any]) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "Source": envelope["source"],
+        "DetailType": envelope["detail-type"],
+        "Resources": envelope["resources"],
+        "Detail": msgspec.json.encode(envelope["detail"]).decode(),
+    }
+
+
+def _put(connection: Connection, entry: dict[str, Any], count: int) -> list[str]:
+    """Raises PublishFailed for the first entry that the bus refused."""
+    from busway.errors import PublishFailed
+
+    ids: list[str] = []
+    for begin in range(0, count, ENTRIES_PER_CALL):
+        entries = [entry] * min(ENTRIES_PER_CALL, count - begin)
+        for result in connection.call("events", "PutEvents", {"Entries": entries})["Entries"]:
+            if "EventId" not in result:
+                code, reason = str(result.get("ErrorCode")), str(result.get("ErrorMessage"))
+                raise PublishFailed(str(entry["DetailType"]), str(entry["EventBusName"]), code, reason)
+            ids.append(str(result["EventId"]))
+    return ids
+
+
+def _event_file(file: Path) -> dict[str, Any]:
+    """An event, or only a detail: a file without `detail` is one."""
+    found = _json(file.read_text(encoding="utf-8"), str(file))
+    return found if found and "detail" in found else {"detail": found}
+
+
+def _json(text: str | None, what: str = "--detail") -> dict[str, Any] | None:
+    import msgspec
+
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise click.UsageError(f"{what} is not a JSON object: {error}") from error
+
+
+def _changed(detail: dict[str, Any], changes: tuple[str, ...]) -> dict[str, Any]:
+    """`--set a.b=5` changes a member, by its names on the way; a value that is JSON is that, else text."""
+    import copy
+
+    import msgspec
+
+    changed = copy.deepcopy(detail)
+    for change in changes:
+        path, found, text = change.partition("=")
+        if not found or not path:
+            raise click.UsageError(f"--set is {change!r}; wanted NAME=VALUE")
+        *parents, last = path.split(".")
+        place = _place(changed, parents, change)
+        try:
+            place[last] = _as_before(place.get(last), msgspec.json.decode(text), text)
+        except msgspec.DecodeError:
+            place[last] = text
+    return changed
+
+
+def _place(detail: dict[str, Any], names: Sequence[str], change: str) -> dict[str, Any]:
+    """The object that a path leads to; what is missing on the way is made."""
+    place = detail
+    for name in names:
+        inner = place.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise click.UsageError(f"--set {change!r}: {name} is no object in the detail")
+        place = cast(dict[str, Any], inner)
+    return place
+
+
+def _as_before(before: Any, value: Any, text: str) -> Any:
+    """What was text stays text: `--set zip=0150` is not the number 150."""
+    return text if isinstance(before, str) and not isinstance(value, str) else value

@@ -1,0 +1,42 @@
+"""`busway tail`: events as they happen, from acceptance to what became of them."""
+
+from __future__ import annotations
+
+import click
+
+from busway.cli.options import connect, server_options
+from busway.cli.output import print_line, say
+from busway.cli.timeline import flat, show_step
+
+
+@click.command()
+@click.option("--kind", "kinds", multiple=True, help="Only steps of this kind, for example dead-lettered.")
+@click.option("--event", "event_id", metavar="ID", help="Only steps of this event.")
+@click.option(
+    "--since", type=click.IntRange(0), help="Begin with the steps after this sequence, as far as they are kept."
+)
+@click.option("--count", type=click.IntRange(1), help="End after so many steps.")
+@server_options
+def tail(
+    kinds: tuple[str, ...], event_id: str | None, since: int | None, count: int | None, endpoint: str, as_json: bool
+) -> None:
+    """Show events as they happen: accepted, matched, tried, retried, delivered, dead-lettered.
+
+    \b
+    Example:
+      busway tail
+      busway tail --kind dead-lettered --json
+    """
+    shown = 0
+    say(f"following {endpoint}; Ctrl-C ends it")
+    for step in connect(endpoint).stream("/_busway/tail", since=since):
+        facts = flat(step)
+        if (kinds and facts.get("kind") not in kinds) or (event_id and facts.get("event_id") != event_id):
+            continue
+        if as_json:
+            print_line(facts)
+        else:
+            show_step(facts)
+        shown += 1
+        if shown == count:
+            return

@@ -1,0 +1,85 @@
+"""Shows steps of the trail to a person: one line a step, the event's short id in front.
+
+17:03:12.123  1f0c2d3e  accepted       Customer Notification from com.benlimmer.Monolith on bus default
+17:03:12.125  1f0c2d3e  matched        rule shop-notify-customer
+17:03:12.180  1f0c2d3e  delivered      shop-notify-customer, attempt 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from busway.cli.output import STYLES, line, moment
+
+_KIND_WIDTH = 13
+
+
+def flat(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A step with its facts beside its kind and time."""
+    facts = step.get("facts")
+    around = {name: value for name, value in step.items() if name != "facts"}
+    return {**around, **facts} if isinstance(facts, Mapping) else around
+
+
+def show_step(step: Mapping[str, Any]) -> None:
+    """One line; a step that says more in words (an error) gets it indented under the line."""
+    facts = flat(step)
+    kind = str(facts.get("kind", "?"))
+    event_id = str(facts.get("event_id") or "")[:8]
+    style = STYLES.get(kind, "")
+    if kind == "attempt" and facts.get("error_message"):
+        style = "yellow"
+    line(
+        (f"{moment(facts.get('at'))}  ", "dim"),
+        (f"{event_id:8}  ", "dim"),
+        (f"{kind:{_KIND_WIDTH}}  ", style),
+        told(kind, facts),
+    )
+    problem = str(facts.get("error_message") or facts.get("reason") or "")
+    code = str(facts.get("error_code") or "")
+    if problem or code:
+        indent = " " * (len(moment(facts.get("at"))) + 2 + 8 + 2)
+        line(indent + "└ ", (": ".join(part for part in (code, problem) if part), style or "yellow"))
+
+
+def told(kind: str, facts: Mapping[str, Any]) -> str:
+    """What a step means, in words."""
+    attempt = f", attempt {facts['attempt']}" if facts.get("attempt") else ""
+    where = name_of(facts.get("function") or facts.get("target"))
+    match kind:
+        case "accepted" | "dropped":
+            return f"{facts.get('detail_type')} from {facts.get('source')} on bus {facts.get('bus')}"
+        case "matched":
+            return f"rule {name_of(facts.get('rule'))}"
+        case "queued":
+            return f"for {where or name_of(facts.get('queue'))}"
+        case "retried":
+            return f"{where}{attempt} failed; again {_again(facts)}"
+        case "dead-lettered":
+            queue = name_of(facts.get("queue"))
+            return f"{where}{attempt} failed" + (f"; kept in {queue}" if queue else "")
+        case "alarm":
+            return f"{facts.get('alarm')} is {facts.get('state')}"
+        case "alert":
+            verdict = "told" if facts.get("delivered") else "could not be told"
+            return f"route {name_of(facts.get('route'))} {verdict}: {facts.get('alarm')} is {facts.get('state')}"
+        case "missed":
+            return f"{facts.get('count')} steps came faster than they could be shown"
+        case _:
+            return f"{where or name_of(facts.get('queue')) or facts.get('bus') or ''}{attempt}"
+
+
+def name_of(arn: Any) -> str:
+    """The short name in an ARN; what is no ARN is its own name."""
+    text = str(arn or "")
+    if not text.startswith("arn:"):
+        return text
+    return text.split(":", 5)[-1].replace(":", "/").rsplit("/", 1)[-1]
+
+
+def _again(facts: Mapping[str, Any]) -> str:
+    due, at = facts.get("due_at"), facts.get("at")
+    if isinstance(due, int | float) and isinstance(at, int | float):
+        return f"in {max(0.0, due - at):.1f} s"
+    return "later"

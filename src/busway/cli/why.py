@@ -1,0 +1,80 @@
+"""`busway why EVENT`: which rules matched, which came close and what they wanted, what became of each delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from busway.cli.options import connect, server_options
+from busway.cli.output import STYLES, console, line, moment, print_json
+from busway.cli.timeline import name_of
+from busway.cli.verdict import show_fields
+
+# A rule that missed by more fields than that was not meant.
+CLOSEST_SHOWN = 3
+_STATE_STYLES = {**STYLES, "pending": "yellow", "unrouted": "yellow", "lost": "bold red", "purged": "magenta"}
+
+
+@click.command()
+@click.argument("event_id", metavar="EVENT")
+@click.option("--all", "every", is_flag=True, help="Explain every rule, not only the closest ones.")
+@server_options
+def why(event_id: str, every: bool, endpoint: str, as_json: bool) -> None:
+    """Tell what became of EVENT (its id), and why: rule by rule, field by field, try by try.
+
+    \b
+    Example:
+      busway why 7bf73129-1428-4cd3-a780-95db273d1602
+    """
+    found = connect(endpoint).get(f"/_busway/events/{quote(event_id, safe='')}")
+    if as_json:
+        print_json(found)
+        return
+    _headline(found)
+    for delivery in found["deliveries"]:
+        _delivery(delivery)
+    matched = {rule["rule"] for rule in found["rules"] if rule["matched"]}
+    if not matched:
+        line(("No rule matched, so it went to nobody.", "bold"))
+    if every:
+        _verdicts([rule for rule in found["rules"] if rule["rule"] not in matched], "Not matched")
+    elif not matched:
+        _verdicts(found["closest"][:CLOSEST_SHOWN], "Closest")
+
+
+def _headline(found: Mapping[str, Any]) -> None:
+    event = found["event"]
+    line((str(event.get("detail-type")), "bold cyan"), f" from {event.get('source')} on bus {found['bus']}")
+    line((f"{found['event_id']}, accepted {moment(found['accepted_at'])}", "dim"))
+    console().print()
+
+
+def _delivery(delivery: Mapping[str, Any]) -> None:
+    state = str(delivery["state"])
+    attempts = delivery.get("attempts") or 0
+    tries = f" after {attempts} {'try' if attempts == 1 else 'tries'}" if attempts else ""
+    line(
+        f"rule {delivery['rule']} -> {name_of(delivery['target'])}: ",
+        (state, _STATE_STYLES.get(state, "")),
+        f"{tries} {moment(delivery.get('at'))}".rstrip(),
+    )
+    if delivery.get("error_message") or delivery.get("error_code"):
+        parts = (str(delivery.get(name) or "") for name in ("error_code", "error_message"))
+        line("  └ ", (": ".join(part for part in parts if part), "yellow"))
+    if delivery.get("dead_letter_queue"):
+        line(f"  └ kept in {name_of(delivery['dead_letter_queue'])}; `busway redrive {name_of(delivery['target'])}`")
+    for printed in delivery.get("logs", []):
+        line((f"  │ {printed['line']}", "dim"))
+
+
+def _verdicts(rules: list[Mapping[str, Any]], title: str) -> None:
+    for rule in rules:
+        missed = rule.get("missed")
+        counted = f": {missed} of {len(rule.get('fields', []))} fields did not match" if missed else ""
+        disabled = " (disabled)" if rule.get("enabled") is False else ""
+        console().print()
+        line((f"{title}: ", "bold"), f"rule {rule['rule']}{disabled}{counted}")
+        show_fields(rule.get("fields", []))

@@ -1,0 +1,74 @@
+"""The development loop: describe, deploy, wait for a save, again. A fault of the project is told and ends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from busway.errors import BuswayError
+from busway.road.connection import Connection
+from busway.road.deploy import deploy, retire_handlers
+from busway.road.describe import describe
+from busway.road.manifest import Manifest
+
+# Several files saved at once are one change.
+DEBOUNCE_MS = 120
+_IGNORED = {".busway", ".venv", "venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache", "node_modules"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a deploy is made with: where from, where to, and how the code gets there."""
+
+    root: Path
+    connection: Connection
+    code: Callable[[Path], Mapping[str, Any]]
+    environment: Mapping[str, str]
+    say: Callable[[str], None]
+
+
+async def deploy_once(deployment: Deployment, before: Manifest | None = None) -> Manifest:
+    """Deploy the project as it is now; handlers that `before` had and it has no more are ended."""
+    manifest = await describe(deployment.root)
+    code = deployment.code(deployment.root)
+    await asyncio.to_thread(deploy, manifest, code, deployment.connection, deployment.environment, deployment.say)
+    if before is not None:
+        gone = sorted({h.name for h in before.handlers} - {h.name for h in manifest.handlers})
+        await asyncio.to_thread(retire_handlers, before, gone, deployment.connection)
+        for name in gone:
+            deployment.say(f"{name} is gone; its dead letters are kept")
+    return manifest
+
+
+async def deploy_on_save(
+    deployment: Deployment, manifest: Manifest | None, failed: Callable[[BuswayError], None]
+) -> None:
+    """Deploy after each save, for ever. `manifest` is what is deployed now."""
+    async for files in saved_files(deployment.root):
+        deployment.say(f"saved {', '.join(files)}")
+        try:
+            manifest = await deploy_once(deployment, manifest)
+        except BuswayError as error:
+            failed(error)
+
+
+async def saved_files(root: Path) -> AsyncIterator[list[str]]:
+    """The names of files that were written or removed, batch by batch, for ever."""
+    # Loaded when first used (it is compiled code); its type has a hole that is closed here.
+    awatch: Any = importlib.import_module("watchfiles").awatch
+    async for changes in awatch(root, debounce=DEBOUNCE_MS, step=20, recursive=True):
+        names = sorted({str(Path(path).relative_to(root.resolve())) for _, path in changes})
+        wanted = [name for name in names if deployable(name)]
+        if wanted:
+            yield wanted
+
+
+def deployable(name: str) -> bool:
+    """Whether a change of this file can change what runs. Tests don't; editors' own files don't."""
+    path = Path(name)
+    hidden = any(part in _IGNORED or part.startswith(".") for part in path.parts)
+    return not hidden and not path.name.startswith("test_") and path.suffix in (".py", ".toml", ".json")

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from busway.cli import main
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "shop"]) == 0
+    monkeypatch.chdir(tmp_path / "shop")
+    return tmp_path / "shop"
+
+
+def test_new_tells_the_files_it_wrote_and_what_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "my_shop", "--bus", "orders", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["project"] == "my-shop"
+    assert set(told["files"]) == {str(f.relative_to("my_shop")) for f in Path("my_shop").rglob("*") if f.is_file()}
+    assert main(["new", "my_shop"]) == 1
+    assert "is not empty" in capfd.readouterr().err
+
+
+NEW_EVENT = ["--event", "OrderPlaced", "--source", "shop", "--detail-type", "Order Placed", "--field", "id:str"]
+
+
+def test_every_flag_given_asks_nothing(shop: Path, capfd: pytest.CaptureFixture[str]):
+    words = ["add", "handler", "send-receipt", *NEW_EVENT, "--alert", "pagerduty", "--retries", "1", "--json"]
+    capfd.readouterr()
+    assert main(words) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["handler"] == "send_receipt"
+    assert (shop / "handlers/send_receipt/handler.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        ([], "NAME"),
+        (["x"], "--event"),
+        (["x", "--event", "New"], "--source"),
+        (["x", "--event", "New", "--source", "s"], "--detail-type"),
+    ],
+)
+def test_without_a_terminal_the_missing_flag_is_named_with_2(
+    shop: Path, words: list[str], flag: str, capfd: pytest.CaptureFixture[str]
+):
+    assert main(["add", "handler", *words]) == 2
+    assert f"error: {flag} is missing" in capfd.readouterr().err
+    assert [p.name for p in (shop / "handlers").iterdir()] == ["__init__.py"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (["--filter", "{"], 1, "--filter is not a JSON object"),
+        (["--filter", '{"a": "b"}'], 1, "Event pattern is not valid"),
+        (["--retries", "3"], 1, "at most 2"),
+        (["--field", "a:money"], 1, "has the type 'money'"),
+        (["--template", "fax"], 2, "is not one of"),
+    ],
+)
+def test_what_could_not_run_is_refused_and_nothing_is_written(
+    shop: Path, words: list[str], code: int, problem: str, capfd: pytest.CaptureFixture[str]
+):
+    assert main(["add", "handler", "x", *NEW_EVENT, *words]) == code
+    assert problem in capfd.readouterr().err
+    assert not (shop / "handlers/x").exists()
+    assert not (shop / "events/order_placed.py").exists()
+
+
+def test_details_of_an_event_that_is_there_are_refused(shop: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    assert main(["add", "handler", "two", *NEW_EVENT]) == 1
+    assert "OrderPlaced is there already, in events/order_placed.py" in capfd.readouterr().err
+    assert main(["add", "handler", "two", "--event", "OrderPlaced"]) == 0
+
+
+# What a person types at each question, after the question was seen.
+ANSWERS = [
+    ("Name of the handler?", "send-receipt\r"),
+    ("Its event", "OrderPlaced\r"),
+    ("Who puts it on the bus", "com.example.Shop\r"),
+    ("Its detail-type?", "\r"),
+    ("A field", "order-id:str\r"),
+    ("A field", "\r"),
+    ("What should it do at first?", "\r"),
+    ("Only some of these events?", "\r"),
+    ("Tries after a first failed one?", "\r"),
+    ("Alert route", "pagerduty\r"),
+]
+
+
+def test_on_a_terminal_every_question_is_asked(shop: Path):
+    ours, theirs = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "busway", "add", "handler"],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    seen = ""
+    try:
+        for question, answer in ANSWERS:
+            seen = _read_until(ours, question)
+            os.write(ours, answer.encode())
+        seen = _read_until(ours, "next: write")
+        assert process.wait(20) == 0, seen
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    event = (shop / "events/order_placed.py").read_text()
+    assert 'source="com.example.Shop", detail_type="Order Placed"' in event
+    assert 'order_id: Annotated[str, Field(alias="order-id")]' in event
+    assert 'alert="pagerduty"' in (shop / "handlers/send_receipt/handler.py").read_text()
+
+
+def _read_until(terminal: int, text: str) -> str:
+    seen = ""
+    while text not in seen:
+        ready, _, _ = select.select([terminal], [], [], 20)
+        assert ready, f"waited for {text!r}, saw {seen!r}"
+        part = os.read(terminal, 4096).decode(errors="replace")
+        seen += part
+        # A real terminal says where its cursor is; prompt_toolkit asks.
+        if "\x1b[6n" in part:
+            os.write(terminal, b"\x1b[1;1R")
+    return seen

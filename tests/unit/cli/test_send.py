@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from busway.cli import main
+from busway.cli.send import _changed, _chosen  # pyright: ignore[reportPrivateUsage]
+from busway.errors import BrokenProject, EventMismatch
+from busway.road.fields import parse_fields
+from busway.road.generator import EventSpec, HandlerSpec, add_handler, new_project
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "shop"
+    new_project(root, "shop", bus="orders")
+    fields = parse_fields(["id:str=A1", "total:int=5"])
+    event = EventSpec("OrderPlaced", "com.example.Shop", "Order Placed", fields)
+    add_handler(root, HandlerSpec("send_receipt", event, resources=["user@example.com"]))
+    monkeypatch.chdir(root)
+    return root
+
+
+def chosen(event: str | None = None, **given: Any) -> tuple[dict[str, Any], str]:
+    order = ("source", "detail_type", "file", "detail", "changes", "resources", "raw")
+    defaults: dict[str, Any] = {"changes": (), "resources": (), "raw": False}
+    return _chosen(event, *(given.get(name, defaults.get(name)) for name in order))
+
+
+@pytest.mark.parametrize("name", ["OrderPlaced", "order_placed", "Order Placed", "order-placed"])
+def test_an_event_of_the_project_is_sent_as_its_sample(shop: Path, name: str):
+    entry, bus = chosen(name)
+    assert (entry["Source"], entry["DetailType"], bus) == ("com.example.Shop", "Order Placed", "orders")
+    assert entry["Resources"] == ["user@example.com"]
+    assert json.loads(entry["Detail"]) == {"id": "A1", "total": 5}
+
+
+def test_a_change_keeps_text_as_text(shop: Path):
+    entry, _ = chosen("OrderPlaced", changes=("id=0150", "total=7"))
+    assert json.loads(entry["Detail"]) == {"id": "0150", "total": 7}
+
+
+def test_what_does_not_fit_the_class_is_refused_before_it_is_sent(shop: Path):
+    with pytest.raises(EventMismatch, match=r"detail\.total: .* \(found 'much'\)") as caught:
+        chosen("OrderPlaced", changes=("total=much",))
+    assert "--raw" in caught.value.hint
+
+
+def test_raw_sends_it_all_the_same(shop: Path):
+    entry, _ = chosen("OrderPlaced", changes=("total=much",), raw=True)
+    assert json.loads(entry["Detail"])["total"] == "much"
+
+
+def test_an_unknown_event_lists_those_that_are_there(shop: Path):
+    with pytest.raises(BrokenProject, match="has no event 'Nope'; it has OrderPlaced"):
+        chosen("Nope")
+
+
+def test_any_event_can_be_given_in_full_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    entry, bus = chosen(source="s", detail_type="d", detail={"a": 1}, resources=("r",))
+    assert entry == {"Source": "s", "DetailType": "d", "Resources": ["r"], "Detail": '{"a":1}'}
+    assert bus == "default"
+
+
+def test_a_file_is_a_whole_event_or_a_detail(tmp_path: Path):
+    whole, detail = tmp_path / "whole.json", tmp_path / "detail.json"
+    whole.write_text('{"source": "s", "detail-type": "d", "resources": ["r"], "detail": {"a": 1}}')
+    detail.write_text('{"a": 2}')
+    assert chosen(file=whole)[0] == {"Source": "s", "DetailType": "d", "Resources": ["r"], "Detail": '{"a":1}'}
+    assert chosen(file=detail, source="x", detail_type="y")[0]["Detail"] == '{"a":2}'
+
+
+def test_changes_reach_into_objects():
+    before = {"a": {"b": 1}, "t": "x"}
+    assert _changed(before, ("a.b=2", "a.c=true", "n.m=[1]", "t=1", "u=free text")) == {
+        **{"a": {"b": 2, "c": True}, "n": {"m": [1]}},
+        **{"t": "1", "u": "free text"},
+    }
+    assert before == {"a": {"b": 1}, "t": "x"}
+
+
+@pytest.mark.parametrize("change", ["novalue", "=5", "t.b=1"])
+def test_a_change_that_makes_no_sense_is_a_usage_error(change: str):
+    with pytest.raises(click.UsageError, match="--set"):
+        _changed({"t": "x"}, (change,))
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["send"], "--source is missing"),
+        (["send", "X", "--source", "s"], "give either EVENT, or --source"),
+        (["send", "--source", "s", "--detail-type", "d", "--detail", "[1]"], "--detail is not a JSON object"),
+    ],
+)
+def test_what_is_missing_is_named(words: list[str], problem: str, capfd: pytest.CaptureFixture[str]):
+    assert main(words) == 2
+    assert problem in capfd.readouterr().err

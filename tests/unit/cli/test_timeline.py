@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import pytest
+
+from busway.cli.clock import seconds
+from busway.cli.timeline import flat, name_of, told
+
+FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:shop-mail"
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "words"),
+    [
+        ("accepted", {"detail_type": "Order", "source": "shop", "bus": "default"}, "Order from shop on bus default"),
+        ("dropped", {"detail_type": "Order", "source": "shop", "bus": "gone"}, "Order from shop on bus gone"),
+        ("matched", {"rule": "arn:aws:events:us-east-1:000000000000:rule/orders/big"}, "rule big"),
+        ("queued", {"target": FUNCTION}, "for shop-mail"),
+        ("attempt", {"function": FUNCTION, "attempt": 2}, "shop-mail, attempt 2"),
+        (
+            "retried",
+            {"function": FUNCTION, "attempt": 1, "at": 5.0, "due_at": 65.0},
+            "shop-mail, attempt 1 failed; again in 60.0 s",
+        ),
+        ("dead-lettered", {"function": FUNCTION, "attempt": 3}, "shop-mail, attempt 3 failed"),
+        ("dead-lettered", {"target": FUNCTION, "queue": "arn:aws:sqs:r:a:q"}, "shop-mail failed; kept in q"),
+        ("alarm", {"alarm": "mail", "state": "ALARM"}, "mail is ALARM"),
+        (
+            "alert",
+            {"route": "pd", "delivered": False, "alarm": "a", "state": "OK"},
+            "route pd could not be told: a is OK",
+        ),
+        ("redriven", {"queue": "arn:aws:sqs:r:a:q", "function": FUNCTION}, "shop-mail"),
+        ("missed", {"count": 7}, "7 steps came faster than they could be shown"),
+        ("something new", {"bus": "default"}, "default"),
+    ],
+)
+def test_each_step_is_told_in_words(kind: str, facts: dict[str, Any], words: str):
+    assert told(kind, facts) == words
+
+
+def test_facts_stand_beside_the_kind_whether_nested_or_not():
+    assert flat({"kind": "a", "facts": {"bus": "b"}}) == flat({"kind": "a", "bus": "b"}) == {"kind": "a", "bus": "b"}
+
+
+@pytest.mark.parametrize(
+    ("arn", "name"),
+    [(FUNCTION, "shop-mail"), ("arn:aws:events:r:a:rule/bus/r1", "r1"), ("plain", "plain"), (None, "")],
+)
+def test_an_arn_is_shown_by_its_name(arn: str | None, name: str):
+    assert name_of(arn) == name
+
+
+@pytest.mark.parametrize(("move", "wanted"), [("+90s", 90), ("+24h", 86_400), ("+1h30m", 5_400), ("+0.5s", 0.5)])
+def test_a_clock_is_moved_by_a_length_of_time(move: str, wanted: float):
+    assert seconds(move) == wanted
+
+
+@pytest.mark.parametrize("move", ["24h", "-1h", "+", "+5", "+1week", "now"])
+def test_a_clock_moves_only_forward_and_by_units(move: str):
+    with pytest.raises(click.UsageError, match="no way to move a clock"):
+        seconds(move)
