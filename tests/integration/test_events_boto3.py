@@ -229,7 +229,7 @@ def test_a_bus_can_be_described_updated_and_shared(events: Any):
 
 
 def test_a_pattern_is_tested_against_an_event(events: Any):
-    event = {name: "x" for name in ("id", "account", "source", "time", "region", "detail-type")} | {"resources": []}
+    event = dict.fromkeys(("id", "account", "source", "time", "region", "detail-type"), "x") | {"resources": []}
     test = events.test_event_pattern
     assert test(EventPattern='{"source":["x"]}', Event=json.dumps(event))["Result"] is True
     assert test(EventPattern='{"source":["y"]}', Event=json.dumps(event))["Result"] is False
@@ -260,7 +260,8 @@ def test_a_request_that_asks_too_much_is_refused_whole(events: Any):
     ("operation", "members", "code", "message"),
     [
         ("describe_event_bus", {"Name": "no"}, "ResourceNotFoundException", "Event bus no does not exist."),
-        ("create_event_bus", {"Name": "default"}, "ResourceAlreadyExistsException", "Event bus default already exists."),
+        ("create_event_bus", {"Name": "default"}, "ResourceAlreadyExistsException",
+         "Event bus default already exists."),
         ("delete_event_bus", {"Name": "default"}, "ValidationException", "Cannot delete event bus default."),
         ("describe_rule", {"Name": "no"}, "ResourceNotFoundException", "Rule no does not exist on EventBus default."),
         ("list_rules", {"EventBusName": "no"}, "ResourceNotFoundException", "Event bus no does not exist."),
@@ -280,7 +281,7 @@ def test_errors_have_awss_code_and_words(events: Any, operation: str, members: d
 
 
 def test_what_is_not_built_says_so(events: Any):
-    code, message, status = refusal(
+    _, message, status = refusal(
         events.create_archive, ArchiveName="a", EventSourceArn=f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
     )
     assert status == 501 and "CreateArchive" in message

@@ -1,0 +1,114 @@
+"""Events per second from PutEvents to the queue in one process, without HTTP: what the heart costs by itself.
+
+    .venv/bin/python bench/router.py [--engine memory|embedded] [--rules 1,1000] [--events 20000]
+
+Every event matches one rule with one queue as target; the other rules look for other values of the same field. Counts
+what is queued, not what was accepted. `alone` are the two halves one after the other, on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from busway.arn import Scope
+from busway.bus.put_events import EventEntry
+from busway.bus.record import TargetSpec
+from busway.bus.room import BusRoom
+from busway.bus.routing import Ports
+from busway.clock import SystemClock, SystemEntropy
+from busway.config import Settings
+from busway.delivery import Target
+from busway.delivery.outbox import Outbox, Parts
+from busway.engine import Engine
+from busway.engine.embedded import open_embedded
+from busway.engine.memory import MemoryEngine
+from busway.metrics import Metrics
+from busway.queue.dead_letters import QueueDeadLetters
+from busway.queue.queues import SqsQueues
+from busway.targets.queue import QueueTarget
+from busway.trail import Trail
+
+SCOPE = Scope()
+CLIENTS = 32
+DETAIL = json.dumps({"order": {"id": "4711", "lines": [{"sku": "a" * 8, "n": i} for i in range(9)]}, "kind": "k0"})
+
+
+async def measure(engine: Engine, rules: int, events: int) -> dict[str, float]:
+    clock, entropy = SystemClock(), SystemEntropy()
+    metrics, trail = Metrics(clock), Trail(clock)
+    room = BusRoom(engine, clock, entropy, metrics, trail, Settings(rules_per_bus=rules))
+    queues = SqsQueues(engine, clock, entropy, metrics)
+    await room.open()
+    await queues.open()
+    queue = (await queues.create(SCOPE, "q")).arn
+    letters = QueueDeadLetters(queues, metrics)
+    targets: dict[str, Target] = {"sqs": QueueTarget(queues)}
+    outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, letters))
+    for number in range(rules):
+        name = f"r{number}"
+        await room.rules.put(name, None, SCOPE, {"EventPattern": json.dumps({"detail": {"kind": [f"k{number}"]}})})
+        await room.rules.put_targets(name, None, SCOPE, [TargetSpec(id="t", arn=queue)])
+    entries = [EventEntry(source="shop", detail_type="Order", detail=DETAIL)] * 10
+
+    async def client(requests: int) -> None:
+        for _ in range(requests):
+            await room.publisher.put_events(entries, SCOPE, None)
+
+    async def publish(count: int) -> None:
+        await asyncio.gather(*(client(count // 10 // CLIENTS) for _ in range(CLIENTS)))
+
+    async def arrived(count: int) -> None:
+        while (await engine.queues.counts(queue)).ready < count:
+            await asyncio.sleep(0.002)
+
+    count = events // 10 // CLIENTS * 10 * CLIENTS
+    start, cpu = time.perf_counter(), time.process_time()
+    await publish(count)
+    accepted = time.perf_counter() - start
+    accepted_cpu = time.process_time() - cpu
+    router = room.router(Ports(targets, outbox, letters))
+    start, cpu = time.perf_counter(), time.process_time()
+    await router.open()
+    await arrived(count)
+    routed = time.perf_counter() - start
+    routed_cpu = time.process_time() - cpu
+    start = time.perf_counter()
+    await publish(count)
+    await arrived(2 * count)
+    both = time.perf_counter() - start
+    await router.close()
+    return {
+        "accept": count / accepted,
+        "accept_cpu_us": accepted_cpu / count * 1e6,
+        "route": count / routed,
+        "route_cpu_us": routed_cpu / count * 1e6,
+        "both": count / both,
+    }
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", default="memory", choices=["memory", "embedded"])
+    parser.add_argument("--rules", default="1,1000")
+    parser.add_argument("--events", type=int, default=20_000)
+    options = parser.parse_args()
+    for rules in map(int, options.rules.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            clock = SystemClock()
+            if options.engine == "memory":
+                engine: Engine = MemoryEngine(clock)
+            else:
+                engine = await open_embedded(Path(folder), clock, on_fatal=lambda error: None)
+            found = await measure(engine, rules, options.events)
+            await engine.close()
+        shown = "  ".join(f"{name} {value:,.1f}" for name, value in found.items())
+        print(f"{options.engine:9} rules {rules:5}  {shown}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
