@@ -5,6 +5,7 @@ rich reads NO_COLOR and FORCE_COLOR itself. Nothing here is imported before a co
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+PIPE_WIDTH = 400
 # Colours of what can happen to an event.
 STYLES = {
     "accepted": "cyan",
@@ -53,10 +55,11 @@ def print_line(value: Any) -> None:
 
 @cache
 def console() -> Console:
-    """Where data for people goes."""
+    """Where data for people goes. Into a pipe, lines are as long as they are, so that grep finds what is in them."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=wide)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
