@@ -10,7 +10,7 @@ from busway.clock import Clock
 from busway.engine import Entry
 from busway.engine.embedded.committer import Call, Committer
 from busway.engine.embedded.reader import Reader
-from busway.engine.embedded.sealing import BUCKET, pack_entries, seal_append, seal_numbers, unpack_entries
+from busway.engine.embedded.sealing import BUCKET, pack_entries, seal_append, seal_name, unpack_entries
 from busway.engine.embedded.space import Space
 from busway.engine.embedded.tail import Tail
 from busway.engine.waiting import Bells
@@ -112,7 +112,7 @@ class EmbeddedJournal:
             if offset <= self._position(journal, reader):
                 return
             log = self._log(journal) or self._create(journal)
-            call.write(_ADVANCE, (log.id, reader, offset, seal_numbers(log.id, len(reader), offset)))
+            call.write(_ADVANCE, (log.id, reader, offset, seal_name(reader, log.id, offset)))
             self._positions[journal, reader] = offset
 
         await self._committer.call(work)
@@ -138,7 +138,7 @@ class EmbeddedJournal:
         if rows:
             floor = rows[-1][0]
             call.write("DELETE FROM appends WHERE journal = ? AND last <= ?", (log.id, floor))
-            sealed = seal_numbers(log.id, floor, 0)
+            sealed = seal_name(journal, log.id, floor)
             call.write("UPDATE journals SET floor = ?, crc = ? WHERE id = ?", (floor, sealed, log.id))
             call.write("UPDATE counters SET value = max(value, ?) WHERE name = 'offset'", (floor,))
             log.floor = floor
@@ -179,7 +179,7 @@ class EmbeddedJournal:
             "SELECT offset, crc FROM positions WHERE journal = ? AND reader = ?", (log.id if log else 0, reader)
         )
         found, crc = rows[0] if rows else (0, 0)
-        if log is not None and rows and crc != seal_numbers(log.id, len(reader), found):
+        if log is not None and rows and crc != seal_name(reader, log.id, found):
             raise CorruptRecord(f"positions of journal {journal!r}, reader {reader!r}: found a wrong checksum")
         self._positions[journal, reader] = found
         return found
@@ -193,7 +193,7 @@ class EmbeddedJournal:
             rows = self._committer.query("SELECT id, floor, crc FROM journals WHERE name = ?", (journal,))
             if rows:
                 number, floor, crc = rows[0]
-                if crc != seal_numbers(number, floor, 0):
+                if crc != seal_name(journal, number, floor):
                     raise CorruptRecord(f"journals, {journal!r}: found a wrong checksum")
                 newest = self._committer.query("SELECT max(last) FROM appends WHERE journal = ?", (number,))
                 head = max(newest[0][0] or 0, floor)
@@ -202,7 +202,7 @@ class EmbeddedJournal:
 
     def _create(self, journal: str) -> _Log:
         # Not part of the call that may be refused: others of the same batch may use the id.
-        row = (self._next_id, journal, seal_numbers(self._next_id, 0, 0))
+        row = (self._next_id, journal, seal_name(journal, self._next_id))
         self._committer.write_always("INSERT INTO journals (id, name, floor, crc) VALUES (?, ?, 0, ?)", row)
         log = self._logs[journal] = _Log(self._next_id, journal, 0, 0, 0)
         self._next_id += 1

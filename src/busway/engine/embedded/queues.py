@@ -12,7 +12,7 @@ from busway.engine import Counts, Ended, Item, Origin, Put
 from busway.engine.embedded.committer import Call, Committer
 from busway.engine.embedded.numbers import Numbers
 from busway.engine.embedded.reader import Reader
-from busway.engine.embedded.sealing import seal_item
+from busway.engine.embedded.sealing import seal_item, seal_name
 from busway.engine.embedded.space import Space
 from busway.engine.embedded.subscribers import Subscribers, read_outcomes, read_pending
 from busway.engine.waiting import Bells, until_due
@@ -230,11 +230,13 @@ class EmbeddedQueues:
 
     async def names(self, prefix: str = "") -> list[str]:
         sql = (
-            "SELECT name FROM queues q WHERE name >= ? AND EXISTS (SELECT 1 FROM items WHERE queue = q.id)"
+            "SELECT name, id, crc FROM queues q WHERE name >= ? AND EXISTS (SELECT 1 FROM items WHERE queue = q.id)"
             " ORDER BY name"
         )
         rows = await self._reader.read(lambda db: _while_prefixed(db.execute(sql, (prefix,)), prefix))
-        return [name for (name,) in rows]
+        for row in rows:
+            _checked(*row)
+        return [row[0] for row in rows]
 
     async def pending(self, subscriber: str) -> list[int]:
         return await self._reader.read(lambda db: read_pending(db, subscriber))
@@ -252,15 +254,17 @@ class EmbeddedQueues:
     def _queue(self, name: str) -> int | None:
         known = self._ids.get(name)
         if known is None:
-            rows = self._committer.query("SELECT id FROM queues WHERE name = ?", (name,))
+            rows = self._committer.query("SELECT id, crc FROM queues WHERE name = ?", (name,))
             if rows:
-                known = self._ids[name] = rows[0][0]
+                known = self._ids[name] = _checked(name, *rows[0])
         return known
 
     def _create(self, name: str) -> int:
         # Not part of the call that may be refused: others of the same batch may use the id.
         made, self._next_queue = self._next_queue, self._next_queue + 1
-        self._committer.write_always("INSERT INTO queues (id, name) VALUES (?, ?)", (made, name))
+        self._committer.write_always(
+            "INSERT INTO queues (id, name, crc) VALUES (?, ?, ?)", (made, name, seal_name(name, made))
+        )
         self._ids[name] = made
         return made
 
@@ -291,6 +295,12 @@ def _items(db: sqlite3.Connection, queue: str, where: str, values: Sequence[Any]
 def _while_prefixed(rows: sqlite3.Cursor, prefix: str) -> list[tuple[Any, ...]]:
     """Rows, sorted by their first column, as long as it begins with `prefix`."""
     return list(takewhile(lambda row: row[0].startswith(prefix), rows))
+
+
+def _checked(name: str, number: int, crc: int) -> int:
+    if crc != seal_name(name, number):
+        raise CorruptRecord(f"queues, {name!r}: found a wrong checksum")
+    return number
 
 
 def _wrong(queue: str, number: int) -> CorruptRecord:

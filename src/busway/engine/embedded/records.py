@@ -10,7 +10,7 @@ from typing import Any
 from busway.engine import Value
 from busway.engine.embedded.committer import Call, Committer
 from busway.engine.embedded.reader import Reader
-from busway.engine.embedded.sealing import seal_text
+from busway.engine.embedded.sealing import seal_record
 from busway.engine.waiting import Watches
 from busway.errors import CorruptRecord, VersionConflict
 
@@ -36,7 +36,7 @@ class EmbeddedRecords:
     async def put(self, key: str, data: bytes, expect: int | None = None) -> int:
         def work(call: Call[int]) -> int:
             version = self._checked(key, expect) + 1
-            call.write(_PUT, (key, version, seal_text(key, version, data), data))
+            call.write(_PUT, (key, version, seal_record(key, version, data), data))
             call.on_commit(lambda: self.watches.changed(key))
             return version
 
@@ -75,6 +75,6 @@ def _list(db: sqlite3.Connection, prefix: str) -> list[Value]:
 
 def _value(row: tuple[Any, ...]) -> Value:
     key, version, crc, data = row
-    if crc != seal_text(key, version, data):
+    if crc != seal_record(key, version, data):
         raise CorruptRecord(f"records, key {key!r}: found a wrong checksum")
     return Value(key, version, data)

@@ -29,7 +29,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "CREATE TABLE positions (journal INTEGER NOT NULL, reader TEXT NOT NULL, offset INTEGER NOT NULL,"
         " crc INTEGER NOT NULL, PRIMARY KEY (journal, reader)) WITHOUT ROWID",
         # Queues. `mark` is the highest offset that a subscriber put.
-        "CREATE TABLE queues (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+        "CREATE TABLE queues (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, crc INTEGER NOT NULL)",
         "CREATE TABLE subscribers (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, journal INTEGER NOT NULL,"
         " mark INTEGER NOT NULL, crc INTEGER NOT NULL)",
         "CREATE INDEX subscribers_of_journal ON subscribers (journal)",

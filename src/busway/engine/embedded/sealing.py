@@ -45,12 +45,17 @@ def seal_item(
     return crc32(meta, crc32(body, crc32(names)))
 
 
-def seal_text(text: str, number: int, data: bytes = b"") -> int:
-    return crc32(data, crc32(text.encode(), number & 0xFFFFFFFF))
+def seal_record(key: str, version: int, data: bytes) -> int:
+    return crc32(data, seal_name(key, version, len(data)))
 
 
-def seal_numbers(a: int, b: int, c: int) -> int:
-    return crc32(_NUMBERS.pack(a, b, c))
+def seal_name(name: str, a: int, b: int = 0, c: int = 0) -> int:
+    """For rows that are a name and a few numbers."""
+    return crc32(name.encode(), crc32(_NUMBERS.pack(a, b, c)))
+
+
+def seal_outcomes(subscriber: int, bucket: int, seq: int, data: bytes) -> int:
+    return crc32(data, crc32(_NUMBERS.pack(subscriber, bucket, seq)))
 
 
 def pack_ended(ended: Ended) -> bytes:

@@ -13,7 +13,7 @@ from busway.engine import Ended, Origin
 from busway.engine.embedded.committer import Committer
 from busway.engine.embedded.journal import EmbeddedJournal
 from busway.engine.embedded.numbers import Numbers
-from busway.engine.embedded.sealing import BUCKET, pack_ended, seal_numbers, seal_text, unpack_ended
+from busway.engine.embedded.sealing import BUCKET, pack_ended, seal_name, seal_outcomes, unpack_ended
 from busway.errors import CorruptRecord
 
 
@@ -66,7 +66,7 @@ class Subscribers:
         if not rows:
             return None
         number, name, journal, mark, crc = rows[0]
-        if crc != seal_numbers(number, journal, mark):
+        if crc != seal_name(name, number, journal, mark):
             raise CorruptRecord(f"subscribers, {name!r}: found a wrong checksum")
         return self._know(Subscriber(number, name, journal, mark))
 
@@ -74,7 +74,7 @@ class Subscribers:
         made = Subscriber(self._next_id, origin.subscriber, self._journal.journal_of(origin.offset), 0)
         self._committer.write_always(
             "INSERT INTO subscribers (id, name, journal, mark, crc) VALUES (?, ?, ?, 0, ?)",
-            (made.id, made.name, made.journal, seal_numbers(made.id, made.journal, 0)),
+            (made.id, made.name, made.journal, seal_name(made.name, made.id, made.journal)),
         )
         self._next_id += 1
         return self._know(made)
@@ -87,12 +87,12 @@ class Subscribers:
         moved, self._moved = self._moved, {}
         ended, self._ended = self._ended, {}
         if moved:
-            rows = [(s.mark, seal_numbers(s.id, s.journal, s.mark), s.id) for s in moved.values()]
+            rows = [(s.mark, seal_name(s.name, s.id, s.journal, s.mark), s.id) for s in moved.values()]
             write_many("UPDATE subscribers SET mark = ?, crc = ? WHERE id = ?", rows)
         if ended:
             seq = self._numbers.take(len(ended))
             rows = [
-                (number, bucket, at, seal_numbers(number, bucket, at) ^ seal_text("", 0, bytes(data)), bytes(data))
+                (number, bucket, at, seal_outcomes(number, bucket, at, bytes(data)), bytes(data))
                 for at, ((number, bucket), data) in enumerate(ended.items(), seq)
             ]
             write_many("INSERT INTO outcomes (subscriber, bucket, seq, crc, data) VALUES (?, ?, ?, ?, ?)", rows)
@@ -125,7 +125,7 @@ def read_outcomes(db: sqlite3.Connection, subscriber: str, after: int, limit: in
     for bucket, same in groupby(rows, key=itemgetter(0)):
         inside: list[Ended] = []
         for _, seq, crc, data in same:
-            if crc != seal_numbers(number, bucket, seq) ^ seal_text("", 0, data):
+            if crc != seal_outcomes(number, bucket, seq, data):
                 raise CorruptRecord(f"outcomes of {subscriber!r}, bucket {bucket}: found a wrong checksum")
             inside += unpack_ended(bucket, data)
         found += sorted((e for e in inside if e.offset > after), key=lambda e: e.offset)
