@@ -35,12 +35,15 @@ class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ShownMail(msgspec.Struct, frozen=True):
-    """One message as people read it; `text` is its plain text, or its HTML when it has no other."""
+    """One message as people read it; `text` is its plain text, or its HTML when it has no other.
+
+    `to` is everyone who would have got it, those in Bcc too.
+    """
 
     message_id: str
     at: float
     sender: str
-    recipients: tuple[str, ...]
+    to: tuple[str, ...]
     subject: str
     text: str
 
@@ -106,8 +109,17 @@ class Inbox:
 
 
 def shown(mail: Mail) -> ShownMail:
-    """What a mail program would show of it."""
+    """What a mail program would show of it; it may be any bytes that a handler sent as a raw message."""
     message = email.message_from_bytes(mail.content, policy=policy.default)
     body = message.get_body(("plain", "html"))
-    text = body.get_content() if body is not None else ""
-    return ShownMail(mail.message_id, mail.at, mail.sender, mail.recipients, mail.subject, str(text))
+    payload = body.get_payload(decode=True) if body is not None else b""
+    charset = body.get_content_charset("utf-8") if body is not None else "utf-8"
+    text = _decoded(payload if isinstance(payload, bytes) else b"", charset)
+    return ShownMail(mail.message_id, mail.at, mail.sender, mail.recipients, mail.subject, text.replace("\r\n", "\n"))
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    try:
+        return data.decode(charset, errors="replace")
+    except LookupError:
+        return data.decode(errors="replace")

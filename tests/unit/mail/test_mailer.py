@@ -10,12 +10,14 @@ from contextlib import closing
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from hypothesis import given
+from hypothesis import strategies as st
 
 from busway.clock import ManualClock, SeededEntropy
 from busway.engine.memory import MemoryEngine
 from busway.errors import MailRefused, MailServerUnavailable, StorageFull
 from busway.mail.compose import Composed, Letter, Recipients
-from busway.mail.inbox import MAIL_MAX, Inbox
+from busway.mail.inbox import MAIL_MAX, Inbox, Mail, shown
 from busway.mail.mailer import Mailer
 from busway.mail.relay import Relay, SmtpServer, parse_smtp_url
 from busway.metrics import Metrics
@@ -87,6 +89,29 @@ async def test_without_a_server_mail_is_kept_and_shown(engine: MemoryEngine, clo
     assert b"Subject: Hello" in kept.content
     assert await post.inbox.get("none") is None
     assert metrics.value("AWS/SES", "Send") == 2
+
+
+async def test_mail_is_shown_as_people_read_it(engine: MemoryEngine, clock: ManualClock, metrics: Metrics):
+    post = mailer(engine, clock, metrics)
+    await post.send(Letter("a@x.com", Recipients(["b@x.com"], bcc=["c@x.com"]), "One", text="é\nx", html="<b>é</b>"))
+    await post.send(Letter("a@x.com", Recipients(["b@x.com"]), "Two", html="<b>é</b>"))
+    two, one = await post.inbox.newest(10)
+    assert (one.subject, one.to, one.text) == ("One", ("b@x.com", "c@x.com"), "é\nx\n")
+    assert (two.subject, two.text) == ("Two", "<b>é</b>\n")
+    assert [mail.subject for mail in await post.inbox.newest(1)] == ["Two"]
+
+
+@given(
+    st.binary(max_size=100),
+    st.sampled_from(
+        ["text/plain", "text/html; charset=nonsense", "multipart/mixed", "x/y", "text/plain; charset=utf-16"]
+    ),
+    st.sampled_from(["8bit", "base64", "quoted-printable", "nonsense"]),
+)
+def test_whatever_was_sent_can_be_shown(data: bytes, kind: str, encoding: str):
+    head = f"Content-Type: {kind}\nContent-Transfer-Encoding: {encoding}\n\n".encode()
+    assert isinstance(shown(Mail("i", 0.0, "a@x.com", ("b@x.com",), "s", head + data)).text, str)
+    assert isinstance(shown(Mail("i", 0.0, "a@x.com", ("b@x.com",), "s", data)).text, str)
 
 
 async def test_the_inbox_survives_a_restart_and_keeps_the_newest(engine: MemoryEngine, clock: ManualClock):
