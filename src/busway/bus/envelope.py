@@ -87,7 +87,9 @@ def check_detail(text: str) -> bytes:
         raise MalformedDetail(f"Detail: {error}; wanted a JSON object") from None
     if compact[:1] != b"{":
         raise MalformedDetail(f"Detail begins with {compact[:20]!r}; wanted a JSON object")
-    if compact.count(b"{") + compact.count(b"[") > DETAIL_DEPTH_MAX and depth(compact) > DETAIL_DEPTH_MAX:
+    # Neither a short text nor one with few brackets can nest so deep; most are both.
+    brackets = 0 if len(compact) <= 2 * DETAIL_DEPTH_MAX else compact.count(b"{") + compact.count(b"[")
+    if brackets > DETAIL_DEPTH_MAX and depth(compact) > DETAIL_DEPTH_MAX:
         raise MalformedDetail(f"Detail nests {depth(compact)} levels; wanted at most {DETAIL_DEPTH_MAX}")
     return compact
 

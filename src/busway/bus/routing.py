@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from busway.arn import Arn, parse_arn
 from busway.bus.buses import Bus
 from busway.bus.envelope import event_id, summary
 from busway.bus.matching import MatchingRules, Step, walk
 from busway.bus.record import Rule, RuleChange
-from busway.delivery import Delivery, Failed, Subscriber, Targets
+from busway.delivery import Delivery, Failed, Subscriber, Target, Targets
 from busway.delivery.dead_letter import DeadLetters, Verdict, bury
 from busway.delivery.outbox import Outbox
 from busway.delivery.transform import Transform, compile_input
@@ -25,8 +26,18 @@ from busway.errors import UnsendablePayload
 
 log = logging.getLogger(__name__)
 
+NO_ARN = Arn("", "", "", "")
 # What a matched event became for one subscriber.
 QUEUED, SENT_ON, DEAD = "queued", "sent on", "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A subscriber with its payload compiled, and who delivers to its kind of target, if anyone."""
+
+    subscriber: Subscriber
+    transform: Transform
+    target: Target | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,7 @@ class Routing:
         self._bus = bus
         self._rules = MatchingRules(rules)
         self._ports = ports
-        self._lanes: dict[str, tuple[Rule, list[tuple[Subscriber, Transform]]]] = {}
+        self._lanes: dict[str, tuple[Rule, list[Lane]]] = {}
 
     def batch(self, entries: Sequence[Entry], now: float, listening: bool) -> Batch:
         """The work of these entries; the rules have then moved on behind the last of them."""
@@ -92,32 +103,33 @@ class Routing:
         for rule in step.rules:
             batch.matched[rule.arn] += 1
             error = step.errors.get(rule.arn)
-            for subscriber, transform in self._lanes_of(rule):
-                share = self._share(step, identity, subscriber, transform, error, now)
+            for lane in self._lanes_of(rule):
+                share = self._share(step, identity, lane, error, now)
                 batch.puts.append(share.put)
                 if share.became == QUEUED:
                     batch.invoked[rule.arn] += 1
                 if listening or share.became == DEAD:
                     batch.shares.append(share)
 
-    def _lanes_of(self, rule: Rule) -> list[tuple[Subscriber, Transform]]:
+    def _lanes_of(self, rule: Rule) -> list[Lane]:
         """The rule's subscribers with their payloads compiled, as long as the rule is the same."""
         known = self._lanes.get(rule.arn)
         if known is None or known[0] is not rule:
-            lanes = [(subscriber, compile_input(subscriber)) for subscriber in rule.subscribers]
-            known = self._lanes[rule.arn] = (rule, lanes)
+            known = self._lanes[rule.arn] = (rule, [self._lane(subscriber) for subscriber in rule.subscribers])
         return known[1]
 
-    def _share(
-        self, step: Step, identity: str, to: Subscriber, transform: Transform, error: Exception | None, now: float
-    ) -> Share:
+    def _lane(self, subscriber: Subscriber) -> Lane:
+        service = (parse_arn(subscriber.target_arn) or NO_ARN).service
+        return Lane(subscriber, compile_input(subscriber), self._ports.targets.get(service))
+
+    def _share(self, step: Step, identity: str, lane: Lane, error: Exception | None, now: float) -> Share:
         """One subscriber's share, whatever goes wrong with it."""
-        entry = step.entry
+        entry, to = step.entry, lane.subscriber
         payload, failed = step.event, None
         try:
             if error is not None:
                 raise error
-            payload = transform(step.event, entry.at)
+            payload = lane.transform(step.event, entry.at)
         except UnsendablePayload as unsendable:
             payload, failed = unsendable.body, Failed("INVALID_JSON", str(unsendable), False)
         except Exception as fault:
@@ -139,11 +151,10 @@ class Routing:
             hops=step.notes.hops,
             origin=Origin(to.name, entry.offset),
         )
-        return self._hand_over(delivery, failed, now)
+        return self._hand_over(delivery, lane.target, failed, now)
 
-    def _hand_over(self, delivery: Delivery, failed: Failed | None, now: float) -> Share:
+    def _hand_over(self, delivery: Delivery, target: Target | None, failed: Failed | None, now: float) -> Share:
         if failed is None:
-            target = self._ports.targets.get(delivery.target_kind)
             if target is None:
                 failed = Failed("NO_RESOURCE", f"Busway delivers to nothing like {delivery.target_arn}", False)
             else:
