@@ -320,8 +320,6 @@ class Dispatcher:
         scope = _scope_of(self._arn)
         attributes = dead_letter_attributes(work, lost.error or message.encode())
         put = desk.dead_letters.put(queue_arn, work.bus_arn or None, scope, item.body, attributes, source, now)
-        if queue_arn is not None and put.queue != queue_arn:
-            desk.metrics.count(NAMESPACE, "DeadLetterErrors", FunctionName=self._arn.rsplit(":", 1)[1])
         await desk.engine.queues.put([put], accepted=True)
 
     async def _send(self, destination: str, record: bytes, work: Work, *, success: bool) -> bool:

@@ -154,6 +154,10 @@ class Functions:
     def get(self, arn: str) -> FunctionRecord | None:
         return self.registry.get(arn)
 
+    def running(self, arn: str) -> int:
+        """Invocations of the function that are under way, those that wait for a worker included."""
+        return self._pool.running(arn)
+
     async def invoke(
         self, arn: str, payload: bytes, log_tail: bool = False, *, trace_header: str = "", client_context: str = "",
         request_id: str | None = None,

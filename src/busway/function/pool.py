@@ -106,9 +106,13 @@ class Pool:
         self._workers_max, self._idle_s = workers_max, idle_s
         self._cores = os.cpu_count() or 1
         self._crews: dict[str, _Crew] = {}
+        # Crews of deleted functions whose workers still finish what they do.
+        self._leaving: set[_Crew] = set()
         self._total = 0
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        # Apart from the others: these are waited for, never cancelled, or a process could stay.
+        self._endings: set[asyncio.Task[None]] = set()
         self._closing = False
         self._watch = Watch(clock, self._busy)
         # Called with a function's ARN when it can take more than before.
@@ -124,11 +128,14 @@ class Pool:
         self._closing = True
         for crew in self._crews.values():
             self._send_away(crew, WorkersStopped("the server is stopping"))
-        workers = [worker for crew in self._crews.values() for worker in crew.workers]
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(worker.end() for worker in workers))
+        for crew in (*self._crews.values(), *self._leaving):
+            for worker in crew.workers:
+                self._retire(crew, worker)
+        while self._endings:
+            await asyncio.gather(*self._endings)
 
     # --- what a function may use ---
 
@@ -149,6 +156,7 @@ class Pool:
         if crew is None:
             return
         self._send_away(crew, FunctionNotFound(function_arn))
+        self._leaving.add(crew)
         while crew.free:
             self._retire(crew, crew.free.pop())
 
@@ -340,7 +348,9 @@ class Pool:
             self._retire(crew, worker)
 
     def _retire(self, crew: _Crew, worker: Worker) -> None:
-        self._keep(self._end(crew, worker))
+        ending = asyncio.get_running_loop().create_task(self._end(crew, worker))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
     async def _end(self, crew: _Crew, worker: Worker) -> None:
         if worker not in crew.workers:
@@ -349,6 +359,8 @@ class Pool:
         self._total -= 1
         self._consider(crew)
         await worker.end()
+        if not crew.workers:
+            self._leaving.discard(crew)
         self.on_room(crew.function_arn)
 
     async def _end_idle(self) -> None:
@@ -367,4 +379,5 @@ class Pool:
         task.add_done_callback(self._tasks.discard)
 
     def _busy(self) -> list[Worker]:
-        return [worker for crew in self._crews.values() for worker in crew.workers if worker not in crew.free]
+        crews = (*self._crews.values(), *self._leaving)
+        return [worker for crew in crews for worker in crew.workers if worker not in crew.free]
