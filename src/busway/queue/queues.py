@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from busway.clock import Clock, Entropy, uuids
 from busway.delivery.dead_letter import Source
 from busway.engine import Engine, Item, Origin, Put
-from busway.errors import InvalidQueueRequest, InvalidReceiptHandle, MessageNotInFlight, QueueError
+from busway.errors import InvalidQueueRequest, InvalidReceiptHandle, MessageNotInFlight, QueueError, StorageFull
 from busway.metrics import Metrics
 from busway.queue.message import (
     AttributeValue,
@@ -146,7 +146,6 @@ class SqsQueues(QueueRegistry):
         _check_range("MaxNumberOfMessages", limit, 1, RECEIVE_MAX, "Must be between 1 and 10, if provided.")
         _check_range("WaitTimeSeconds", wait_s, 0, WAIT_S_MAX, "Must be >= 0 and <= 20, if provided.")
         _check_visibility(visibility_s)
-        await self.save_new()
         received = await self._receiver.receive(
             queue,
             limit,
@@ -220,7 +219,11 @@ class SqsQueues(QueueRegistry):
 
     async def sweep(self) -> int:
         """End every message found that is past its queue's retention; return how many."""
-        await self.save_new()
+        try:
+            await self.save_new()
+        except StorageFull:
+            # They stay unsaved until the next sweep; until then `open` gives them back if they hold anything.
+            self._metrics.count("Busway/SQS", "UndeliverableQueuesNotSaved")
         ended = 0
         for arn in await self._engine.queues.names("arn:aws:sqs:"):
             queue = self.get(arn)

@@ -206,8 +206,8 @@ class QueueRegistry:
         """The undeliverable queue of a bus, made if it is not there.
 
         Synchronous, so that the router can build a dead letter's put: the record is in memory at once and saved by
-        `save_new`, which everything that writes here calls first. A crash in between loses nothing: a queue that
-        holds a message gets its record back in `open`, and one that holds none need not be.
+        `save_new`, with the next send or sweep. A crash in between loses nothing: a queue that holds a message gets
+        its record back in `open`, and one that holds none need not be.
         """
         arn = Arn("sqs", scope.region, scope.account, f"{UNDELIVERABLE_PREFIX}{queue_part(bus_name)}")
         return self._queues.get(str(arn)) or self._add_undeliverable(arn, bus_name)

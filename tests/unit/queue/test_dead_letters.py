@@ -53,6 +53,14 @@ async def test_without_a_queue_the_bus_keeps_it(
     assert queues.need(UNDELIVERABLE).tags == {UNDELIVERABLE_TAG: "orders"}
     await engine.queues.put([put], accepted=True)
     assert [r.item.body for r in await queues.receive(UNDELIVERABLE)] == [b"body"]
+
+
+async def test_an_undeliverable_queue_is_saved_with_the_next_sweep(
+    queues: SqsQueues, dead_letters: QueueDeadLetters, engine: MemoryEngine, scope: Scope, clock: ManualClock
+):
+    put = dead_letters.put(None, BUS, scope, b"body", ATTRIBUTES, SOURCE, clock.now())
+    await engine.queues.put([put], accepted=True)
+    await queues.sweep()
     assert await engine.records.get(f"queue/{UNDELIVERABLE}") is not None
 
 
