@@ -92,6 +92,8 @@ async def test_after_an_io_error_the_process_acknowledges_nothing_and_ends(tmp_p
     trail = trace.read_text().splitlines()
     failed = next(i for i, line in enumerate(trail) if "INJECTED" in line)
     assert not [line for line in trail[failed:] if "accepted" in line]
+    # Nor is anything tried again, also not as the process ends.
+    assert not [line for line in trail[failed + 1 :] if f"{name}(" in line]
     engine = await open_embedded(folder, ManualClock(time.time()), on_fatal=fail, reserve_mb=0)
     await check_the_books(engine, set(numbers(said, "accepted")))
     await engine.close()

@@ -26,18 +26,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from busway.engine.embedded.batch import Batch, Call, Note
 from busway.engine.embedded.disk import LogIndex
 from busway.engine.embedded.schema import is_callers_fault, is_full
 from busway.engine.embedded.space import Space
 from busway.errors import EngineStopped, StorageFull
 
 T = TypeVar("T")
-
-# A statement of a batch: whether a full disk refuses it (None: it stays even if its call fails), whether it has many
-# rows, its SQL and its row or rows.
-Note = tuple[bool | None, bool, str, Any]
 
 # Pages of write-ahead log after which its content is moved to the database: about 10 ms of work.
 CHECKPOINT_PAGES = 1000
@@ -47,44 +44,6 @@ TRUNCATE_PAGES = 16_000
 DRAIN_CALLS_MAX = 512
 # While even the reserve is used up: how often to try again.
 FULL_RETRY_S = 0.25
-
-
-class Call(Generic[T]):
-    """One caller's work in a batch. `durable`: answered after the commit. `refusable`: dropped on a full disk."""
-
-    __slots__ = ("_committer", "answer", "durable", "refusable", "result", "work")
-
-    def __init__(self, committer: Committer, work: Callable[[Call[T]], T], durable: bool, refusable: bool) -> None:
-        self._committer, self.work, self.durable, self.refusable = committer, work, durable, refusable
-        self.answer: asyncio.Future[T] | None = None
-        self.result: T | None = None
-
-    def write(self, sql: str, row: Sequence[Any]) -> int:
-        """Run one statement; return how many rows it changed."""
-        return self._committer.write(sql, row, self.refusable)
-
-    def write_many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
-        self._committer.write_many(sql, rows, self.refusable)
-
-    def on_commit(self, hook: Callable[[], None]) -> None:
-        """Run `hook` once this is durable, before anyone is answered. Needs a write before it."""
-        self._committer.on_commit(hook, self.refusable)
-
-    def on_refused(self, hook: Callable[[], None]) -> None:
-        """Run `hook` if a full disk refuses this after all. Needs a write before it."""
-        self._committer.on_refused(hook)
-
-
-class Batch:
-    """What one COMMIT makes durable."""
-
-    __slots__ = ("calls", "hooks", "notes", "refusals")
-
-    def __init__(self) -> None:
-        self.notes: list[Note] = []
-        self.calls: list[Call[Any]] = []
-        self.hooks: list[tuple[bool, Callable[[], None]]] = []
-        self.refusals: list[Callable[[], None]] = []
 
 
 class Committer:
@@ -379,6 +338,10 @@ class Committer:
             self._give_up.set()
 
     def _thread_ended(self, failure: BaseException | None) -> None:
+        if not self._closing or failure is not None:
+            # While the reading connection is open, closing this one writes and syncs nothing: what the disk did not
+            # take once is not tried again, also not as the process ends.
+            self._db.close()
         if failure is not None:
             self.stop(failure)
         self._ended.set()

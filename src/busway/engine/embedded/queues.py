@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
 from typing import Any
 
 from busway.clock import Clock
 from busway.engine import Counts, Ended, Item, Origin, Put
 from busway.engine.embedded.committer import Call, Committer
+from busway.engine.embedded.looking import ITEM_COLUMNS, checked_queue, items_where, while_prefixed, wrong_item
 from busway.engine.embedded.numbers import Numbers
 from busway.engine.embedded.reader import Reader
 from busway.engine.embedded.sealing import seal_item, seal_name
 from busway.engine.embedded.space import Space
 from busway.engine.embedded.subscribers import Subscribers, read_outcomes, read_pending
 from busway.engine.waiting import Bells, until_due
-from busway.errors import CorruptRecord
 
 # Items that one transaction of a purge ends: other calls get their turn in between.
 PURGE_ROWS = 500
@@ -29,8 +27,7 @@ _INSERT = (
     "INSERT INTO items (id, queue, due, token, attempts, put_at, subscriber, offset, crc, body, meta)"
     " VALUES (?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)"
 )
-_COLUMNS = "id, queue, due, token, attempts, put_at, first_leased_at, subscriber, offset, crc, body, meta"
-_DUE = f"SELECT {_COLUMNS} FROM items WHERE queue = ? AND due <= ? AND id < ? ORDER BY due, token, id LIMIT ?"
+_DUE = f"SELECT {ITEM_COLUMNS} FROM items WHERE queue = ? AND due <= ? AND id < ? ORDER BY due, token, id LIMIT ?"
 _LEASE = (
     "UPDATE items SET due = ?, token = token + 1, attempts = attempts + 1,"
     " first_leased_at = coalesce(first_leased_at, ?) WHERE id = ?"
@@ -115,7 +112,7 @@ class EmbeddedQueues:
         """The leased item of a row."""
         number, queue_id, _, token, attempts, put_at, first, subscriber, offset, crc, body, meta = row
         if crc != seal_item(number, queue_id, subscriber, offset, put_at, body, meta):
-            raise _wrong(queue, number)
+            raise wrong_item(queue, number)
         origin = None if subscriber is None else Origin(self._subscribers.name(subscriber), offset)
         first = now if first is None else first
         return Item(queue, number, token + 1, attempts + 1, put_at, due_at, body, meta, origin, first)
@@ -176,7 +173,7 @@ class EmbeddedQueues:
             return False
         queue, subscriber, offset, put_at, crc, body, old = rows[0]
         if crc != seal_item(item.id, queue, subscriber, offset, put_at, body, old):
-            raise _wrong(item.queue, item.id)
+            raise wrong_item(item.queue, item.id)
         sealed = seal_item(item.id, queue, subscriber, offset, put_at, body, meta)
         call.write("UPDATE items SET due = ?, meta = ?, crc = ? WHERE id = ?", (due_at, meta, sealed, item.id))
         return True
@@ -212,11 +209,11 @@ class EmbeddedQueues:
         # By rowid within the index, so that only the chosen rows are fetched.
         ids = "SELECT i.id FROM items i JOIN queues q ON i.queue = q.id WHERE q.name = ? AND i.id > ?"
         where = f"i.id IN ({ids} ORDER BY i.id LIMIT ?) ORDER BY i.id"
-        return await self._reader.read(lambda db: _items(db, queue, where, (queue, after_id, max(0, limit))))
+        return await self._reader.read(lambda db: items_where(db, queue, where, (queue, after_id, max(0, limit))))
 
     async def find(self, queue: str, item_id: int) -> Item | None:
         where = "i.id = ? AND i.queue = (SELECT id FROM queues WHERE name = ?)"
-        found = await self._reader.read(lambda db: _items(db, queue, where, (item_id, queue)))
+        found = await self._reader.read(lambda db: items_where(db, queue, where, (item_id, queue)))
         return found[0] if found else None
 
     async def counts(self, queue: str) -> Counts:
@@ -233,9 +230,9 @@ class EmbeddedQueues:
             "SELECT name, id, crc FROM queues q WHERE name >= ? AND EXISTS (SELECT 1 FROM items WHERE queue = q.id)"
             " ORDER BY name"
         )
-        rows = await self._reader.read(lambda db: _while_prefixed(db.execute(sql, (prefix,)), prefix))
+        rows = await self._reader.read(lambda db: while_prefixed(db.execute(sql, (prefix,)), prefix))
         for row in rows:
-            _checked(*row)
+            checked_queue(*row)
         return [row[0] for row in rows]
 
     async def pending(self, subscriber: str) -> list[int]:
@@ -256,7 +253,7 @@ class EmbeddedQueues:
         if known is None:
             rows = self._committer.query("SELECT id, crc FROM queues WHERE name = ?", (name,))
             if rows:
-                known = self._ids[name] = _checked(name, *rows[0])
+                known = self._ids[name] = checked_queue(name, *rows[0])
         return known
 
     def _create(self, name: str) -> int:
@@ -276,32 +273,3 @@ class EmbeddedQueues:
         if changed:
             self.bells.ring(queue)
         return changed
-
-
-def _items(db: sqlite3.Connection, queue: str, where: str, values: Sequence[Any]) -> list[Item]:
-    """Items as they are stored, without leasing them."""
-    columns = ", ".join(f"i.{column}" for column in _COLUMNS.split(", "))
-    sql = f"SELECT {columns}, s.name FROM items i LEFT JOIN subscribers s ON s.id = i.subscriber WHERE {where}"
-    found: list[Item] = []
-    for row in db.execute(sql, values):
-        number, queue_id, due, token, attempts, put_at, first, subscriber, offset, crc, body, meta, name = row
-        if crc != seal_item(number, queue_id, subscriber, offset, put_at, body, meta):
-            raise _wrong(queue, number)
-        origin = None if name is None else Origin(name, offset)
-        found.append(Item(queue, number, token, attempts, put_at, due, body, meta, origin, first))
-    return found
-
-
-def _while_prefixed(rows: sqlite3.Cursor, prefix: str) -> list[tuple[Any, ...]]:
-    """Rows, sorted by their first column, as long as it begins with `prefix`."""
-    return list(takewhile(lambda row: row[0].startswith(prefix), rows))
-
-
-def _checked(name: str, number: int, crc: int) -> int:
-    if crc != seal_name(name, number):
-        raise CorruptRecord(f"queues, {name!r}: found a wrong checksum")
-    return number
-
-
-def _wrong(queue: str, number: int) -> CorruptRecord:
-    return CorruptRecord(f"items, queue {queue!r}, id {number}: found a wrong checksum")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from busway.engine.embedded.committer import Committer
 from busway.engine.embedded.schema import connect_reader, error_code
@@ -25,6 +25,9 @@ class Reader:
 
     def __init__(self, path: Path, committer: Committer) -> None:
         self._db = connect_reader(path)
+        # A first read joins the write-ahead log: from here on the writing connection is not the last one to close,
+        # so closing it moves nothing into the database.
+        self._db.execute("PRAGMA user_version").fetchall()
         self._path, self._committer = path, committer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="busway-reader")
 
@@ -52,7 +55,3 @@ class Reader:
             return work(self._db)
         finally:
             self._db.execute("ROLLBACK")
-
-
-def rows_of(db: sqlite3.Connection, sql: str, *values: Any) -> Iterable[tuple[Any, ...]]:
-    return db.execute(sql, values)
