@@ -18,6 +18,7 @@ from busway.clock import Clock, SystemClock, SystemEntropy
 from busway.config import Settings
 from busway.engine import Item
 from busway.engine.memory import MemoryEngine
+from busway.errors import QueueNotFound
 from busway.function.cage import Cages
 from busway.function.code_store import Zip
 from busway.function.functions import Functions, InvokeResult
@@ -51,14 +52,17 @@ async def until(condition: Callable[[], Any]) -> Any:
 
 
 class RecordingDestinations:
-    """Keeps what is sent to destinations; those in `missing` refuse."""
+    """Keeps what is sent to destinations, or refuses it."""
 
     def __init__(self) -> None:
+        self.refuse = False
         self.sent: list[tuple[str, dict[str, Any], bool]] = []
 
     async def send(
         self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
     ) -> None:
+        if self.refuse:
+            raise QueueNotFound(destination_arn)
         self.sent.append((destination_arn, json.loads(record), success))
 
 

@@ -4,7 +4,7 @@ One dispatcher a function. It leases as much as the pool has room for, runs it, 
 ways: done, due again later (`retry` decides), or given up. Giving up puts the dead letter and tells the destination
 first, and ends the row after that: a crash in between repeats, and loses nothing.
 
-An event whose lease ran out here while it still runs (the server's clock was moved) is leased again by the same
+An event whose lease ran out here while it still runs (the server stood still) is leased again by the same
 dispatcher, which then takes over the new token instead of running it twice.
 """
 
@@ -52,8 +52,9 @@ from busway.trail import Trail
 
 NAMESPACE = "AWS/Lambda"
 
-# Ours: what a lease lasts beyond two runs of the function (one in front of it in line, and its own).
-LEASE_MARGIN_S = 60.0
+# Ours: a lease is short and renewed while the event is in flight, so that after a crash it is due again within seconds.
+LEASE_S = 6.0
+RENEW_EVERY_S = 2.0
 # What is leased at once when nothing runs: only judged, and put back or given up.
 JUDGED_AT_ONCE = 100
 PUT_AGAIN_S = (1.0, 60.0)
@@ -146,13 +147,28 @@ class Dispatcher:
                     self._changed.clear()
                     await self._changed.wait()
                     continue
-                items = await self._queues.lease(self._arn, limit, self._lease_s())
+                items = await self._queues.lease(self._arn, limit, LEASE_S)
                 for item in items:
                     self._take(item)
                 if not items:
                     await self._queues.wait(self._arn)
         except EngineStopped:
             return
+
+    async def _renew(self) -> None:
+        """Keep what is in flight leased; ends by itself when nothing is."""
+        try:
+            await self._desk.clock.sleep(RENEW_EVERY_S)
+            while self._in_flight:
+                until = self._desk.clock.now() + LEASE_S
+                for item_id in list(self._in_flight):
+                    if item_id in self._in_flight and item_id not in self._putting_back:
+                        await self._queues.release(self._in_flight[item_id], until)
+                await self._desk.clock.sleep(RENEW_EVERY_S)
+        except EngineStopped:
+            return
+        finally:
+            self._renewing = None
 
     async def drain(self) -> None:
         """Return when everything in flight ended or was put back, and that is recorded."""
@@ -165,10 +181,6 @@ class Dispatcher:
             return JUDGED_AT_ONCE - len(self._in_flight)
         pool = self._desk.pool
         return pool.capacity(self._arn) - max(len(self._in_flight), pool.running(self._arn))
-
-    def _lease_s(self) -> float:
-        record = self._desk.record_of(self._arn)
-        return LEASE_MARGIN_S + (2 * record.timeout_s if record is not None else 0)
 
     def _take(self, item: Item) -> None:
         known = item.id in self._in_flight
@@ -350,7 +362,6 @@ class Dispatcher:
                 raise
             except BuswayError:
                 log.exception("the dead letter of an event for %s could not be stored; trying again", self._arn)
-            await self._queues.release(self._in_flight[item.id], self._desk.clock.now() + wait_s + LEASE_MARGIN_S)
             await self._desk.clock.sleep(wait_s)
             wait_s = min(2 * wait_s, PUT_AGAIN_S[1])
 

@@ -88,7 +88,7 @@ class Functions:
         self._runtimes = dict(RUNTIMES) if runtimes is None else runtimes
         self._scratch = data / "tmp"
         # Names the processes of this data folder's servers, also of one that died.
-        self._mark = hashlib.sha256(str(data).encode()).hexdigest()[:16]
+        self.mark = hashlib.sha256(str(data).encode()).hexdigest()[:16]
         self._pool = Pool(
             spawn, machine, self._printed, self._worker_plan, workers_max=settings.workers_max,
             idle_s=settings.worker_idle_s,
@@ -103,7 +103,7 @@ class Functions:
 
     async def open(self) -> None:
         """Load the functions, end what an earlier server left running, and take up the queued work."""
-        await self._spawn.sweep(f"{self._mark}/")
+        await self._spawn.sweep(f"{self.mark}/")
         await asyncio.to_thread(shutil.rmtree, self._scratch, True)
         await self.registry.open()
         self.logs.open()
@@ -242,7 +242,7 @@ class Functions:
     def _worker_plan(self, function_arn: str, number: int) -> Plan:
         """What a new worker of the function is made from."""
         record = self.registry.need(function_arn)
-        mark = f"{self._mark}/{number}/"
+        mark = f"{self.mark}/{number}/"
         scratch = self._scratch / str(number)
         surroundings = Surroundings(self.endpoint, self._settings.upstream, environment())
         code = self._store.path(record)

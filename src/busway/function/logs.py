@@ -100,6 +100,10 @@ class Logs:
             if lines:
                 await asyncio.to_thread(_append, self._folder, lines)
 
+    def recent(self, function: str) -> list[Line]:
+        """The lines of a function that are still in memory, oldest first."""
+        return [line for line in self._recent if line.function == function]
+
     async def tail(self, function: str, limit: int = 200) -> list[Line]:
         """The newest lines of a function, oldest first. `function` is its ARN."""
         return (await self._lines_of(function))[-limit:]
@@ -128,7 +132,7 @@ class Logs:
 
     async def _lines_of(self, function: str) -> list[Line]:
         if self._folder is None:
-            return [line for line in self._recent if line.function == function]
+            return self.recent(function)
         await self.flush()
         return await asyncio.to_thread(lambda: list(_read(self._folder_of(function))))
 

@@ -218,6 +218,9 @@ class Pool:
         answer = await worker.run(invocation)
         duration_s = self._clock.monotonic() - began
         tail = worker.finish()
+        if self._closing and answer.kind is not None and not worker.alive:
+            # Its process was ended by us: no error of the function.
+            raise WorkersStopped("the server is stopping")
         crew.typical_s += _RECENT * (duration_s - crew.typical_s)
         return Run(
             answer,
