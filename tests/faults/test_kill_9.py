@@ -13,7 +13,7 @@ from faults_scenario import ENVIRONMENT, Publisher, conserved, lay_out, receive_
 
 from busway.cli.demo.server import ServerProcess, free_port
 
-CYCLES = 2_000 if os.environ.get("BUSWAY_NIGHTLY") else 100
+CYCLES = int(os.environ.get("BUSWAY_CYCLES", 2_000 if os.environ.get("BUSWAY_NIGHTLY") else 100))
 # A function's row that was leased when the server died is tried again; two workers run, each with one in hand.
 IN_FLIGHT_MAX = 2
 

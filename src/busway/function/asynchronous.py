@@ -52,7 +52,7 @@ from busway.trail import Trail
 
 NAMESPACE = "AWS/Lambda"
 
-# Ours: a lease is short and renewed while the event is in flight, so that after a crash it is due again within seconds.
+# Ours: short, and renewed while the event is in flight, so that after a crash it is due again within seconds.
 LEASE_S = 6.0
 RENEW_EVERY_S = 2.0
 # What is leased at once when nothing runs: only judged, and put back or given up.
@@ -122,6 +122,9 @@ class Dispatcher:
         self._arn, self._desk = function_arn, desk
         self._queues = desk.engine.queues
         self._in_flight: dict[int, Item] = {}
+        # Of those, the ones whose row has its next due time or its end: no longer renewed.
+        self._let_go: set[int] = set()
+        self._renewing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: dict[str, list[Item]] = {}
         # How often in a row each event was throttled. Forgotten at a restart: then the waits begin at a second again.
@@ -162,7 +165,7 @@ class Dispatcher:
             while self._in_flight:
                 until = self._desk.clock.now() + LEASE_S
                 for item_id in list(self._in_flight):
-                    if item_id in self._in_flight and item_id not in self._putting_back:
+                    if item_id in self._in_flight and item_id not in self._let_go:
                         await self._queues.release(self._in_flight[item_id], until)
                 await self._desk.clock.sleep(RENEW_EVERY_S)
         except EngineStopped:
@@ -174,6 +177,9 @@ class Dispatcher:
         """Return when everything in flight ended or was put back, and that is recorded."""
         while self._tasks or self._flusher is not None:
             await asyncio.gather(*self._tasks, *([self._flusher] if self._flusher else []), return_exceptions=True)
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
 
     def _limit(self) -> int:
         record = self._desk.record_of(self._arn)
@@ -182,6 +188,11 @@ class Dispatcher:
         pool = self._desk.pool
         return pool.capacity(self._arn) - max(len(self._in_flight), pool.running(self._arn))
 
+    def _held(self, item: Item) -> Item:
+        """The row with its newest token, to be given back or ended: from here on it is not renewed."""
+        self._let_go.add(item.id)
+        return self._in_flight[item.id]
+
     def _take(self, item: Item) -> None:
         known = item.id in self._in_flight
         self._in_flight[item.id] = item
@@ -189,6 +200,8 @@ class Dispatcher:
             task = asyncio.get_running_loop().create_task(self._handle(item))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        if self._renewing is None:
+            self._renewing = asyncio.get_running_loop().create_task(self._renew())
 
     async def _handle(self, item: Item) -> None:
         work = _work_of(item)
@@ -202,6 +215,7 @@ class Dispatcher:
             await self._put_back(item, work)
         finally:
             del self._in_flight[item.id]
+            self._let_go.discard(item.id)
             self._changed.set()
 
     # --- one attempt ---
@@ -225,7 +239,7 @@ class Dispatcher:
         except FunctionThrottled:
             return await self._put_back(item, work)
         except WorkersStopped:
-            await self._queues.refund(self._in_flight[item.id], now)
+            await self._queues.refund(self._held(item), now)
             return None
         except TooOld:
             return await self._give_up(item, _Lost(work, TOO_OLD, work.error))
@@ -263,7 +277,7 @@ class Dispatcher:
         if isinstance(decision, GiveUp):
             return await self._give_up(item, _Lost(work, decision.condition, error))
         self._throttles.pop(item.id, None)
-        await self._queues.release(self._in_flight[item.id], decision.at, msgspec.json.encode(work))
+        await self._queues.release(self._held(item), decision.at, msgspec.json.encode(work))
         self._desk.trail.note("retried", **facts, due_at=decision.at)
         return None
 
@@ -275,7 +289,7 @@ class Dispatcher:
         throttles = self._throttles[item.id] = self._throttles.get(item.id, 0) + 1
         decision = after_throttle(policy, throttles, work.received_at, now)
         if isinstance(decision, Retry):
-            await self._queues.refund(self._in_flight[item.id], decision.at)
+            await self._queues.refund(self._held(item), decision.at)
         else:
             await self._give_up(item, _Lost(work, decision.condition, work.error))
 
@@ -284,7 +298,7 @@ class Dispatcher:
     def _done(self, item: Item, outcome: str) -> None:
         """End the row with the next batch."""
         self._throttles.pop(item.id, None)
-        self._ended.setdefault(outcome, []).append(self._in_flight[item.id])
+        self._ended.setdefault(outcome, []).append(self._held(item))
         if self._flusher is None:
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
