@@ -132,6 +132,8 @@ class Server:
         http = HttpServer(gateway, machine_clock, listener=listener)
         await http.start()
         self._stack.push_async_callback(http.stop)
+        # First of all, or the HTTP server would wait for receives that wait for messages.
+        self._stack.callback(rooms.queues.stop_polling)
 
 
 class Rooms:

@@ -218,6 +218,21 @@ def test_long_pollers_are_woken_by_messages(served: Served, sqs: Any):
         assert sorted(body for result in polls for body in result.result(timeout=15)) == ["0", "1", "2", "3"]
 
 
+def test_a_server_that_goes_down_answers_its_long_pollers(tmp_path: Path):
+    server = Served(tmp_path)
+    sqs = server.client()
+    url = sqs.create_queue(QueueName="polled")["QueueUrl"]
+    begun = threading.Event()
+    sqs.meta.events.register("before-send.sqs.ReceiveMessage", lambda **_: begun.set())
+    with ThreadPoolExecutor(1) as thread:
+        poll = thread.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
+        begun.wait()
+        # The server has read the request once it answers a later one on another connection.
+        server.client().list_queues()
+        server.close()
+        assert "Messages" not in poll.result(timeout=15)
+
+
 def test_queues_are_listed_page_by_page(sqs: Any):
     for number in range(5):
         sqs.create_queue(QueueName=f"page-{number}")

@@ -71,6 +71,10 @@ class SqsQueues(QueueRegistry):
         for listener in self.listeners:
             listener(arn)
 
+    def stop_polling(self) -> None:
+        """End every long poll now, empty-handed: for a server that goes down."""
+        self._receiver.stop()
+
     def message_put(
         self,
         arn: str,

@@ -80,6 +80,11 @@ class Receiver:
         self._registry = registry
         self._changed = changed
         self._lines: dict[str, Line] = {}
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """End every long poll now, empty-handed; from here on nobody waits."""
+        self._stopped.set()
 
     async def receive(self, queue: QueueRecord, limit: int, visibility_s: float, wait_s: float) -> list[Received]:
         """Up to `limit` messages; [] when none came within `wait_s` seconds, or the queue was deleted meanwhile."""
@@ -97,7 +102,9 @@ class Receiver:
             with line.place() as ticket:
                 while (left_s := deadline - self._clock.monotonic()) > 0 and self._registry.exists(arn):
                     # The lease is outside of the deadline: cut short, it would hide messages that nobody got.
-                    await first_of(self._clock, self._due(arn, ticket), left_s)
+                    await first_of(self._clock, self._due_or_stopped(arn, ticket), left_s)
+                    if self._stopped.is_set():
+                        break
                     if ticket.done():
                         received = await self._take(arn, limit, visibility_s)
                         if received:
@@ -106,6 +113,17 @@ class Receiver:
             if not line and self._lines.get(arn) is line:
                 del self._lines[arn]
         return []
+
+    async def _due_or_stopped(self, arn: str, ticket: asyncio.Future[None]) -> None:
+        due, stopped = asyncio.ensure_future(self._due(arn, ticket)), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({due, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if due.done():
+                due.result()
+        finally:
+            due.cancel()
+            stopped.cancel()
+            await asyncio.gather(due, stopped, return_exceptions=True)
 
     async def _due(self, arn: str, ticket: asyncio.Future[None]) -> None:
         # Shielded, because a ticket outlives one wait: cancelling the wait must not cancel the place in line.

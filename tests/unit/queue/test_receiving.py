@@ -295,6 +295,15 @@ async def test_a_poll_ends_when_its_queue_is_deleted(queues: SqsQueues, orders: 
         await queues.receive(orders.arn)
 
 
+async def test_long_polls_end_when_the_server_goes_down(queues: SqsQueues, orders: QueueRecord):
+    polls = [await polling(queues, orders) for _ in range(3)]
+    queues.stop_polling()
+    assert await asyncio.gather(*polls) == [[], [], []]
+    assert await queues.receive(orders.arn, wait_s=20) == []
+    await send(queues, orders, "a")
+    assert await bodies(queues, orders) == ["a"]
+
+
 async def test_a_message_received_too_often_moves_to_the_dead_letter_queue(
     queues: SqsQueues, scope: Scope, clock: ManualClock
 ):
