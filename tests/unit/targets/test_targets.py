@@ -15,7 +15,6 @@ from busway.errors import FunctionNotFound, StorageFull
 from busway.metrics import Metrics
 from busway.queue.message import decode_meta
 from busway.queue.queues import SqsQueues
-from busway.targets import KINDS, load_kind
 from busway.targets.bus import BusTarget
 from busway.targets.function import FunctionTarget
 from busway.targets.queue import QueueTarget
@@ -67,11 +66,6 @@ class Forwards:
         if arn in self.taken:
             self.taken[arn].append((event, notes))
         return arn in self.taken
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_the_table_can_be_loaded(kind: str):
-    assert callable(load_kind(kind).local) and callable(load_kind(kind).attempt)
 
 
 async def test_a_queue_gets_a_message_with_the_trace_header_and_the_same_id_each_time():
