@@ -37,6 +37,12 @@ def test_values_of_a_repeated_name_accumulate(event: bytes):
     assert verdict({"a": ["x"]}, event)
 
 
+@pytest.mark.parametrize("filler", [r"\u0022\u0022", r"\"\"", r"\u0022\"", '", "', "   "])
+def test_no_writing_of_quotes_hides_a_repeated_name(filler: str):
+    event = f'{{"q":"{filler}","a":1,"a":"z"}}' if '", "' not in filler else '{"q":["", ""],"a":1,"a":"z"}'
+    assert verdict({"a": [1]}, event.encode())
+
+
 def test_arrays_of_a_repeated_name_do_not_constrain_each_other():
     assert verdict({"a": {"b": [1], "c": [1]}}, b'{"a":[{"b":1},{}],"a":[{},{"c":1}]}')
     assert not verdict({"a": {"b": [1], "c": [1]}}, b'{"a":[{"b":1},{"c":1}]}')
@@ -115,6 +121,21 @@ def test_large_integers_are_read():
     digits = "1" * 5_000
     assert verdict(f'{{"a":[{digits}]}}', f'{{"a":{digits}}}'.encode())
     assert verdict({"a": [{"numeric": [">", 1]}]}, b'{"a":20000000000000000000}')
+
+
+def test_absence_sees_what_smaller_names_chose_in_utf16_order():
+    emoji, halfwidth = "\U0001f600", "\uffee"
+    rows = {"a": [{emoji: 1}, {halfwidth: 1}]}
+    event = json.dumps(rows).encode()
+    assert verdict({"a": {emoji: [1], halfwidth: [{"exists": False}]}}, event)
+    assert not verdict({"a": {halfwidth: [1], emoji: [{"exists": False}]}}, event)
+
+
+@pytest.mark.parametrize(("text", "value"), [("k", "\u212a"), ("s", "ſ"), ("i", "İ")])
+def test_ignoring_case_takes_no_lookalike(text: str, value: str):
+    event = json.dumps({"a": value}).encode()
+    for matcher in ({"equals-ignore-case": text}, {"prefix": {"equals-ignore-case": text}}):
+        assert not verdict({"a": [matcher]}, event)
 
 
 ROWS = 5_000

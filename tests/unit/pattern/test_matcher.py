@@ -35,6 +35,24 @@ def test_removing_an_unknown_key_changes_nothing():
     assert matcher.match(event(a="x")) == ["rule"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "text"),
+    [
+        ({"a": [{"exists": False}]}, {"a": [{"exists": False}, "x"]}, b"{}"),
+        ({"a": [{"prefix": "x"}]}, {"a": [{"prefix": "y"}]}, b'{"a":"yz"}'),
+        ({"a": [{"suffix": "x"}]}, {"a": [{"suffix": "y"}]}, b'{"a":"zy"}'),
+        ({"a": [{"numeric": [">", 1]}]}, {"a": [{"numeric": [">", 1, "<", 9]}]}, b'{"a":5}'),
+        ({"a": ["x"], "b": ["y"]}, {"a": ["x"]}, b'{"a":"x"}'),
+        ({"a": ["x"]}, {"a": ["x"], "b": ["y"]}, b'{"a":"x","b":"y"}'),
+        ({"a": ["x"]}, {"a": ["x"]}, b'{"a":"x"}'),
+    ],
+)
+def test_removing_a_pattern_leaves_its_neighbour(one: Any, other: Any, text: bytes):
+    matcher = matcher_of(one=one, other=other)
+    matcher.remove("one")
+    assert matcher.match(text) == ["other"]
+
+
 def test_a_rule_that_asks_only_for_absence_is_found():
     matcher = matcher_of(none={"a": [{"exists": False}]}, either={"$or": [{"a": [{"exists": False}]}, {"b": ["1"]}]})
     assert set(matcher.match(b"{}")) == {"none", "either"}

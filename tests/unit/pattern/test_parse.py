@@ -143,7 +143,15 @@ def test_a_hundred_levels_are_taken():
 
 
 @pytest.mark.parametrize(
-    "number", ["1" * 100_000, "-" + "9" * 5_000, "1e999999999999", "0." + "0" * 9_999 + "1", "1e-99999999"]
+    "number",
+    [
+        "1" * 100_000,
+        "-" + "9" * 5_000,
+        "1e999999999999",
+        "0." + "0" * 9_999 + "1",
+        "1e-99999999",
+        "1e-99999999999999999999",
+    ],
 )
 def test_numbers_beyond_a_double_equal_their_own_text(number: str):
     pattern = parse(f'{{"a":[{number}]}}')
@@ -151,6 +159,11 @@ def test_numbers_beyond_a_double_equal_their_own_text(number: str):
     assert not pattern.matches(b'{"a":1}')
     assert not parse('{"a":[{"numeric":[">",0]}]}').matches(f'{{"a":{number}}}'.encode())
     assert parse('{"a":[{"anything-but":5}]}').matches(f'{{"a":{number}}}'.encode())
+
+
+def test_a_zero_is_zero_however_large_its_exponent():
+    assert parse('{"a":[0]}').matches(b'{"a":0e99999999999999999999}')
+    assert parse('{"a":[{"numeric":["=",0]}]}').matches(b'{"a":-0.0e-99999999999999999999}')
 
 
 def test_fields_of_the_same_alternative_are_kept_once():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from busway.errors import InvalidEvent, InvalidPattern
-from busway.pattern import parse
+from busway.pattern import Matcher, explain, parse
 
 VECTORS = [
     json.loads(line) for line in (Path(__file__).parents[2] / "vectors" / "patterns.jsonl").read_text().splitlines()
@@ -20,8 +20,15 @@ def text_of(side: Any) -> str:
 
 
 def outcome(vector: dict[str, Any]) -> tuple[str, bool | str]:
+    """What the pattern says; the matcher and the explanation must say the same."""
     try:
-        return "match", parse(text_of(vector["pattern"])).matches(text_of(vector["event"]).encode())
+        pattern, event = parse(text_of(vector["pattern"])), text_of(vector["event"]).encode()
+        matcher = Matcher()
+        matcher.add("rule", pattern)
+        matched = pattern.matches(event)
+        assert matcher.match(event) == (["rule"] if matched else [])
+        assert explain(pattern, event).matched == matched
+        return "match", matched
     except InvalidPattern as wrong:
         return "InvalidEventPatternException", wrong.reason.splitlines()[0]
     except InvalidEvent:

@@ -21,6 +21,11 @@ def test_a_wildcard_accepts_what_the_same_expression_does(text: str, value: str)
     assert parse_wildcard(text).accepts(value) == bool(re.fullmatch(as_expression(text), value, re.DOTALL))
 
 
+@pytest.mark.parametrize(("text", "value"), [("ab*ba", "aba"), ("a*b*b", "ab"), ("*b*ab", "ab"), ("a*a", "a")])
+def test_one_character_never_stands_for_two_literals(text: str, value: str):
+    assert not parse_wildcard(text).accepts(value)
+
+
 def test_a_wildcard_is_linear_where_backtracking_would_hang():
     wildcard = parse_wildcard("*a*a*a*a*b")
     assert not wildcard.accepts("a" * 1_000_000)
