@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -75,19 +76,38 @@ async def _loop(deployment: Deployment, as_json: bool) -> None:
     except BuswayError as error:
         _tell(error)
     say("watching for saves; Ctrl-C ends it")
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(deploy_on_save(deployment, manifest, _tell))
-        tasks.create_task(_show(deployment.connection, as_json))
+    saving = asyncio.create_task(deploy_on_save(deployment, manifest, _tell))
+    showing = asyncio.create_task(_show(deployment.connection, as_json))
+    done, pending = await asyncio.wait({saving, showing}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def _show(connection: Connection, as_json: bool) -> None:
-    """The live tail, until the server goes away."""
-    steps = connection.stream("/_busway/tail")
-    while (step := await asyncio.to_thread(next, steps, None)) is not None:
-        if as_json:
-            print_line(flat(step))
-        else:
-            show_step(step)
+    """The live tail. Raises ServerUnreachable when the server goes away."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+
+    def follow() -> None:
+        try:
+            for step in connection.stream("/_busway/tail"):
+                if as_json:
+                    print_line(flat(step))
+                else:
+                    show_step(step)
+        except (BuswayError, OSError) as error:
+            say(f"the live tail ended: {error}")
+        # At Ctrl-C the loop is closed before the stream notices anything.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: over.done() or over.set_result(None))
+
+    # A thread that waits for the network cannot be ended; as a daemon it ends with the process.
+    threading.Thread(target=follow, daemon=True).start()
+    await over
+    raise ServerUnreachable(connection.endpoint)
 
 
 def _tell(error: BuswayError) -> None:

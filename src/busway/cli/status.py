@@ -41,7 +41,7 @@ def status(endpoint: str, as_json: bool) -> None:
 def _buses(found: Mapping[str, Any]) -> None:
     line("")
     table(
-        ("bus", "rules", "events", "not routed yet", ""),
+        ("bus", "rules", "in its journal", "not routed yet", ""),
         [
             (bus["name"], bus["rules"], bus["head"], bus["behind"], styled(bus["halted"], "bold red"))
             for bus in found["buses"]

@@ -13,6 +13,8 @@ from typing import Any
 from busway.cli.output import STYLES, line, moment
 
 _KIND_WIDTH = 13
+# The same as the manifest's, which is not loaded for a tail.
+ROUTE_PREFIX = "busway-alert-"
 
 
 def flat(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def show_step(step: Mapping[str, Any]) -> None:
     """One line; a step that says more in words (an error) gets it indented under the line."""
     facts = flat(step)
     kind = str(facts.get("kind", "?"))
-    event_id = str(facts.get("event_id") or "")[:8]
+    event_id = short_id(facts.get("event_id"))
     style = STYLES.get(kind, "")
     if kind == "attempt" and facts.get("error_message"):
         style = "yellow"
@@ -38,7 +40,8 @@ def show_step(step: Mapping[str, Any]) -> None:
     )
     problem = str(facts.get("error_message") or facts.get("reason") or "")
     code = str(facts.get("error_code") or "")
-    if problem or code:
+    # A retry without words comes right after the failed attempt that had them.
+    if problem:
         indent = " " * (len(moment(facts.get("at"))) + 2 + 8 + 2)
         line(indent + "└ ", (": ".join(part for part in (code, problem) if part), style or "yellow"))
 
@@ -52,6 +55,8 @@ def told(kind: str, facts: Mapping[str, Any]) -> str:
             return f"{facts.get('detail_type')} from {facts.get('source')} on bus {facts.get('bus')}"
         case "matched":
             return f"rule {name_of(facts.get('rule'))}"
+        case "attempt" if facts.get("error_message"):
+            return f"{where}{attempt} failed"
         case "queued":
             return f"for {where or name_of(facts.get('queue'))}"
         case "retried":
@@ -63,7 +68,8 @@ def told(kind: str, facts: Mapping[str, Any]) -> str:
             return f"{facts.get('alarm')} is {facts.get('state')}"
         case "alert":
             verdict = "told" if facts.get("delivered") else "could not be told"
-            return f"route {name_of(facts.get('route'))} {verdict}: {facts.get('alarm')} is {facts.get('state')}"
+            route = name_of(facts.get("route")).removeprefix(ROUTE_PREFIX)
+            return f"route {route} {verdict}: {facts.get('alarm')} is {facts.get('state')}"
         case "missed":
             return f"{facts.get('count')} steps came faster than they could be shown"
         case _:
@@ -76,6 +82,12 @@ def name_of(arn: Any) -> str:
     if not text.startswith("arn:"):
         return text
     return text.split(":", 5)[-1].replace(":", "/").rsplit("/", 1)[-1]
+
+
+def short_id(event_id: Any) -> str:
+    """Enough of an event's id to tell it from others; alarms' notices have no event and get none."""
+    text = str(event_id or "")
+    return "" if text.startswith("arn:") else text[:8]
 
 
 def _again(facts: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +10,7 @@ import click
 
 from busway.cli.options import connect, server_options
 from busway.cli.output import STYLES, console, line, moment, print_json
-from busway.cli.timeline import name_of
+from busway.cli.timeline import name_of, show_step
 from busway.cli.verdict import show_fields
 
 # A rule that missed by more fields than that was not meant.
@@ -20,7 +20,7 @@ _STATE_STYLES = {**STYLES, "pending": "yellow", "unrouted": "yellow", "lost": "b
 
 @click.command()
 @click.argument("event_id", metavar="EVENT")
-@click.option("--all", "every", is_flag=True, help="Explain every rule, not only the closest ones.")
+@click.option("--all", "every", is_flag=True, help="Explain every rule and show every log line.")
 @server_options
 def why(event_id: str, every: bool, endpoint: str, as_json: bool) -> None:
     """Tell what became of EVENT (its id), and why: rule by rule, field by field, try by try.
@@ -35,7 +35,7 @@ def why(event_id: str, every: bool, endpoint: str, as_json: bool) -> None:
         return
     _headline(found)
     for delivery in found["deliveries"]:
-        _delivery(delivery)
+        _delivery(delivery, found["steps"], every)
     matched = {rule["rule"] for rule in found["rules"] if rule["matched"]}
     if not matched:
         line(("No rule matched, so it went to nobody.", "bold"))
@@ -52,7 +52,7 @@ def _headline(found: Mapping[str, Any]) -> None:
     console().print()
 
 
-def _delivery(delivery: Mapping[str, Any]) -> None:
+def _delivery(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], every: bool) -> None:
     state = str(delivery["state"])
     attempts = delivery.get("attempts") or 0
     tries = f" after {attempts} {'try' if attempts == 1 else 'tries'}" if attempts else ""
@@ -66,8 +66,37 @@ def _delivery(delivery: Mapping[str, Any]) -> None:
         line("  └ ", (": ".join(part for part in parts if part), "yellow"))
     if delivery.get("dead_letter_queue"):
         line(f"  └ kept in {name_of(delivery['dead_letter_queue'])}; `busway redrive {name_of(delivery['target'])}`")
-    for printed in delivery.get("logs", []):
-        line((f"  │ {printed['line']}", "dim"))
+    elif state == "dead-lettered":
+        _redriven(delivery, steps)
+    _logs(delivery.get("logs", []), every)
+
+
+def _redriven(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> None:
+    """What happened after the dead letter, as far as the server remembers it."""
+    began = next(
+        (i for i, step in enumerate(steps) if step["kind"] == "redriven" and _about(step, delivery)), len(steps)
+    )
+    for step in steps[began:]:
+        if _about(step, delivery):
+            show_step(step)
+    if began == len(steps):
+        line("  └ its dead letter is gone: somebody took it from the queue, or the server was started since")
+
+
+def _about(step: Mapping[str, Any], delivery: Mapping[str, Any]) -> bool:
+    return delivery["target"] in (step.get("target"), step.get("function"))
+
+
+def _logs(logs: Sequence[Mapping[str, Any]], every: bool) -> None:
+    """What was printed in the last try, without the runtime's own lines; with `every` all of it."""
+    last = logs[-1]["attempt"] if logs else 0
+    begins = max((i for i, printed in enumerate(logs) if printed["line"].startswith("START ")), default=0)
+    for printed in logs if every else logs[begins:]:
+        text = str(printed["line"])
+        if every or not text.startswith(("START ", "END ")):
+            line((f"  │ {text}", "dim"))
+    if begins and not every:
+        line((f"  │ (the last of {last} tries; --all shows all)" if last > 1 else "  │ (the last try)", "dim"))
 
 
 def _verdicts(rules: list[Mapping[str, Any]], title: str) -> None:

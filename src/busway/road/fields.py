@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from busway.errors import GeneratorRefused
-from busway.road.naming import field_name, literal
+from busway.road.layout import call, literal
+from busway.road.naming import field_name
 
 # What may stand after the colon: the annotation, and where it is imported from.
 TYPES: dict[str, tuple[str, str]] = {
@@ -48,11 +49,12 @@ class FieldSpec:
     def line(self) -> str:
         """The field's line in the event class."""
         annotation = TYPES[self.type_name][0] + (" | None" if self.optional else "")
+        tail = " = None" if self.optional else ""
         options = [f"alias={literal(self.wire_name)}"] if self.name != self.wire_name else []
         options += [f"examples=[{literal(self.sample)}]"] if self.sample is not None else []
-        if options:
-            annotation = f"Annotated[{annotation}, Field({', '.join(options)})]"
-        return f"{self.name}: {annotation}" + (" = None" if self.optional else "")
+        if not options:
+            return f"{self.name}: {annotation}{tail}"
+        return call(f"{self.name}: Annotated[", [annotation, f"Field({', '.join(options)})"], f"]{tail}", indent=4)
 
 
 def parse_field(text: str) -> FieldSpec:

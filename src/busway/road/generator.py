@@ -20,11 +20,10 @@ from busway.errors import BuswayError, GeneratorRefused
 from busway.event import Event
 from busway.handling import handler
 from busway.road.fields import TYPES, FieldSpec
-from busway.road.naming import event_class_name, literal, snake
+from busway.road.layout import LINE_LENGTH, call, import_line, laid_out, literal
+from busway.road.naming import event_class_name, snake
 
 TEMPLATES = Path(__file__).parent / "templates"
-# The line length that the project's own pyproject.toml gives ruff.
-LINE_LENGTH = 100
 BODIES = ("plain", "email")
 
 
@@ -61,7 +60,7 @@ def new_project(folder: Path, name: str, bus: str = "default") -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GeneratorRefused(f"{folder} exists and is not empty", "take another name, or an empty folder")
     files = {
-        target: _render(f"project/{template}", name=name, bus=bus)
+        target: _render(f"project/{template}", name=name, bus=bus, line_length=LINE_LENGTH)
         for target, template in (
             ("pyproject.toml", "pyproject.toml.jinja"),
             ("README.md", "README.md.jinja"),
@@ -89,11 +88,14 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
         "name": spec.name,
         "is_async": spec.is_async,
         "event_class": event.class_name,
-        "event_import": _import_line(module, event.class_name),
+        "event_import": import_line(module, event.class_name),
         "local_imports": "\n".join(
-            (_import_line(module, event.class_name), _import_line(f"handlers.{spec.name}.handler", spec.name))
+            (import_line(module, event.class_name), import_line(f"handlers.{spec.name}.handler", spec.name))
         ),
         "decorator": _decorator(spec),
+        "signature": call(
+            f"{'async ' if spec.is_async else ''}def {spec.name}(", [f"event: {event.class_name}"], ") -> None:"
+        ),
     }
     folder = f"handlers/{spec.name}"
     files = {} if event.file else {f"{module.replace('.', '/')}.py": source}
@@ -175,7 +177,7 @@ def _event_source(event: EventSpec) -> str:
         event_class=event.class_name,
         standard_imports=sorted(imports),
         uses_field=uses_field,
-        class_header=_call(f"class {event.class_name}(", bases, "):"),
+        class_header=call(f"class {event.class_name}(", bases, "):"),
         fields=event.fields,
     )
 
@@ -187,24 +189,8 @@ def _decorator(spec: HandlerSpec) -> str:
     options += [f"timeout={literal(spec.timeout)}"] if spec.timeout != "30s" else []
     options += [f"memory_mb={spec.memory_mb}"] if spec.memory_mb != 256 else []
     options += [f"alert={literal(spec.alert)}"] if spec.alert else []
-    options += [f"filter={literal(dict(spec.filter))}"] if spec.filter else []
-    return _call("@handler(", options, ")")
-
-
-def _import_line(module: str, name: str) -> str:
-    line = f"from {module} import {name}"
-    return line if len(line) <= LINE_LENGTH else f"from {module} import (\n    {name},\n)"
-
-
-def _call(head: str, arguments: Sequence[str], tail: str) -> str:
-    """A call on one line if it fits, else its arguments on a line of their own, else one on each line."""
-    one = head + ", ".join(arguments) + tail
-    inside = "    " + ", ".join(arguments)
-    if len(one) <= LINE_LENGTH:
-        return one
-    if len(inside) <= LINE_LENGTH:
-        return f"{head}\n{inside}\n{tail}"
-    return head + "".join(f"\n    {argument}," for argument in arguments) + f"\n{tail}"
+    options += [laid_out("filter=", dict(spec.filter), "", 4)] if spec.filter else []
+    return call("@handler(", options, ")")
 
 
 def _render(template: str, **facts: Any) -> str:

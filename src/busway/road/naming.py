@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import cast
 
 from pydantic import BaseModel
 
@@ -16,6 +15,8 @@ from busway.event import RESERVED
 
 # A rule's and a function's name have at most 64 characters, and begin with the project's.
 NAME_LENGTH_MAX = 50
+# Ours: what the lines of generated code have room for.
+CLASS_LENGTH_MAX = 40
 
 
 def snake(text: str) -> str:
@@ -48,12 +49,17 @@ def handler_name(text: str) -> str:
 def event_class_name(text: str) -> str:
     """The class of an event. Raises GeneratorRefused for what cannot be one."""
     name = pascal(text)
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _-]*", text) or keyword.iskeyword(name) or name == "Event":
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _-]*", text) or not _fits_class(name):
         raise GeneratorRefused(
-            f"{text!r} cannot name an event class; wanted ASCII letters and digits, beginning with a letter",
+            f"{text!r} cannot name an event class; wanted at most {CLASS_LENGTH_MAX} ASCII letters and digits, "
+            "beginning with a letter",
             "for example: OrderPlaced",
         )
     return name
+
+
+def _fits_class(name: str) -> bool:
+    return len(name) <= CLASS_LENGTH_MAX and not keyword.iskeyword(name) and name != "Event"
 
 
 def field_name(wire_name: str) -> str:
@@ -63,17 +69,3 @@ def field_name(wire_name: str) -> str:
         name = f"field_{name}"
     taken = keyword.iskeyword(name) or name in RESERVED or hasattr(BaseModel, name)
     return f"{name}_" if taken else name
-
-
-def literal(value: object) -> str:
-    """A value as a Python literal in double quotes where they need no escapes, as ruff formats them."""
-    if isinstance(value, dict):
-        members = cast(dict[object, object], value)
-        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in members.items()) + "}"
-    if isinstance(value, list):
-        elements = cast(list[object], value)
-        return "[" + ", ".join(literal(element) for element in elements) + "]"
-    text = repr(value)
-    if isinstance(value, str) and text.startswith("'") and '"' not in value:
-        return f'"{text[1:-1]}"'
-    return text

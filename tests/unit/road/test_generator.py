@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from busway.errors import EventMismatch, GeneratorRefused, InvalidHandler
 from busway.road.fields import parse_field, parse_fields
 from busway.road.generator import EventSpec, HandlerSpec, add_handler, find_event, new_project
-from busway.road.naming import event_class_name, field_name, handler_name, literal, snake, words
+from busway.road.layout import LINE_LENGTH, laid_out, literal
+from busway.road.naming import event_class_name, field_name, handler_name, snake, words
 from busway.road.project import load_project
 
 FIELDS = ("notification:str", "ip-address:str=1.2.3.4", "location:str?")
@@ -213,3 +214,22 @@ def test_hostile_text_ends_as_literals_in_code_that_parses(
 def test_a_literal_reads_back_as_what_it_was(text: str):
     assert ast.literal_eval(literal(text)) == text
     assert ast.literal_eval(literal({text: [text, 1, None]})) == {text: [text, 1, None]}
+
+
+@given(
+    st.recursive(
+        st.text(string.printable, max_size=9), lambda kids: st.lists(kids) | st.dictionaries(st.text(), kids)
+    )
+)
+def test_however_it_is_laid_out_a_literal_reads_back_as_what_it_was(value: object):
+    text = laid_out("value = ", value, "", 0)
+    assert ast.literal_eval(text.removeprefix("value = ")) == value
+
+
+def test_a_literal_too_long_for_a_line_gets_a_line_for_each_element():
+    text = laid_out("filter=", {"location": [{"prefix": "x" * 30}] * 3}, ",", 4)
+    assert all(4 + len(line) <= LINE_LENGTH + 4 for line in text.splitlines())
+    assert text.splitlines()[1:3] == [
+        '        "location": [',
+        '            {"prefix": "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},',
+    ]

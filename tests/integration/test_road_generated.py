@@ -1,0 +1,62 @@
+"""Generated code is code that a careful team would have written: formatted, linted, strictly typed, and tested."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from busway.road.fields import TYPES, parse_fields
+from busway.road.generator import EventSpec, HandlerSpec, add_handler, find_event, new_project
+
+TOOLS = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with handlers of each kind, and fields of each type."""
+    root = tmp_path_factory.mktemp("road") / "shop"
+    new_project(root, "shop")
+    fields = parse_fields(["notification:str=unrecognized-login", "ip-address:str=1.2.3.4", "location:str?"])
+    notification = EventSpec("CustomerNotification", "com.benlimmer.Monolith", "Customer Notification", fields)
+    add_handler(
+        root, HandlerSpec("notify_customer", notification, body="email", alert="pagerduty", resources=["a@b"])
+    )
+    again = EventSpec("CustomerNotification", "", "", file=find_event(root, "CustomerNotification"))
+    only = {"location": [{"prefix": "Oslo"}, {"prefix": "Bergen"}], "ip-address": [{"cidr": "10.0.0.0/8"}]}
+    add_handler(root, HandlerSpec("count", again, filter=only, timeout="1m", max_age="1h", memory_mb=512))
+    every = [f"member {number}:{name}" for number, name in enumerate(TYPES)]
+    optional = [f"maybe-{number}:{name}?" for number, name in enumerate(TYPES)]
+    long_name = "EverythingThatCanBeSaidOfAnOrderInOne"
+    everything = EventSpec(long_name, 'com.example."Shop"', "It's all", parse_fields(every + optional))
+    add_handler(root, HandlerSpec("a_handler_whose_name_is_as_long_as_names_can_be", everything, is_async=True))
+    add_handler(root, HandlerSpec("nothing", EventSpec("Bare", "shop", "Bare")))
+    return root
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "--select", "E,F,W,I,UP,B,SIM,RUF,PT,RET,C4,PERF,BLE", "."],
+        ["pyright", "--pythonpath", sys.executable],
+        [
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "error",
+            "-o",
+            "asyncio_default_fixture_loop_scope=function",
+        ],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_generated_project_passes(shop: Path, command: list[str]):
+    run = subprocess.run(
+        [TOOLS / command[0], *command[1:]], cwd=shop, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,206 @@
+"""The road on a real server: generated, deployed, sent, handled, failed, redriven, by the command line alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE_S = 30.0
+NEW_HANDLER = (
+    *("add", "handler", "notify-customer", "--event", "CustomerNotification", "--source", "com.benlimmer.Monolith"),
+    *("--detail-type", "Customer Notification", "--field", "notification:str", "--field", "ip-address:str"),
+    *("--field", "location:str=Denver", "--template", "email", "--alert", "pagerduty"),
+)
+
+
+@dataclass
+class Shop:
+    """A generated project with one handler, and the endpoint of its server."""
+
+    root: Path
+    port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **ENVIRONMENT, "BUSWAY_ENDPOINT": f"http://127.0.0.1:{self.port}"}
+
+    def busway(self, *words: str, code: int = 0) -> str:
+        run = subprocess.run(
+            [sys.executable, "-m", "busway", *words],
+            cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert run.returncode == code, f"busway {' '.join(words)}: {run.returncode}\n{run.stdout}{run.stderr}"
+        return run.stdout
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self.busway(*words, "--json", code=code))
+
+
+ENVIRONMENT = {"BUSWAY_ASYNC_RETRY_S": "0.1,0.1", "BUSWAY_WORKERS_MAX": "2", "PAGERDUTY_ROUTING_KEY": "k" * 32}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, free_port: int) -> Shop:
+    made = Shop(tmp_path, free_port)
+    made.busway("new", "shop")
+    made.root = tmp_path / "shop"
+    made.busway(*NEW_HANDLER)
+    return made
+
+
+@pytest.fixture
+def served(shop: Shop) -> Iterator[Shop]:
+    data = str(shop.root / ".busway/data")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "busway", "serve", "--port", str(shop.port), "--data", data],
+        env=shop.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        assert "is ready" in process.stdout.readline()
+        yield shop
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def until(happened: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if found := happened():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}")
+
+
+def break_handler(shop: Shop, message: str) -> str:
+    """Make the handler fail; return its text before."""
+    file = shop.root / "handlers/notify_customer/handler.py"
+    before = file.read_text()
+    broken = before.replace("    detail = event", f'    raise RuntimeError("{message}")\n    detail = event', 1)
+    assert broken != before
+    file.write_text(broken)
+    return before
+
+
+def test_a_newcomers_first_hour(served: Shop):
+    served.busway("dev", "--once")
+    served.busway("dev", "--once")  # everything is there already: nothing is in its way
+    (event_id,) = served.json("send", "CustomerNotification", "--set", "ip-address=1.2.3.4")["event_ids"]
+    mail = until(lambda: served.json("inbox")["messages"], "the email is in the inbox")[0]
+    assert "1.2.3.4" in json.dumps(mail)
+    assert mail["to"] == ["user@example.com"]
+    told = until(lambda: _ended(served, event_id), "the delivery ended")
+    assert told["deliveries"][0]["state"] == "delivered"
+    assert "START RequestId" in served.busway("logs", "notify-customer")
+    status = served.json("status")
+    assert [f["name"] for f in status["functions"]] == ["shop-notify-customer"]
+    assert served.json("verify")["ok"] is True
+
+
+def test_a_typo_is_explained(served: Shop):
+    served.busway("dev", "--once")
+    wrong = ("--source", "com.benlimmer.Monolith", "--detail-type", "Customer Nofication")
+    (event_id,) = served.json("send", *wrong)["event_ids"]
+    told = served.busway("why", event_id)
+    assert "No rule matched" in told
+    assert 'wanted "Customer Notification"' in told
+    sample = "handlers/notify_customer/sample.json"
+    assert "matches" in served.busway("explain", "--rule", "shop-notify-customer", sample)
+
+
+def test_what_fails_is_retried_dead_lettered_and_redriven_to_its_handler(served: Shop):
+    before = break_handler(served, "no post today")
+    served.busway("alert", "set", "pagerduty", "--kind", "pagerduty", "--url", "https://127.0.0.1:9/enqueue")
+    served.busway("dev", "--once")
+    (event_id,) = served.json("send", "CustomerNotification")["event_ids"]
+    letters = until(lambda: served.json("dlq", "notify-customer")["items"], "a dead letter")
+    assert [letter["event_id"] for letter in letters] == [event_id]
+    assert (letters[0]["attempts"], letters[0]["error_message"]) == (3, "no post today")
+    assert "no post today" in served.busway("why", event_id)
+    until(lambda: served.json("status")["alarms"][0]["state"] == "ALARM", "the alarm")
+    (served.root / "handlers/notify_customer/handler.py").write_text(before)
+    served.busway("dev", "--once")
+    assert served.json("redrive", "notify-customer")["redriven"] == 1
+    until(lambda: served.json("inbox")["messages"], "the email of the redriven event")
+    assert served.json("dlq")["total"] == 0
+    until(lambda: served.json("status")["alarms"][0]["state"] == "OK", "the alarm is over")
+    assert "redriven" in served.busway("why", event_id)
+    served.busway("alert", "test", "pagerduty", code=1)
+    served.busway("alert", "test", "nobody", code=1)
+
+
+def _ended(shop: Shop, event_id: str) -> Any:
+    told = shop.json("why", event_id)
+    return told if told["deliveries"] and told["deliveries"][0]["state"] != "pending" else None
+
+
+class Window:
+    """`busway dev` as somebody watches it."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "busway", "dev"],
+            cwd=shop.root, env=shop.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self.text = ""
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.text += line
+
+    def shows(self, words: str, after: int = 0) -> int:
+        """Wait until it shows the words after a place in the text; return the place behind them."""
+        until(lambda: words in self.text[after:], f"{words!r} in the window:\n{self.text}")
+        return self.text.index(words, after) + len(words)
+
+    def close(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(30)
+        finally:
+            self.process.kill()
+            self._reading.join()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+
+
+def test_dev_serves_deploys_on_save_shows_faults_and_goes_on(shop: Shop):
+    window = Window(shop)
+    try:
+        place = window.shows("watching for saves")
+        shop.busway("send", "CustomerNotification")
+        place = window.shows("delivered", place)
+        handler = shop.root / "handlers/notify_customer/handler.py"
+        before = handler.read_text()
+        handler.write_text(before + "def broken(:\n")
+        place = window.shows("SyntaxError", place)
+        handler.write_text(before)
+        place = window.shows("CustomerNotification -> notify-customer", place)
+        shop.busway("add", "handler", "count", "--event", "CustomerNotification")
+        place = window.shows("CustomerNotification -> count", place)
+        for file in (shop.root / "handlers/count").glob("*"):
+            if file.is_file():
+                file.unlink()
+        window.shows("count is gone", place)
+        names = [function["name"] for function in shop.json("status")["functions"]]
+        assert names == ["shop-notify-customer"]
+    finally:
+        code = window.close()
+    assert code == 130
+    shop.busway("status", code=1)
