@@ -91,6 +91,8 @@ async def bench(engine: Engine, seconds: float) -> None:
     for in_flight in (1, 4):
         await measure(f"put, {PUT_ROWS} to a call", seconds, in_flight, put)
     for in_flight in (1, 8):
+        for _ in range(int(300 * seconds)):
+            await put()
         await measure(f"lease and done, {LEASE_ROWS} to a call", seconds, in_flight, lease_and_done)
 
 

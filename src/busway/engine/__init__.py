@@ -39,8 +39,9 @@ class Entry:
 class Origin:
     """Where a put came from: a subscriber of a journal and the offset it read.
 
-    A subscriber's puts arrive in the order of offsets, so "seen before" is one number per subscriber:
-    a put whose offset is not above that number is silently left out. A subscriber name is used for one
+    A subscriber's puts arrive in the order of offsets, so "seen before" is one number per subscriber, its mark:
+    a put whose offset is not above the mark is silently left out (so a subscriber has one put for an offset). The
+    mark stays when the work is done. A subscriber name is used for one journal, and never for another subscriber.
     """
 
     subscriber: str
@@ -68,8 +69,9 @@ class Item:
     """Queued work as a consumer sees it.
 
     `id` names it for its whole life. `token` fences: `done` and `release` have no effect once the item was
-    leased again. `attempts` counts leases, this one included (0 for an item that was only browsed and never
-    leased). While it is leased, `due_at` is when the lease runs out.
+    leased again. They look at `queue`, `id` and `token` alone, so an item may be rebuilt from a receipt.
+    `attempts` counts leases, this one included (0 for an item that was only browsed and never leased). While it
+    is leased, `due_at` is when the lease runs out.
     """
 
     queue: str
@@ -86,7 +88,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much a queue holds: due now, leased, and due later."""
+    """How much a queue holds: due now; leased or released before, and not due yet; never leased and due later."""
 
     ready: int
     leased: int
@@ -118,7 +120,7 @@ class Journal(Protocol):
     async def append(self, journal: str, entries: Sequence[bytes]) -> int:
         """Append in order, all or nothing; return the offset of the first (the others follow by one).
 
-        Raises `StorageFull` before anything is stored. Durable before return.
+        Raises `StorageFull` before anything is stored, ValueError without entries. Durable before return.
         """
         ...
 
@@ -134,7 +136,7 @@ class Journal(Protocol):
         ...
 
     async def head(self, journal: str) -> int:
-        """The offset of the newest entry, 0 when there has been none."""
+        """The offset of the newest entry, also when it was trimmed; 0 when there has been none."""
         ...
 
     async def position(self, journal: str, reader: str) -> int:
@@ -148,13 +150,18 @@ class Journal(Protocol):
     async def trim(self, journal: str, before: float, up_to: int) -> int:
         """Forget entries with `at` below `before` and offset at most `up_to`; return how many.
 
+        Of an append that lies on both sides of `up_to` all entries may be kept. Where the clock stepped back, order
+        counts: what stands before an entry that is old enough goes with it.
         The caller passes as `up_to` what all readers have finished: trimming never touches what is still to
         be delivered. Forgets also the outcomes of subscribers' offsets that are gone.
         """
         ...
 
     async def offset_at(self, journal: str, at: float) -> int:
-        """The largest offset whose entry was appended before `at`; 0 when there is none."""
+        """The largest offset whose entry was appended before `at`; 0 when there is none.
+
+        Below what was trimmed it is the last offset that was. One of several when the clock stepped back.
+        """
         ...
 
 
@@ -170,7 +177,11 @@ class Queues(Protocol):
         ...
 
     async def lease(self, queue: str, limit: int, lease_s: float) -> list[Item]:
-        """Take up to `limit` due items, earliest due first, for `lease_s` seconds; [] when none is due."""
+        """Take up to `limit` due items, earliest due first, for `lease_s` seconds; [] when none is due.
+
+        Of those that are due at the same time, the ones put first. Raises `CorruptRecord`, and takes nothing, when
+        one of them does not fit its checksum.
+        """
         ...
 
     async def wait(self, queue: str) -> None:
@@ -178,7 +189,10 @@ class Queues(Protocol):
         ...
 
     async def done(self, items: Sequence[Item], outcome: str = "delivered") -> int:
-        """End leased items; return how many still carried their token. Recorded for those with an origin."""
+        """End leased items; return how many still carried their token. Recorded for those with an origin.
+
+        Also after the lease ran out, until somebody else leases the item. `outcome` has at most 64 bytes.
+        """
         ...
 
     async def release(self, item: Item, due_at: float, meta: bytes | None = None) -> bool:
@@ -190,7 +204,7 @@ class Queues(Protocol):
         ...
 
     async def refund(self, item: Item, due_at: float) -> bool:
-        """As `release`, but the attempt does not count (a throttle, a shutdown)."""
+        """As `release`, but the attempt does not count (a throttle, a shutdown), and the token is stale after."""
         ...
 
     async def browse(self, queue: str, limit: int, after_id: int = 0) -> list[Item]:

@@ -194,7 +194,7 @@ class MemoryQueues:
         if origin.offset <= subscriber.mark:
             return False
         subscriber.mark = origin.offset
-        subscriber.journal = self._journal.journal_of(origin.offset) or subscriber.journal
+        subscriber.journal = subscriber.journal or self._journal.journal_of(origin.offset)
         return True
 
     async def lease(self, queue: str, limit: int, lease_s: float) -> list[Item]:

@@ -42,7 +42,11 @@ class Subscribers:
     def get(self, origin: Origin) -> Subscriber:
         """The subscriber of `origin`, made at its first put."""
         known = self._by_name.get(origin.subscriber) or self._load("name", origin.subscriber)
-        return known or self._create(origin)
+        known = known or self._create(origin)
+        if not known.journal:
+            # Its outcomes are trimmed with this journal.
+            known.journal = self._journal.journal_of(origin.offset)
+        return known
 
     def name(self, number: int) -> str:
         known = self._by_id.get(number) or self._load("id", number)
@@ -71,10 +75,10 @@ class Subscribers:
         return self._know(Subscriber(number, name, journal, mark))
 
     def _create(self, origin: Origin) -> Subscriber:
-        made = Subscriber(self._next_id, origin.subscriber, self._journal.journal_of(origin.offset), 0)
+        made = Subscriber(self._next_id, origin.subscriber, 0, 0)
         self._committer.write_always(
-            "INSERT INTO subscribers (id, name, journal, mark, crc) VALUES (?, ?, ?, 0, ?)",
-            (made.id, made.name, made.journal, seal_name(made.name, made.id, made.journal)),
+            "INSERT INTO subscribers (id, name, journal, mark, crc) VALUES (?, ?, 0, 0, ?)",
+            (made.id, made.name, seal_name(made.name, made.id)),
         )
         self._next_id += 1
         return self._know(made)
@@ -87,8 +91,8 @@ class Subscribers:
         moved, self._moved = self._moved, {}
         ended, self._ended = self._ended, {}
         if moved:
-            rows = [(s.mark, seal_name(s.name, s.id, s.journal, s.mark), s.id) for s in moved.values()]
-            write_many("UPDATE subscribers SET mark = ?, crc = ? WHERE id = ?", rows)
+            rows = [(s.journal, s.mark, seal_name(s.name, s.id, s.journal, s.mark), s.id) for s in moved.values()]
+            write_many("UPDATE subscribers SET journal = ?, mark = ?, crc = ? WHERE id = ?", rows)
         if ended:
             seq = self._numbers.take(len(ended))
             rows = [
