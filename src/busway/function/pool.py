@@ -30,6 +30,9 @@ from busway.function.worker import Answer, LineSink, Plan, Worker, WorkerFailed
 
 # Ours: what starting a worker costs; a handler that is quicker is served sooner by waiting for a busy one.
 START_COST_S = 0.025
+# Ours: how many events wait beside each one that runs, so that a worker need not wait for the store. Every one of
+# them is in flight, and may be repeated after `kill -9`.
+PREFETCH = 1
 # Ours: how long a caller waits for a worker when all are taken, and how many may wait, before it is throttled.
 PATIENCE_S = 30.0
 LINE_MAX = 1_000
@@ -171,7 +174,7 @@ class Pool:
         crew = self._crews.get(function_arn)
         if crew is None or self._closing:
             return 0
-        capacity = 2 * max(1, crew.size)
+        capacity = (1 + PREFETCH) * max(1, crew.size)
         return capacity if crew.reserved is None else min(capacity, crew.reserved)
 
     def running(self, function_arn: str) -> int:
