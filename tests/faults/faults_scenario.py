@@ -5,6 +5,7 @@ Each event carries a number in its detail, so that what arrives can be compared 
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
@@ -26,9 +27,15 @@ PATTERN = {"source": ["fault.test"]}
 
 
 def client(server: ServerProcess, service: str) -> Any:
+    return _client(server.endpoint, service)
+
+
+@functools.cache
+def _client(endpoint: str, service: str) -> Any:
+    """Making a client costs a tenth of a second; threads may share one."""
     return boto3.client(
         service,
-        endpoint_url=server.endpoint,
+        endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",
