@@ -1,4 +1,4 @@
-"""What the embedded engine does by itself: durable appends, router puts, lease and done. Rates and CPU per piece of work.
+"""What the embedded engine does by itself: durable appends, router puts, lease and done. Rates and CPU for each.
 
     .venv/bin/python bench/engine.py [seconds per row]
 

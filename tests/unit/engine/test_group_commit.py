@@ -224,6 +224,19 @@ async def test_accepted_work_waits_while_even_the_reserve_is_used_up(room: Room)
     assert len(await room.engine.queues.browse("q", 9)) == 1
 
 
+async def test_without_a_reserve_each_new_call_tries_again(tmp_path: Path):
+    FaultyConnection.reset()
+    engine = await open_embedded(
+        tmp_path, ManualClock(), on_fatal=lambda exc: None, reserve_mb=0, connection=FaultyConnection
+    )
+    FaultyConnection.faults.append(FULL)
+    with pytest.raises(StorageFull):
+        await engine.journal.append("bus", [b"refused"])
+    first = await engine.journal.append("bus", [b"taken"])
+    assert [e.offset for e in await engine.journal.read("bus", 0, 9)] == [first]
+    await engine.close()
+
+
 # --- a broken disk ---
 
 

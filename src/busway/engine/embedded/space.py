@@ -70,5 +70,7 @@ class Space:
             self._full = False
 
     def _remade(self) -> bool:
-        """Twice the reserve, so that what the ballast takes leaves room to work in."""
+        """Twice the reserve, so that what the ballast takes leaves room to work in. Without a reserve: try again."""
+        if not self._reserve:
+            return True
         return self._free >= 2 * self._reserve and self._disk.make_ballast(self._reserve)
