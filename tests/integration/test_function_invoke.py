@@ -374,7 +374,7 @@ async def test_a_folder_is_code_in_development_and_is_refused_with_access_keys(t
         arn = (await shop.functions.registry.create(shop.arn("f"), Folder(str(code)), wanted)).arn
         assert await shop.ask("f") == 1
         (code / "app.py").write_text("def handler(event, context): return 2 + 0")
-        await shop.functions.registry.refresh(arn)
+        await shop.functions.registry.update_code(arn, Folder(str(code)))
         assert await shop.ask("f") == 2
         with pytest.raises(InvalidFunction, match="wanted a folder's absolute path"):
             await shop.functions.registry.create(shop.arn("g"), Folder("not/absolute"), wanted)
@@ -390,3 +390,24 @@ async def test_a_bad_zip_makes_no_function(tmp_path: Path):
             await shop.functions.registry.create(shop.arn("f"), Zip(zipped("", "../app.py")), wanted)
         assert shop.functions.get(shop.arn("f")) is None
         assert not (tmp_path / "functions" / "f").exists()
+
+
+async def test_a_caller_that_goes_away_neither_ends_its_invocation_nor_frees_its_worker(tmp_path: Path):
+    place = tmp_path / "done"
+    source = f"""
+        import os, pathlib, time
+        def handler(event, context):
+            if event == "slow":
+                time.sleep(0.4)
+                pathlib.Path({str(place)!r}).touch()
+            return os.getpid()
+    """
+    async with workshop(tmp_path / "data", workers_max=1) as shop:
+        arn = await shop.create("f", source)
+        pid = await shop.ask("f")
+        caller = asyncio.create_task(shop.invoke("f", "slow"))
+        await until(lambda: len(shop.functions.logs.recent(arn)) == 4)
+        caller.cancel()
+        assert await shop.ask("f") == pid
+        assert place.exists()
+        assert shop.functions.running(arn) == 0

@@ -132,11 +132,6 @@ class Dispatcher:
         self._flusher: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
-    @property
-    def in_flight(self) -> int:
-        """Events that are leased here and not ended."""
-        return len(self._in_flight)
-
     def changed(self) -> None:
         """There may be more room than before."""
         self._changed.set()

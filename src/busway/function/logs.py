@@ -126,10 +126,6 @@ class Logs:
         finally:
             del self._followers[queue]
 
-    async def forget(self, function: str) -> None:
-        """Remove a deleted function's lines from memory; its files stay until it is made again and rotates them."""
-        self._recent = deque((line for line in self._recent if line.function != function), maxlen=RECENT_LINES)
-
     async def _lines_of(self, function: str) -> list[Line]:
         if self._folder is None:
             return self.recent(function)

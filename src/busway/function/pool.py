@@ -199,6 +199,12 @@ class Pool:
             if isinstance(worker, Run):
                 return worker
             return await self._run_on(crew, worker, invocation(worker.plan))
+        except asyncio.CancelledError:
+            if isinstance(worker, Worker) and worker.busy:
+                # The caller is gone. As on AWS its invocation goes on, and the worker is not free until it ends.
+                self._keep(self._let_finish(crew, worker))
+                worker = None
+            raise
         finally:
             crew.running -= 1
             if isinstance(worker, Worker):
@@ -233,6 +239,15 @@ class Pool:
             worker.plan.memory_mb,
             tail,
         )
+
+    async def _let_finish(self, crew: _Crew, worker: Worker) -> None:
+        crew.running += 1
+        try:
+            await worker.answer()
+            worker.finish()
+        finally:
+            crew.running -= 1
+            self._give_back(crew, worker)
 
     def _free_worker(self, crew: _Crew) -> Worker | None:
         # Last in, first out: the workers that are not needed stay idle, and are ended.

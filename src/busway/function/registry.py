@@ -24,7 +24,7 @@ from busway.errors import (
     VersionConflict,
 )
 from busway.function import record as rules
-from busway.function.code_store import Code, CodeStore, Folder
+from busway.function.code_store import Code, CodeStore
 from busway.function.record import LATEST, EventInvoke, FunctionRecord
 
 _PREFIX = "function/"
@@ -153,13 +153,6 @@ class Registry:
             await self._engine.records.delete(_PREFIX + arn)
             del self._records[arn], self._versions[arn]
         self.on_change(arn)
-
-    async def refresh(self, arn: str) -> FunctionRecord:
-        """Use a live folder's code as it is now."""
-        record = self.need(arn)
-        if not record.live:
-            return record
-        return await self.update_code(arn, Folder(record.code))
 
     # --- what hangs on a function ---
 

@@ -102,6 +102,11 @@ class Worker:
     def alive(self) -> bool:
         return self.child is not None and not self.child.exited.done()
 
+    @property
+    def busy(self) -> bool:
+        """Whether an invocation was handed over and its books are not closed."""
+        return self._invocation is not None
+
     # --- start ---
 
     async def start(self) -> None:
@@ -169,14 +174,19 @@ class Worker:
             return self._exit_error()
         if self._waiting is not None:
             self._hand_over(self._waiting)
+        return await self.answer()
+
+    async def answer(self) -> Answer:
+        """What comes of the invocation under way. May be asked again by someone else when the asker was cancelled."""
+        assert self._answer is not None and self._invocation is not None
         try:
             async with self._clock.timeout(self.plan.timeout_s):
-                answer = await self._answer
+                return await asyncio.shield(self._answer)
         except TimeoutError:
             message = f"Task timed out after {self.plan.timeout_s:.2f} seconds"
-            answer = _error("Sandbox.Timedout", invocation.request_id, message)
+            answer = _error("Sandbox.Timedout", self._invocation.request_id, message)
             await self._stop()
-        return answer
+            return answer
 
     def finish(self) -> bytes:
         """Close the books of the invocation: the last 4 KB that it printed."""
