@@ -10,18 +10,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from busway import Event
+from busway.road.connection import Connection
+from busway.road.fields import parse_fields
+from busway.road.generator import EventSpec, HandlerSpec, add_handler, new_project
+
 PATIENCE_S = 30.0
-NEW_HANDLER = (
-    *("add", "handler", "notify-customer", "--event", "CustomerNotification", "--source", "com.benlimmer.Monolith"),
-    *("--detail-type", "Customer Notification", "--field", "notification:str", "--field", "ip-address:str"),
-    *("--field", "location:str=Denver", "--template", "email", "--alert", "pagerduty"),
-)
 
 
 @dataclass
@@ -35,14 +36,30 @@ class Shop:
     def environment(self) -> dict[str, str]:
         return {**os.environ, **ENVIRONMENT, "BUSWAY_ENDPOINT": f"http://127.0.0.1:{self.port}"}
 
-    def busway(self, *words: str, code: int = 0) -> str:
-        run = subprocess.run(
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "busway", *words],
             cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
+
+    def busway(self, *words: str, code: int = 0) -> str:
+        """The output of a command that ends with `code`."""
+        run = self.run(*words)
         assert run.returncode == code, f"busway {' '.join(words)}: {run.returncode}\n{run.stdout}{run.stderr}"
         return run.stdout
+
+    def complaint(self, *words: str) -> str:
+        """What a command that fails says of it."""
+        run = self.run(*words)
+        assert (run.returncode, run.stdout) == (1, ""), run.stdout
+        assert run.stderr.startswith("error: ")
+        return run.stderr
+
+    def ask(self, path: str) -> Any:
+        """What a command asks the server, without the start of a process: for what is asked again and again."""
+        keys = (ENVIRONMENT.get("AWS_ACCESS_KEY_ID", "k"), ENVIRONMENT.get("AWS_SECRET_ACCESS_KEY", "k"))
+        return Connection(f"http://127.0.0.1:{self.port}", *keys).get(f"/_busway/{path}")
 
     def json(self, *words: str, code: int = 0) -> Any:
         return json.loads(self.busway(*words, "--json", code=code))
@@ -53,15 +70,18 @@ ENVIRONMENT = {"BUSWAY_ASYNC_RETRY_S": "0.1,0.1", "BUSWAY_WORKERS_MAX": "2", "PA
 
 @pytest.fixture
 def shop(tmp_path: Path, free_port: int) -> Shop:
-    made = Shop(tmp_path, free_port)
-    made.busway("new", "shop")
-    made.root = tmp_path / "shop"
-    made.busway(*NEW_HANDLER)
-    return made
+    root = tmp_path / "shop"
+    new_project(root, "shop")
+    fields = parse_fields(["notification:str", "ip-address:str", "location:str=Denver"])
+    event = EventSpec("CustomerNotification", "com.benlimmer.Monolith", "Customer Notification", fields)
+    recipients = ["user@example.com"]
+    spec = HandlerSpec("notify_customer", event, body="email", alert="pagerduty", resources=recipients)
+    add_handler(root, spec)
+    return Shop(root, free_port)
 
 
-@pytest.fixture
-def served(shop: Shop) -> Iterator[Shop]:
+@contextmanager
+def serving(shop: Shop) -> Iterator[None]:
     data = str(shop.root / ".busway/data")
     process = subprocess.Popen(
         [sys.executable, "-m", "busway", "serve", "--port", str(shop.port), "--data", data],
@@ -70,10 +90,16 @@ def served(shop: Shop) -> Iterator[Shop]:
     assert process.stdout is not None
     try:
         assert "is ready" in process.stdout.readline()
-        yield shop
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
+
+
+@pytest.fixture
+def served(shop: Shop) -> Iterator[Shop]:
+    with serving(shop):
+        yield shop
 
 
 def until(happened: Callable[[], Any], what: str) -> Any:
@@ -99,7 +125,8 @@ def test_a_newcomers_first_hour(served: Shop):
     served.busway("dev", "--once")
     served.busway("dev", "--once")  # everything is there already: nothing is in its way
     (event_id,) = served.json("send", "CustomerNotification", "--set", "ip-address=1.2.3.4")["event_ids"]
-    mail = until(lambda: served.json("inbox")["messages"], "the email is in the inbox")[0]
+    until(lambda: served.ask("inbox")["messages"], "the email is in the inbox")
+    (mail,) = served.json("inbox")["messages"]
     assert "1.2.3.4" in json.dumps(mail)
     assert mail["to"] == ["user@example.com"]
     told = until(lambda: _ended(served, event_id), "the delivery ended")
@@ -126,24 +153,55 @@ def test_what_fails_is_retried_dead_lettered_and_redriven_to_its_handler(served:
     served.busway("alert", "set", "pagerduty", "--kind", "pagerduty", "--url", "https://127.0.0.1:9/enqueue")
     served.busway("dev", "--once")
     (event_id,) = served.json("send", "CustomerNotification")["event_ids"]
-    letters = until(lambda: served.json("dlq", "notify-customer")["items"], "a dead letter")
+    until(lambda: served.ask("dead-letters")["items"], "a dead letter")
+    letters = served.json("dlq", "notify-customer")["items"]
     assert [letter["event_id"] for letter in letters] == [event_id]
     assert (letters[0]["attempts"], letters[0]["error_message"]) == (3, "no post today")
     assert "no post today" in served.busway("why", event_id)
-    until(lambda: served.json("status")["alarms"][0]["state"] == "ALARM", "the alarm")
+    until(lambda: served.ask("status")["alarms"][0]["state"] == "ALARM", "the alarm")
     (served.root / "handlers/notify_customer/handler.py").write_text(before)
     served.busway("dev", "--once")
     assert served.json("redrive", "notify-customer")["redriven"] == 1
-    until(lambda: served.json("inbox")["messages"], "the email of the redriven event")
+    until(lambda: served.ask("inbox")["messages"], "the email of the redriven event")
     assert served.json("dlq")["total"] == 0
-    until(lambda: served.json("status")["alarms"][0]["state"] == "OK", "the alarm is over")
+    until(lambda: served.ask("status")["alarms"][0]["state"] == "OK", "the alarm is over")
     assert "redriven" in served.busway("why", event_id)
     served.busway("alert", "test", "pagerduty", code=1)
     served.busway("alert", "test", "nobody", code=1)
 
 
+def test_with_access_keys_only_who_signs_is_heard(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(ENVIRONMENT, "BUSWAY_ACCESS_KEYS", "AKIDSHOP:s3cret")
+    with serving(shop):
+        assert "security token" in shop.complaint("status")
+        assert "security token" in shop.complaint("send", "CustomerNotification")
+        monkeypatch.setitem(ENVIRONMENT, "AWS_ACCESS_KEY_ID", "AKIDSHOP")
+        monkeypatch.setitem(ENVIRONMENT, "AWS_SECRET_ACCESS_KEY", "wrong")
+        assert "signature" in shop.complaint("why", "an id/with? things")
+        monkeypatch.setitem(ENVIRONMENT, "AWS_SECRET_ACCESS_KEY", "s3cret")
+        assert "busway dev --once --zip" in shop.complaint("dev", "--once")
+        shop.busway("dev", "--once", "--zip")
+        shop.busway("alert", "set", "hook", "--kind", "webhook", "--url", "https://127.0.0.1:9/")
+        shop.busway("send", "CustomerNotification")
+        until(lambda: shop.ask("inbox")["messages"], "the email of a handler that came as a zip")
+        shop.busway("alert", "remove", "hook")
+        assert shop.json("alert", "list") == {"routes": []}
+
+
+def test_an_event_is_published_by_its_class(served: Shop, monkeypatch: pytest.MonkeyPatch):
+    class Order(Event, source="shop", detail_type="Order"):
+        total: int
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", served.environment["BUSWAY_ENDPOINT"])
+    for name, value in (("ACCESS_KEY_ID", "k"), ("SECRET_ACCESS_KEY", "k"), ("DEFAULT_REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    event_id = Order(total=5).publish(resources=["order/5"])
+    event = served.json("why", event_id)["event"]
+    assert (event["detail"], event["resources"], event["source"]) == ({"total": 5}, ["order/5"], "shop")
+
+
 def _ended(shop: Shop, event_id: str) -> Any:
-    told = shop.json("why", event_id)
+    told = shop.ask(f"events/{event_id}")
     return told if told["deliveries"] and told["deliveries"][0]["state"] != "pending" else None
 
 

@@ -20,7 +20,7 @@ import click
 from busway.cli.options import connect, project_root, server_options
 from busway.cli.output import line, print_json, print_line, say
 from busway.cli.timeline import flat, show_step
-from busway.errors import BuswayError, ServerUnreachable
+from busway.errors import BuswayError, ServerRefused, ServerUnreachable
 
 if TYPE_CHECKING:
     from busway.road.connection import Connection
@@ -56,7 +56,11 @@ def dev(once: bool, as_zip: bool, smtp: str | None, endpoint: str, as_json: bool
     if once:
         if not connection.healthy():
             raise ServerUnreachable(endpoint)
-        manifest = asyncio.run(deploy_once(deployment))
+        try:
+            manifest = asyncio.run(deploy_once(deployment))
+        except ServerRefused as refusal:
+            refusal.hint = refusal.hint or ("" if as_zip else "busway dev --once --zip uploads the code instead")
+            raise
         if as_json:
             print_json({"project": manifest.project, "handlers": manifest.handlers, "events": manifest.events})
         return
@@ -68,15 +72,14 @@ def dev(once: bool, as_zip: bool, smtp: str | None, endpoint: str, as_json: bool
 async def _loop(deployment: Deployment, as_json: bool) -> None:
     from busway.road.loop import deploy_on_save, deploy_once
 
-    manifest = None
     try:
-        manifest = await deploy_once(deployment)
+        await deploy_once(deployment)
     except ServerUnreachable:
         raise
     except BuswayError as error:
         _tell(error)
     say("watching for saves; Ctrl-C ends it")
-    saving = asyncio.create_task(deploy_on_save(deployment, manifest, _tell))
+    saving = asyncio.create_task(deploy_on_save(deployment, _tell))
     showing = asyncio.create_task(_show(deployment.connection, as_json))
     done, pending = await asyncio.wait({saving, showing}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:

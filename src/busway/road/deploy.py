@@ -11,7 +11,7 @@ from typing import Any
 
 from busway.errors import BrokenProject, ServerRefused
 from busway.road.connection import Connection
-from busway.road.manifest import Manifest
+from busway.road.manifest import HANDLER_TAG, PROJECT_TAG, Manifest, function_name
 from busway.road.plan import Call, bus_calls, plan, retire
 
 # What runs nowhere but on the developer's machine.
@@ -73,10 +73,28 @@ def deploy(
     return [step.handler for step in steps]
 
 
-def retire_handlers(manifest: Manifest, handlers: Sequence[str], connection: Connection) -> None:
-    """End handlers that an earlier deploy made and the project has no more."""
-    for handler in handlers:
+def retire_missing(manifest: Manifest, connection: Connection) -> list[str]:
+    """End handlers that the server has from this project and the project has no more; return them."""
+    kept = {entry.name for entry in manifest.handlers}
+    gone = sorted(set(deployed_handlers(manifest.project, connection)) - kept)
+    for handler in gone:
         make_calls(connection, retire(manifest.project, manifest.bus, handler))
+    return gone
+
+
+def deployed_handlers(project: str, connection: Connection) -> Iterator[str]:
+    """The handlers that the server has from a project, by the tags of their functions."""
+    page: dict[str, Any] = {}
+    while True:
+        answer = connection.call("lambda", "ListFunctions", page)
+        for function in answer.get("Functions", []):
+            if str(function["FunctionName"]).startswith(function_name(project, "")):
+                tags = connection.call("lambda", "ListTags", {"Resource": function["FunctionArn"]}).get("Tags", {})
+                if tags.get(PROJECT_TAG) == project:
+                    yield str(tags.get(HANDLER_TAG))
+        if not answer.get("NextMarker"):
+            return
+        page = {"Marker": answer["NextMarker"]}
 
 
 def make_calls(connection: Connection, calls: Sequence[Call]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from busway.errors import BuswayError
 from busway.road.connection import Connection
-from busway.road.deploy import deploy, retire_handlers
+from busway.road.deploy import deploy, retire_missing
 from busway.road.describe import describe
 from busway.road.manifest import Manifest
 
@@ -31,27 +31,22 @@ class Deployment:
     say: Callable[[str], None]
 
 
-async def deploy_once(deployment: Deployment, before: Manifest | None = None) -> Manifest:
-    """Deploy the project as it is now; handlers that `before` had and it has no more are ended."""
+async def deploy_once(deployment: Deployment) -> Manifest:
+    """Deploy the project as it is now, and end the handlers that it has no more."""
     manifest = await describe(deployment.root)
     code = deployment.code(deployment.root)
     await asyncio.to_thread(deploy, manifest, code, deployment.connection, deployment.environment, deployment.say)
-    if before is not None:
-        gone = sorted({h.name for h in before.handlers} - {h.name for h in manifest.handlers})
-        await asyncio.to_thread(retire_handlers, before, gone, deployment.connection)
-        for name in gone:
-            deployment.say(f"{name} is gone; its dead letters are kept")
+    for name in await asyncio.to_thread(retire_missing, manifest, deployment.connection):
+        deployment.say(f"{name} is gone; its dead letters are kept")
     return manifest
 
 
-async def deploy_on_save(
-    deployment: Deployment, manifest: Manifest | None, failed: Callable[[BuswayError], None]
-) -> None:
-    """Deploy after each save, for ever. `manifest` is what is deployed now."""
+async def deploy_on_save(deployment: Deployment, failed: Callable[[BuswayError], None]) -> None:
+    """Deploy after each save, for ever."""
     async for files in saved_files(deployment.root):
         deployment.say(f"saved {', '.join(files)}")
         try:
-            manifest = await deploy_once(deployment, manifest)
+            await deploy_once(deployment)
         except BuswayError as error:
             failed(error)
 

@@ -12,6 +12,8 @@ from busway.arn import Scope
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 DEAD_LETTER_RETENTION_S = 1_209_600
 ROUTE_PREFIX = "busway-alert-"
+# On every function that a project deploys, so that what is gone from the project can be found.
+PROJECT_TAG, HANDLER_TAG, EVENT_TAG = "busway:project", "busway:handler", "busway:event"
 
 
 class EventEntry(msgspec.Struct, frozen=True, kw_only=True):

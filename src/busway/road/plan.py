@@ -15,6 +15,9 @@ from busway.arn import Scope
 from busway.errors import BrokenProject
 from busway.road.manifest import (
     DEAD_LETTER_RETENTION_S,
+    EVENT_TAG,
+    HANDLER_TAG,
+    PROJECT_TAG,
     HandlerEntry,
     Manifest,
     alarm_name,
@@ -154,7 +157,7 @@ def _function_settings(
 def _function_call(
     manifest: Manifest, entry: HandlerEntry, code: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> Call:
-    tags = {"busway:project": manifest.project, "busway:handler": entry.name, "busway:event": entry.event}
+    tags = {PROJECT_TAG: manifest.project, HANDLER_TAG: entry.name, EVENT_TAG: entry.event}
     name = settings["FunctionName"]
     return Call(
         "lambda",
