@@ -81,7 +81,7 @@ async def all_ended(engine: MemoryEngine, functions: Functions, clock: ManualClo
             await clock.advance(0.001)
 
 
-@pytest.mark.parametrize("calls", range(12))
+@pytest.mark.parametrize("calls", range(16))
 async def test_no_event_is_lost_whichever_call_is_the_last(tmp_path: Path, clock: ManualClock, calls: int):
     engine = MemoryEngine(clock)
     first = await opened(engine, clock, tmp_path)
@@ -98,8 +98,8 @@ async def test_no_event_is_lost_whichever_call_is_the_last(tmp_path: Path, clock
         waiting = (await engine.queues.counts(ARN)).ready == 0 and victim.running(ARN) == 0
         await clock.advance(30 if waiting else 0.001)
     await victim.close()
-    # The whole takes about a dozen calls; how many exactly, chance decides.
-    assert dying.queues.dead or calls > 6
+    # The whole takes 12 to 15 calls; how many exactly, chance decides.
+    assert dying.queues.dead or calls > 10
 
     heir = await opened(engine, clock, tmp_path)
     await all_ended(engine, heir, clock)
