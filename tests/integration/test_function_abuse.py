@@ -133,6 +133,21 @@ async def test_memory_of_a_worker_s_own_children_counts(tmp_path: Path, cages: b
     assert error["errorType"] in ("Runtime.OutOfMemory", "Sandbox.Timedout")
 
 
+async def test_memory_that_children_share_is_counted_once(tmp_path: Path):
+    source = """
+        import os, time
+        held = b"x" * 60_000_000
+        def handler(event, context):
+            children = [os.fork() or (time.sleep(2), os._exit(0)) for _ in range(8)]
+            for child in children:
+                os.waitpid(child, 0)
+            return len(children)
+    """
+    async with workshop(tmp_path, cages=False) as shop:
+        await shop.create("share", source, memory_mb=128)
+        assert await shop.ask("share") == 8
+
+
 @pytest.mark.parametrize("cages", [True, False], ids=["control group, if any", "watched"])
 async def test_processes_that_a_handler_leaves_behind_are_ended_with_its_worker(tmp_path: Path, cages: bool):
     source = """

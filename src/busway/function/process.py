@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -227,10 +227,15 @@ def peer_is_ours(connection: socket.socket) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What all processes of one session use together."""
+    """What all processes of one session use together.
 
-    processes: int
-    resident_bytes: int
+    `tasks` counts threads too. `resident_bytes` counts a page for each process that shares it: an upper bound, for
+    which `proportional_bytes` gives the exact value.
+    """
+
+    pids: tuple[int, ...] = ()
+    tasks: int = 0
+    resident_bytes: int = 0
 
 
 def tasks_on_machine() -> int:
@@ -251,9 +256,22 @@ def usage_by_session() -> dict[int, Usage]:
         except OSError:
             continue
         session, threads, pages = int(fields[3]), int(fields[17]), int(fields[21])
-        before = usage.get(session, Usage(0, 0))
-        usage[session] = Usage(before.processes + threads, before.resident_bytes + pages * _PAGE_BYTES)
+        before = usage.get(session, Usage())
+        usage[session] = Usage(
+            (*before.pids, int(folder.name)), before.tasks + threads, before.resident_bytes + pages * _PAGE_BYTES
+        )
     return usage
+
+
+def proportional_bytes(pids: Iterable[int]) -> int:
+    """The memory of processes together, a page that they share counted once. Takes long: some 100 us a process."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1_024
+    return total
 
 
 def _kill(pid: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from busway.clock import Clock
 from busway.function.cage import PROCESSES_MAX
-from busway.function.process import Usage, tasks_on_machine, usage_by_session
+from busway.function.process import Usage, proportional_bytes, tasks_on_machine, usage_by_session
 from busway.function.worker import Worker
 
 TICK_S = 0.025
@@ -44,7 +44,10 @@ class Watch:
                 continue
             free = [worker for worker in workers if not self._look(worker)]
             if free and self._sessions_wanted():
-                end_those_over(free, await asyncio.to_thread(usage_by_session))
+                usage = await asyncio.to_thread(usage_by_session)
+                for worker in free:
+                    assert worker.child is not None
+                    await _judge(worker, usage.get(worker.child.pid, Usage()))
 
     def _look(self, worker: Worker) -> bool:
         """Measure one worker; whether the kernel bounds it."""
@@ -64,15 +67,11 @@ class Watch:
         return True
 
 
-def end_those_over(workers: Iterable[Worker], usage: dict[int, Usage]) -> None:
-    """End the workers whose session uses more memory or has more tasks than a function may."""
-    for worker in workers:
-        assert worker.child is not None
-        used = usage.get(worker.child.pid)
-        if used is None:
-            continue
-        if used.resident_bytes > worker.plan.memory_mb * 1_048_576:
-            worker.over_memory = True
-            worker.kill()
-        elif used.processes > PROCESSES_MAX:
-            worker.kill()
+async def _judge(worker: Worker, used: Usage) -> None:
+    """End a worker whose session has more tasks, or uses more memory, than a function may."""
+    bytes_max = worker.plan.memory_mb * 1_048_576
+    if used.tasks > PROCESSES_MAX:
+        worker.kill()
+    elif used.resident_bytes > bytes_max and await asyncio.to_thread(proportional_bytes, used.pids) > bytes_max:
+        worker.over_memory = True
+        worker.kill()
