@@ -38,9 +38,10 @@ from busway.delivery import Target
 from busway.delivery.outbox import Outbox, Parts
 from busway.engine import Engine
 from busway.engine.embedded import open_embedded
+from busway.engine.embedded.disk import sync_tree
 from busway.engine.memory import MemoryEngine
 from busway.errors import NotLoopback, UnknownEngine
-from busway.function.functions import Functions
+from busway.function.functions import Functions, only_written
 from busway.function.process import SystemSpawn
 from busway.inspect.app import InspectApp
 from busway.inspect.ports import Inspection
@@ -154,6 +155,7 @@ class Rooms:
             engine, clock, entropy, metrics, trail, SystemSpawn(), settings, self.dead_letters,
             destinations=destinations, credentials_for=WorkerKeys(keys, entropy), endpoint=url,
             machine_clock=ground.machine_clock,
+            sync_tree=sync_tree if settings.engine == "embedded" else only_written,
         )  # fmt: skip
         self.routes = Routes(engine, clock)
         self.alerts = AlertTarget(self.routes, ground.machine_clock, environment(), metrics=metrics, trail=trail)

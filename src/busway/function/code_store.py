@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,12 @@ class Kept:
 class CodeStore:
     """Code under `folder`/<function>/<sha256>/. `live_allowed` says whether a folder may be used where it lies."""
 
-    def __init__(self, folder: Path, entropy: Entropy, *, live_allowed: bool) -> None:
+    def __init__(
+        self, folder: Path, entropy: Entropy, *, live_allowed: bool, sync_tree: Callable[[Path], None]
+    ) -> None:
+        """`sync_tree` makes a folder and everything below it durable."""
         self._folder, self._entropy, self._live_allowed = folder, entropy, live_allowed
+        self._sync_tree = sync_tree
 
     async def keep(self, function_arn: str, code: Code) -> Kept:
         """Make the code ready to run. Raises `InvalidFunction`, `InvalidPackage`; then nothing is left behind."""
@@ -78,7 +82,7 @@ class CodeStore:
     def _keep_zip(self, folder: Path, data: bytes) -> Kept:
         digest = code_sha256(data)
         name = base64.b64decode(digest).hex()
-        unpack(data, folder / name, folder / f"{_SCRATCH}{self._entropy.token(8).hex()}")
+        unpack(data, folder / name, folder / f"{_SCRATCH}{self._entropy.token(8).hex()}", self._sync_tree)
         return Kept(name, digest, len(data), live=False)
 
     def _sweep(self, used: set[Path]) -> None:

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -52,6 +53,10 @@ def any_credentials(function_arn: str) -> tuple[str, str, str]:
     return ("test", "test", "test")
 
 
+def only_written(folder: Path) -> None:
+    """For engines that keep nothing over a power cut: what was written need not be synced either."""
+
+
 @dataclass(frozen=True, slots=True)
 class InvokeResult:
     """What a synchronous invocation gives. `function_error` is "Unhandled" or None; `log_tail` the last 4 KB."""
@@ -71,6 +76,7 @@ class Functions:
         settings: Settings, dead_letters: DeadLetters, *, destinations: Destinations | None = None,
         credentials_for: Credentials = any_credentials, endpoint: str | None = None,
         machine_clock: Clock | None = None, runtimes: dict[str, Runtime] | None = None,
+        sync_tree: Callable[[Path], None] = only_written,
     ) -> None:  # fmt: skip
         """`machine_clock` is what processes live by, also when `clock` is moved by hand; the system's by default.
 
@@ -80,7 +86,7 @@ class Functions:
         data = data_folder(settings).absolute()
         self.endpoint = endpoint or f"http://{settings.host}:{settings.port}"
         self.logs = Logs(data / "logs", machine)
-        store = CodeStore(data / "functions", entropy, live_allowed=not settings.access_keys)
+        store = CodeStore(data / "functions", entropy, live_allowed=not settings.access_keys, sync_tree=sync_tree)
         self.registry = Registry(engine, clock, entropy, store)
         self._store, self._spawn, self._settings = store, spawn, settings
         self._engine, self._clock, self._entropy, self._machine = engine, clock, entropy, machine

@@ -17,6 +17,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from busway.errors import InvalidPackage, StorageFull
@@ -40,13 +41,16 @@ def code_sha256(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
-def unpack(data: bytes, target: Path, scratch: Path) -> None:
+def unpack(data: bytes, target: Path, scratch: Path, sync_tree: Callable[[Path], None]) -> None:
     """Unpack the zip into `target`, which is there afterwards, whole, or not at all.
 
     `scratch` is a folder name on the same file system, not in use by anyone else. A `target` that is there already
-    holds the same bytes (it is named by their digest) and is left alone. Raises `InvalidPackage`, `StorageFull`.
+    holds the same bytes (it is named by their digest) and is left alone. `sync_tree` makes a folder durable: what is
+    in it before it gets its name, and the name before the caller may promise anything. Raises `InvalidPackage`,
+    `StorageFull`.
     """
     if target.is_dir():
+        sync_tree(target)
         return
     archive = _open(data)
     names = _checked_names(archive)
@@ -54,7 +58,9 @@ def unpack(data: bytes, target: Path, scratch: Path) -> None:
     try:
         _extract(archive, names, scratch, min(UNPACKED_BYTES_MAX, max(RATIO_FREE_BYTES, len(data) * RATIO_MAX)))
         target.parent.mkdir(parents=True, exist_ok=True)
+        sync_tree(scratch)
         scratch.rename(target)
+        sync_tree(target)
     except OSError as error:
         shutil.rmtree(scratch, ignore_errors=True)
         if target.is_dir():

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from busway.engine.embedded.disk import sync_tree
 from busway.errors import InvalidPackage
 from busway.function import package
 from busway.function.package import code_sha256, unpack
@@ -30,7 +31,7 @@ def zipped(files: dict[str, bytes], *, modes: dict[str, int] | None = None) -> b
 
 def refused(data: bytes, folder: Path) -> str:
     with pytest.raises(InvalidPackage) as caught:
-        unpack(data, folder / "code", folder / "scratch")
+        unpack(data, folder / "code", folder / "scratch", sync_tree)
     assert list(folder.iterdir()) == []
     assert str(caught.value).startswith("Could not unzip uploaded file.")
     return caught.value.reason
@@ -41,7 +42,7 @@ def test_files_folders_and_the_right_to_run_are_unpacked(tmp_path: Path):
         {"app.py": b"x = 1", "lib/": b"", "lib/tool": b"#!"},
         modes={"lib/": stat.S_IFDIR | 0o755, "lib/tool": stat.S_IFREG | 0o4755},
     )
-    unpack(data, tmp_path / "code", tmp_path / "scratch")
+    unpack(data, tmp_path / "code", tmp_path / "scratch", sync_tree)
     assert (tmp_path / "code/app.py").read_bytes() == b"x = 1"
     assert stat.S_IMODE((tmp_path / "code/lib/tool").stat().st_mode) == 0o755
     assert not (tmp_path / "scratch").exists()
@@ -50,7 +51,7 @@ def test_files_folders_and_the_right_to_run_are_unpacked(tmp_path: Path):
 def test_the_same_code_twice_is_kept_once(tmp_path: Path):
     data = zipped({"app.py": b"x = 1"})
     for _ in range(2):
-        unpack(data, tmp_path / "code", tmp_path / "scratch")
+        unpack(data, tmp_path / "code", tmp_path / "scratch", sync_tree)
     assert [p.name for p in tmp_path.iterdir()] == ["code"]
 
 
@@ -135,7 +136,7 @@ def test_a_damaged_zip_is_unpacked_inside_its_folder_or_refused(at: int, byte: i
     home = tmp_path / f"{at}-{byte}-{cut}"
     home.mkdir(exist_ok=True)
     try:
-        unpack(damaged, home / "code", home / "scratch")
+        unpack(damaged, home / "code", home / "scratch", sync_tree)
     except InvalidPackage:
         pass
     assert {p.name for p in home.iterdir()} <= {"code"}
@@ -143,3 +144,15 @@ def test_a_damaged_zip_is_unpacked_inside_its_folder_or_refused(at: int, byte: i
 
 def test_the_digest_is_aws_s():
     assert code_sha256(b"") == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+
+
+def test_code_is_durable_before_it_has_its_name_and_the_name_before_the_answer(tmp_path: Path):
+    synced: list[tuple[str, bool]] = []
+    target = tmp_path / "code"
+    unpack(
+        zipped({"app.py": b"x = 1\n"}),
+        target,
+        tmp_path / "scratch",
+        lambda f: synced.append((f.name, target.is_dir())),
+    )
+    assert synced == [("scratch", False), ("code", True)]

@@ -58,11 +58,7 @@ class Disk:
     def sync_folder(self) -> None:
         """Make the names in the folder durable. SQLite does this too, but keeps quiet when it fails."""
         for folder in (self.folder, self.folder.parent):
-            handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            _sync(folder)
 
     def free_bytes(self) -> int:
         """Space that an ordinary process may still use on the folder's file system."""
@@ -90,6 +86,22 @@ class Disk:
 
     def drop_ballast(self) -> None:
         (self.folder / BALLAST_NAME).unlink(missing_ok=True)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make a folder, everything below it and its own name durable: for files that are not SQLite's."""
+    for root, _, files in os.walk(folder):
+        for path in (*(Path(root) / name for name in files), Path(root)):
+            _sync(path)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class LogIndex:
