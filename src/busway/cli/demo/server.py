@@ -43,23 +43,46 @@ class ServerProcess:
     def log_file(self) -> Path:
         return self.data.parent / "server.log"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs. Raises DidNotHappen when none does."""
+        if self._process is None:
+            raise DidNotHappen("the server was not launched")
+        return self._process.pid
+
     def start(self, within_s: float = 20.0) -> float:
         """Start and wait until it is ready; return the seconds that took."""
         began = time.monotonic()
+        self.launch()
+        self.wait_until_ready(within_s)
+        return time.monotonic() - began
+
+    def launch(self, *before: str) -> None:
+        """Start and return at once; `before` is a command that runs it."""
         command = [sys.executable, "-m", "busway", "serve", "--port", str(self.port), "--data", str(self.data)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, *self.flags], env={**os.environ, **self.environment}, stdout=log, stderr=log
+                [*before, *command, *self.flags], env={**os.environ, **self.environment}, stdout=log, stderr=log
             )
-        while time.monotonic() < began + within_s:
-            if self._process.poll() is not None:
-                raise DidNotHappen(f"the server ended with exit code {self._process.returncode}:\n{self.log_tail()}")
-            try:
-                if httpx.get(f"{self.endpoint}/health", timeout=1.0).status_code == 200:
-                    return time.monotonic() - began
-            except httpx.TransportError:
-                time.sleep(0.02)
+
+    def wait_until_ready(self, within_s: float = 20.0) -> None:
+        """Raises DidNotHappen, with the end of the log, when it ends instead or is not ready in time."""
+        deadline = time.monotonic() + within_s
+        with httpx.Client(timeout=1.0) as asking:
+            while time.monotonic() < deadline:
+                code = self.exit_code()
+                if code is not None:
+                    raise DidNotHappen(f"the server ended with exit code {code}:\n{self.log_tail()}")
+                try:
+                    if asking.get(f"{self.endpoint}/health").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    time.sleep(0.02)
         raise DidNotHappen(f"the server was not ready after {within_s:.0f} s:\n{self.log_tail()}")
+
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs, or when none was launched."""
+        return None if self._process is None else self._process.poll()
 
     def log_tail(self, lines: int = 20) -> str:
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
