@@ -1,0 +1,97 @@
+"""AWS's SDK for JavaScript, unchanged, against `busway serve`: its checksums, its signatures, its error classes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .whole_server import ACCOUNT, PATIENCE_S, REGION, ROLE, arn, whole_server, zipped
+
+ROOT = Path(__file__).parents[2]
+# What the SDK is pinned to, and what runs it.
+SOURCE = ROOT / "tests" / "node"
+# Kept between runs, like the environment; `make clean` removes it.
+INSTALLED = ROOT / ".build" / "node"
+INSTALL_S = 300
+
+
+@pytest.fixture(scope="module")
+def sdk() -> Path:
+    """A folder with the SDK in it. Skips where it can't be installed, or fails where Node is required."""
+    INSTALLED.mkdir(parents=True, exist_ok=True)
+    lock = (SOURCE / "package-lock.json").read_bytes()
+    done = INSTALLED / "installed.json"
+    with (INSTALLED / ".lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not done.exists() or done.read_bytes() != lock:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copyfile(SOURCE / name, INSTALLED / name)
+            install()
+            done.write_bytes(lock)
+    shutil.copyfile(SOURCE / "clients.mjs", INSTALLED / "clients.mjs")
+    return INSTALLED
+
+
+def install() -> None:
+    if shutil.which("npm") is None:
+        unavailable("needs npm: it comes with Node.js")
+    npm = subprocess.run(
+        ["npm", "ci", "--omit-lockfile-registry-resolved", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=INSTALLED, capture_output=True, text=True, timeout=INSTALL_S, check=False,
+    )  # fmt: skip
+    if npm.returncode:
+        unavailable(f"the SDK could not be installed: npm ci ended with {npm.returncode}\n{npm.stderr[-2_000:]}")
+
+
+def unavailable(reason: str) -> None:
+    if "node" in os.environ.get("BUSWAY_REQUIRED", "").split(","):
+        pytest.fail(f"{reason} (node is listed as required)", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.mark.needs("node")
+def test_the_javascript_sdk_puts_receives_invokes_and_knows_every_error(sdk: Path, tmp_path: Path):
+    package = tmp_path / "code.zip"
+    package.write_bytes(zipped("def handler(event, context):\n    print('printed')\n    return event['n'] + 1"))
+    with whole_server(tmp_path) as server:
+        ran = subprocess.run(
+            ["node", "clients.mjs", ROLE, str(package)], cwd=sdk,
+            env={**server.environment, "AWS_REGION": REGION, "NODE_OPTIONS": "--unhandled-rejections=strict"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    seen = json.loads(ran.stdout)
+    assert seen["batch"] == ["m1", "m2"]
+    assert seen["bodies"] == ["batch 1", "batch 2", "höllo"]
+    assert seen["attributes"] == {"text": "é", "bytes": [0, 255]}
+    put = seen["put"]
+    assert (put["failed"], put["second"]) == (
+        1, {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."},
+    )  # fmt: skip
+    assert seen["delivered"] == (
+        f'{{"version":"0","id":"{put["id"]}","detail-type":"Tést","source":"node","account":"{ACCOUNT}",'
+        f'"time":"2026-11-23T16:30:05Z","region":"{REGION}","resources":["arn:x"],"detail":{{"n":1.0}}}}'
+    )
+    assert seen["invoked"] == {
+        "arn": arn("lambda", "function:from-node"), "waited": "SUCCESS", "status": 200, "payload": 2, "log": True,
+        "error": ["Unhandled", "KeyError"], "later": 202,
+    }  # fmt: skip
+    assert seen["functions"] == ["from-node"]
+    errors = seen["errors"]
+    assert {name: (error["name"], error["status"], error["isOfItsClass"]) for name, error in errors.items()} == {
+        "rule": ("ResourceNotFoundException", 400, True),
+        "entries": ("ValidationException", 400, None),
+        "queue": ("QueueDoesNotExist", 400, True),
+        "function": ("ResourceNotFoundException", 404, True),
+    }
+    assert {error["requestId"] for error in errors.values()} == {"string"}
+    assert {error["fault"] for error in errors.values()} == {"client"}
+    assert errors["rule"]["message"] == "Rule no does not exist on EventBus default."
+    assert errors["queue"]["message"] == "The specified queue does not exist."
+    assert errors["function"]["type"] == "User"
