@@ -30,7 +30,9 @@ def verify(data: Path | None, endpoint: str, as_json: bool) -> None:
       busway verify
       busway verify --data .busway/data
     """
-    report: Mapping[str, Any] = asyncio.run(_of_folder(data)) if data else connect(endpoint).get("/_busway/verify")
+    report: Mapping[str, Any] = (
+        asyncio.run(report_of_folder(data)) if data else connect(endpoint).get("/_busway/verify")
+    )
     if as_json:
         print_json(report)
     else:
@@ -38,8 +40,8 @@ def verify(data: Path | None, endpoint: str, as_json: bool) -> None:
     click.get_current_context().exit(0 if report["ok"] else 1)
 
 
-async def _of_folder(folder: Path) -> dict[str, Any]:
-    """Raises DataInUse while a server holds the folder."""
+async def report_of_folder(folder: Path) -> dict[str, Any]:
+    """The proof of a folder, as the server would answer it. Raises DataInUse while a server holds the folder."""
     import msgspec
 
     from busway import verify as proof
