@@ -23,7 +23,8 @@ Made by `scripts/settings.py` from `src/busway/config.py`; do not edit.
 ## The server
 
 `busway serve` reads these from the environment; a flag wins over its variable. A server that `busway dev` starts
-reads them too. A value that cannot be read ends the start with the variable's name, what it holds and what was wanted.
+reads them too. A value that cannot be read ends the start, and the error names the variable, what it
+holds and what was wanted.
 """
 CLIENTS = """
 ## The other commands, and AWS's clients
