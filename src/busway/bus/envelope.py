@@ -44,6 +44,9 @@ class Envelope(msgspec.Struct, frozen=True):
     detail: msgspec.Raw
 
 
+MEMBERS = tuple(member.encode_name for member in msgspec.structs.fields(Envelope))
+
+
 class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known about an event and kept beside it.
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
-from busway.bus.envelope import ID_AT, KIND_RULE, NO_NOTES, Notes, unframe
+import msgspec
+
+from busway.bus.envelope import ID_AT, KIND_RULE, MEMBERS, NO_NOTES, Notes, unframe
 from busway.bus.record import Rule, RuleChange, decode_change, rule_of, settle_since
 from busway.delivery import Subscriber
 from busway.engine import Entry
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 Armed = tuple[Rule, Pattern]
 # The rules that match, and by ARN what went wrong with those of them that couldn't be asked.
 Matched = tuple[Sequence[Rule], Mapping[str, Exception]]
-NO_ERRORS: Mapping[str, Exception] = {}
+NO_ERRORS: Mapping[str, Exception] = MappingProxyType({})
 
 
 class RuleSet(Protocol):
@@ -64,7 +66,7 @@ class MatchingRules:
     """All rules in one pass: what an event costs doesn't grow with rules that look at other values."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
-        self._matcher = Matcher()
+        self._matcher = Matcher(MEMBERS)
         self._armed: dict[str, Armed] = {}
         for rule in rules:
             self.put(rule.arn, rule)
@@ -118,15 +120,14 @@ def pattern_of(rule: Rule | None) -> Pattern | None:
         return None
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, gc=False):
     """One entry as the walk meets it: an event with its notes and rules, or a change of a rule."""
 
     entry: Entry
     event: bytes = b""
     notes: Notes = NO_NOTES
     rules: Sequence[Rule] = ()
-    errors: Mapping[str, Exception] = field(default_factory=dict[str, Exception])
+    errors: Mapping[str, Exception] = NO_ERRORS
     change: RuleChange | None = None
 
 

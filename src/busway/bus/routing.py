@@ -10,7 +10,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
 
 from busway.arn import Arn, parse_arn
 from busway.bus.buses import Bus
@@ -40,8 +43,7 @@ class Lane:
     target: Target | None
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True, gc=False):
     """One subscriber's share of one event, for counting and telling."""
 
     became: str

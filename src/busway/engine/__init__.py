@@ -25,9 +25,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One thing in a journal. `offset` increases along a journal, with gaps; `at` is Unix seconds."""
 
     offset: int
@@ -35,8 +36,7 @@ class Entry:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where a put came from: a subscriber of a journal and the offset it read.
 
     A subscriber's puts arrive in the order of offsets, so "seen before" is one number per subscriber, its mark:
@@ -48,8 +48,7 @@ class Origin:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Work to be queued.
 
     `body` is what a consumer gets; `meta` is what is kept beside it, off the wire (the owner of the queue says
@@ -64,8 +63,7 @@ class Put:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, gc=False):
     """Queued work as a consumer sees it.
 
     `id` names it for its whole life. `token` fences: `done` and `release` have no effect once the item was

@@ -8,8 +8,10 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
+
+from msgspec.structs import replace
 
 from busway.clock import Clock
 from busway.engine import Counts, Ended, Entry, Health, Item, Origin, Put, Value

@@ -21,19 +21,24 @@ candidates, and each is asked again with the full rules for arrays.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from busway.pattern.conditions import Condition
 from busway.pattern.event_tree import Scalar, Tree, read_event
 from busway.pattern.flatten import FieldTree, collect, flatten
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Alternative, Conditions, Pattern
+from busway.pattern.skim import Skim
 from busway.pattern.value_index import ValueIndex
 
 
 class Matcher:
     """An `EventMatcher` in Python. Not safe for use by several threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, members: Iterable[str] | None = None) -> None:
+        """`members`: the caller vouches that events have these members, each once, and no others; None: anything."""
+        self._members = None if members is None else frozenset(members)
+        self._skim: Skim | None = None
         self._start = _State()
         self._patterns: dict[str, Pattern] = {}
         self._fields = FieldTree()
@@ -46,6 +51,7 @@ class Matcher:
         """Take a pattern in under `key`, in place of the one it had."""
         self.remove(key)
         self._patterns[key] = pattern
+        self._skim = None
         for alternative in pattern.alternatives:
             state = self._start
             for path, conditions in _by_selectivity(alternative):
@@ -57,6 +63,7 @@ class Matcher:
     def remove(self, key: str) -> None:
         """Forget a key; an unknown one changes nothing."""
         pattern = self._patterns.pop(key, None)
+        self._skim = None
         for alternative in pattern.alternatives if pattern is not None else ():
             fields = _by_selectivity(alternative)
             way = [self._start]
@@ -73,16 +80,19 @@ class Matcher:
 
     def match(self, event: bytes) -> list[str]:
         """The keys whose pattern matches, each once. Raises `InvalidEvent` unless the event is a JSON object."""
+        if self._members is not None:
+            if self._skim is None:
+                self._skim = Skim(self._fields, self._members)
+            values = self._skim.values(event)
+            if values is not None:
+                return self._plain(values)
         return self.match_tree(read_event(event))
 
     def match_tree(self, event: dict[str, Tree]) -> list[str]:
         """As `match`, for an event that `read_event` has read."""
         values: dict[str, list[Scalar]] = {}
         if collect(event, self._fields, values):
-            reached = self._reached(values, plain=True)
-            if len(reached) == 1:
-                return list(reached[0].keys)
-            return list(dict.fromkeys(key for state in reached for key in state.keys))
+            return self._plain(values)
         leaves = flatten(event, self._fields)
         values = {path: [leaf.value for leaf in found] for path, found in leaves.items()}
         # Keys that end at one state have equal alternatives: one verdict is for all.
@@ -90,6 +100,13 @@ class Matcher:
             state for state in self._reached(values, plain=False) if next(iter(state.keys.values())).met_by(leaves)
         )
         return list(dict.fromkeys(key for state in met for key in state.keys))
+
+    def _plain(self, values: dict[str, list[Scalar]]) -> list[str]:
+        """The keys that match an event of which `values` is all that matters."""
+        reached = self._reached(values, plain=True)
+        if len(reached) == 1:
+            return list(reached[0].keys)
+        return list(dict.fromkeys(key for state in reached for key in state.keys))
 
     def _reached(self, values: dict[str, list[Scalar]], plain: bool) -> list[_State]:
         """The states at which an alternative ends, each once.

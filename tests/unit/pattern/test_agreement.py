@@ -111,6 +111,25 @@ def test_the_matcher_agrees_with_each_pattern(texts: list[str], events: list[str
         assert len(found) == len(one_by_one)
 
 
+MEMBERS = ("a", "b", "ab")
+# The event's own names once each, as in an envelope; what they hold is anything.
+ENVELOPES = st.lists(st.tuples(st.sampled_from(MEMBERS), VALUES), max_size=3, unique_by=lambda member: member[0]).map(
+    _object
+)
+
+
+@settings(max_examples=3 * EXAMPLES, deadline=None)
+@given(st.lists(PATTERNS, min_size=1, max_size=6), st.lists(ENVELOPES, min_size=1, max_size=3))
+def test_knowing_the_members_of_events_changes_no_verdict(texts: list[str], events: list[str]):
+    patterns = {f"rule-{number}": parse(text) for number, text in enumerate(texts)}
+    skimming = Matcher(MEMBERS)
+    for key, pattern in patterns.items():
+        skimming.add(key, pattern)
+        for text in events:
+            wanted = {known for known in patterns if known <= key and patterns[known].matches(text.encode())}
+            assert set(skimming.match(text.encode())) == wanted
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(PATTERNS, min_size=2, max_size=8), EVENTS, st.data())
 def test_a_removed_pattern_leaves_nothing_behind(texts: list[str], text: str, data: st.DataObject):

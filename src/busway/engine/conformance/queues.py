@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from busway.clock import ManualClock
 from busway.engine import Counts, Ended, Engine, Item, Origin, Put
