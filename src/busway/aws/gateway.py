@@ -103,7 +103,7 @@ class Gateway:
         except Disconnected:
             return
         except AwsError as error:
-            reply = self._routes.refuse(error, headers, signing_name, request_id)
+            reply = self._routes.refuse(error, headers, scope["raw_path"], signing_name, request_id)
         await _send(send, reply, request_id, close=reply.status == 413 and not _drainable(headers))
 
     async def _answer(
@@ -217,7 +217,7 @@ class Gateway:
             log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             if started:
                 raise
-            reply = self._routes.refuse(internal_failure(request_id), {}, "", request_id)
+            reply = self._routes.refuse(internal_failure(request_id), {}, b"", "", request_id)
             await _send(send, reply, request_id)
 
 

@@ -109,7 +109,7 @@ class Routes:
                 f"Busway has no service that signs as '{signing_name}'; it has {', '.join(self.names)}.",
                 404,
             )
-        if headers.get(b"content-type", b"").startswith(FORM):
+        if _speaks_query(headers, received.path, services):
             return self._find_action(received.body, services), NO_LABELS
         return self._find_rest(received, services)
 
@@ -161,7 +161,9 @@ class Routes:
         names = ", ".join(bound.name for bound in services)
         raise unknown_operation(shown, f"an operation of {names}", 404)
 
-    def refuse(self, error: AwsError, headers: dict[bytes, bytes], signing_name: str, request_id: str) -> Reply:
+    def refuse(
+        self, error: AwsError, headers: dict[bytes, bytes], path: bytes, signing_name: str, request_id: str
+    ) -> Reply:
         """An error in the form that the request's client understands, whatever is known of the request."""
         target = headers.get(b"x-amz-target")
         if target is not None:
@@ -169,10 +171,17 @@ class Routes:
             return bound.wire.refuse(error, request_id) if bound else refuse_plainly(error)
         if headers.get(CBOR_HEADER[0]) == CBOR_HEADER[1]:
             return refuse_in_cbor(error)
-        if headers.get(b"content-type", b"").startswith(FORM):
+        services = self._by_signing_name.get(signing_name, [])
+        if _speaks_query(headers, path, services):
             return refuse_in_xml(error, request_id)
-        rest = [b for b in self._by_signing_name.get(signing_name, []) if isinstance(b.wire, RestJsonWire)]
+        rest = [b for b in services if isinstance(b.wire, RestJsonWire)]
         return rest[0].wire.refuse(error, request_id) if rest else refuse_plainly(error)
+
+
+def _speaks_query(headers: dict[bytes, bytes], path: bytes, services: Iterable[Bound]) -> bool:
+    """Whether this is a form of the query protocol. curl calls every body a form: at a REST path it is none."""
+    form = headers.get(b"content-type", b"").startswith(FORM)
+    return form and (path == b"/" or not any(isinstance(bound.wire, RestJsonWire) for bound in services))
 
 
 def _bind(service: Service) -> Bound:

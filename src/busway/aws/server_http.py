@@ -73,6 +73,9 @@ class BoundedHttp(HttpToolsProtocol):
             raise _HeadTooLarge
         super().on_headers_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Java's own client offers HTTP/2 with its first request; an answer in HTTP/1.1 declines it, and no more."""
+
     def send_400_response(self, msg: str) -> None:
         self._refused = True
         if self.cycle and not self.cycle.response_complete:

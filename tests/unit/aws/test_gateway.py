@@ -238,6 +238,15 @@ async def test_forms_that_are_not_served_are_refused_in_xml(
     assert b"<script>" not in answer.body
 
 
+async def test_what_curl_sends_to_a_rest_path_is_no_form(door: Any):
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    path = "/2015-03-31/functions/f/invocations"
+    answer = await door.ask(path=path, body=b'{"a":1}', headers=form, service="lambda")
+    assert answer.status == 200 and b'{"a":1}' in answer.body
+    answer = await door.ask(path=path + "/no", headers=form, service="lambda")
+    assert (answer.status, answer.headers["content-type"]) == (404, "application/json")
+
+
 async def test_cbor_is_refused_in_cbor(door: Any):
     answer = await door.ask(
         path="/service/AWSEventsV2/operation/ListEventBuses", body=b"\xa0", headers={"smithy-protocol": "rpc-v2-cbor"}

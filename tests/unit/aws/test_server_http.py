@@ -53,6 +53,19 @@ async def test_a_connection_is_kept_for_further_requests(server: HttpServer):
     assert found.count(b"HTTP/1.1 200 OK") == 4
 
 
+async def test_an_offer_of_http_2_is_answered_in_http_1(server: HttpServer, caplog: pytest.LogCaptureFixture):
+    offer = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    reader, writer = await asyncio.open_connection(*server.address)
+    for request in (b"POST / HTTP/1.1\r\n" + offer, b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"):
+        writer.write(request)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+    await writer.wait_closed()
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     "junk",
     [
