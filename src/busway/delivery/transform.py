@@ -27,8 +27,14 @@ Transform = Callable[[bytes, float], bytes]
 
 # A placeholder, or a string literal, or what is between: the scan knows which placeholders stand inside quotes.
 _PLACEHOLDER = re.compile(r"<([A-Za-z0-9_\-.]+)>")
-_LITERALS = re.compile(r'\s*"(?:[^"\\\n]|\\.)*"\s*(?:\n\s*"(?:[^"\\\n]|\\.)*"\s*)*\Z')
+# Between two literals each blank can be matched in one way only: a template is its author's, and must not cost
+# exponential time.
+_LITERALS = re.compile(r'\s*"(?:[^"\\\n]|\\.)*"(?:[^\S\n]*\n\s*"(?:[^"\\\n]|\\.)*")*\s*\Z')
 _RESERVED = "aws.events."
+# What a function takes as an asynchronous event, and a queue as a message. A template of 8 KB can name a value of
+# 1 MB two thousand times: what would be longer than this is never made.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+PAYLOAD_BYTES_MAX = 1_048_576
 
 
 def compile_input(subscriber: Subscriber) -> Transform:
@@ -72,7 +78,8 @@ def _by_template(transformer: InputTransformer, subscriber: Subscriber) -> Trans
     parts = _split(transformer.template)
     is_text = is_string_template(transformer.template)
     paths = {name: parse_path(path) for name, path in transformer.paths.items()}
-    used = {part.name for part in parts if isinstance(part, _Slot)}
+    slots = {part for part in parts if isinstance(part, _Slot)}
+    used = {slot.name for slot in slots}
 
     def payload(event: bytes, accepted_at: float) -> bytes:
         values: dict[str, bytes | None] = {}
@@ -82,13 +89,25 @@ def _by_template(transformer: InputTransformer, subscriber: Subscriber) -> Trans
             else:
                 steps = paths.get(name)
                 values[name] = None if steps is None else find(event, steps)
-        body = "".join(p if isinstance(p, str) else _fill(values[p.name], p.quoted, is_text) for p in parts)
-        sent = body.encode("utf-8", "surrogatepass")
+        # Each once, however often the template names it.
+        made = {slot: _fill(values[slot.name], slot.quoted, is_text) for slot in slots}
+        filled = [part if isinstance(part, str) else made[part] for part in parts]
+        _check_length(filled, event)
+        sent = "".join(filled).encode("utf-8", "surrogatepass")
         if not is_text and not _is_json(sent):
             raise UnsendablePayload("The result of the InputTransformer is not valid JSON", sent)
         return sent
 
     return payload
+
+
+def _check_length(parts: Iterable[str], event: bytes) -> None:
+    """Characters, which are never more than bytes. Raises `UnsendablePayload` with the event as it was."""
+    length = sum(map(len, parts))
+    if length > PAYLOAD_BYTES_MAX:
+        raise UnsendablePayload(
+            f"The result of the InputTransformer has {length} characters; wanted at most {PAYLOAD_BYTES_MAX}", event
+        )
 
 
 def _fill(value: bytes | None, quoted: bool, is_text: bool) -> str:

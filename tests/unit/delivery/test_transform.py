@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from busway.delivery import InputTransformer, Subscriber
-from busway.delivery.transform import check_input, compile_input
+from busway.delivery.transform import check_input, compile_input, is_string_template
 from busway.errors import InvalidTargetInput, UnsendablePayload
 
 EVENT = (
@@ -193,3 +194,22 @@ def test_no_template_or_path_makes_anything_but_the_known_errors(template: str, 
         compile_input(subscriber(input_transformer=transformer))(EVENT, 0.0)
     except (InvalidTargetInput, UnsendablePayload):
         pass
+
+
+def test_a_template_that_names_a_long_value_often_is_refused_before_it_is_made():
+    event = EVENT.replace(b'"baz"', b'"' + b"v" * 900_000 + b'"', 1)
+    template = '"' + "<user>" * 1_300 + '"'
+    payload = compile_input(subscriber(input_transformer=InputTransformer(template, {"user": "$.detail.user"})))
+    tracemalloc.start()
+    with pytest.raises(UnsendablePayload, match="1170000002 characters; wanted at most 1048576") as refused:
+        payload(event, ACCEPTED_AT)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert refused.value.body == event and peak < 20_000_000
+
+
+def test_a_template_of_many_literals_and_blank_lines_is_judged_in_one_pass():
+    # With blanks that can be matched in two ways each, this takes longer than the universe is old.
+    assert not is_string_template('"a"' + '\n\n \n"a"' * 200 + " x")
+    assert is_string_template(' "a" \n\n \n"b"\n\n "c" \n\n')
+    assert not is_string_template('"a" "b"')
