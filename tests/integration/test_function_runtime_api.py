@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import boto3
+import pytest
+
+from busway.config import Settings
+from busway.function import functions
 from busway.function.runtimes import Runtime
+from busway.server import Server
 
-from .function_workshop import SCOPE, UNDELIVERABLE, workshop
+from .function_workshop import SCOPE, UNDELIVERABLE, workshop, zipped
 
 AWS_CLIENT = {"python3": Runtime(("exec", sys.executable, "-m", "awslambdaric", "app.handler"), tcp=True)}
 
@@ -99,3 +107,40 @@ async def test_a_port_is_closed_with_its_worker(tmp_path: Path):
             while not await asyncio.to_thread(refused):
                 await asyncio.sleep(0.01)
     assert SCOPE.account in arn
+
+
+async def test_aws_s_own_runtime_client_runs_in_the_whole_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From an event on the bus to the call that its handler makes: only the table of runtimes is another one."""
+    monkeypatch.setattr(functions, "RUNTIMES", AWS_CLIENT)
+    server = Server(Settings(port=0, data=str(tmp_path)), lambda error: None)
+    await server.start()
+    try:
+        seen = await asyncio.to_thread(one_event, server.url)
+    finally:
+        await server.stop()
+    assert seen == {"runtime": "awslambdaric", "detail": {"n": 1}}
+
+
+def one_event(url: str) -> Any:
+    """Put an event for a function that reports to a queue; what it reports."""
+    source = """
+        import boto3, json, os, sys
+        def handler(event, context):
+            runtime = sys.modules["__main__"].__spec__.name.partition(".")[0]
+            told = {"runtime": runtime, "detail": event["detail"]}
+            boto3.client("sqs").send_message(QueueUrl=os.environ["OUT"], MessageBody=json.dumps(told))
+    """
+    about = {"endpoint_url": url, "region_name": SCOPE.region, "aws_access_key_id": "k", "aws_secret_access_key": "k"}
+    events, sqs, lambda_ = (boto3.client(name, **about) for name in ("events", "sqs", "lambda"))
+    out = sqs.create_queue(QueueName="out")["QueueUrl"]
+    function = lambda_.create_function(
+        FunctionName="ric", Runtime="python3.13", Role="arn:aws:iam::000000000000:role/any", Handler="app.handler",
+        Code={"ZipFile": zipped(source)}, Timeout=20, Environment={"Variables": {"OUT": out}},
+    )["FunctionArn"]  # fmt: skip
+    events.put_rule(Name="all", EventPattern='{"source":["shop"]}')
+    events.put_targets(Rule="all", Targets=[{"Id": "f", "Arn": function}])
+    events.put_events(Entries=[{"Source": "shop", "DetailType": "t", "Detail": '{"n":1}'}])
+    (message,) = sqs.receive_message(QueueUrl=out, WaitTimeSeconds=20).get("Messages", [])
+    for client in (events, sqs, lambda_):
+        client.close()
+    return json.loads(message["Body"])
