@@ -137,10 +137,16 @@ class Routes:
             if route is not None and isinstance(bound.wire, QueryWire):
                 return route
         if not isinstance(services[0].wire, QueryWire):
+            here = services[0]
+            # SQS and CloudWatch once spoke it; SES v1 still does, and signs like the newer one that is here.
+            way = (
+                "a client of 2024 or newer sends JSON"
+                if isinstance(here.wire, JsonWire)
+                else f"use {here.name}'s API"
+            )
             raise AwsError(
                 "UnsupportedOperationException",
-                f"Busway does not speak the query protocol for {services[0].name} (Action '{action[:200]}'); "
-                "a client of 2024 or newer sends JSON.",
+                f"Busway does not speak the query protocol for {here.name} (Action '{action[:200]}'); {way}.",
                 501,
             )
         raise self._missing(services[0], action, f"Action '{action[:200]}'")

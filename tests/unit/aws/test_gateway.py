@@ -225,6 +225,7 @@ async def test_get_caller_identity_answers_in_xml(door: Any):
         ("sts", b"Action=%3Cscript%3E", 400, b"InvalidAction"),
         ("sts", b"\xff\xfe&&&=", 400, b"InvalidAction"),
         ("sqs", b"Action=ListQueues", 501, b"UnsupportedOperationException"),
+        ("lambda", b"Action=ListFunctions", 501, b"UnsupportedOperationException"),
         ("nobody", b"Action=X", 404, b"InvalidAction"),
     ],
 )
