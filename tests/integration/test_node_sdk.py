@@ -19,11 +19,16 @@ SOURCE = ROOT / "tests" / "node"
 # Kept between runs, like the environment; `make clean` removes it.
 INSTALLED = ROOT / ".build" / "node"
 INSTALL_S = 300
+# What the pinned SDK runs on.
+NODE_MIN = 20
 
 
 @pytest.fixture(scope="module")
 def sdk() -> Path:
     """A folder with the SDK in it. Skips where it can't be installed, or fails where Node is required."""
+    found = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(found.removeprefix("v").split(".")[0]) < NODE_MIN:
+        unavailable(f"needs Node.js {NODE_MIN} or newer, found {found}")
     INSTALLED.mkdir(parents=True, exist_ok=True)
     lock = (SOURCE / "package-lock.json").read_bytes()
     done = INSTALLED / "installed.json"
