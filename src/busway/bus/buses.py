@@ -150,12 +150,14 @@ class Buses:
                 raise InvalidBusRequest(f"Event bus {bus.name} can't be deleted since it has rules.")
             await self._save(bus, deleted=True)
 
-    async def forget(self, bus: Bus) -> None:
-        """Drop a deleted bus that has nothing left to deliver."""
+    async def forget(self, bus: Bus) -> bool:
+        """Drop a deleted bus that has nothing left to deliver; False when it stays, or was made again meanwhile."""
         async with self._creating:
-            if bus.record.deleted and not bus.rules:
-                await self.kit.engine.records.delete(bus_key(bus.arn))
-                self._by_arn.pop(bus.arn, None)
+            if not bus.record.deleted or bus.rules:
+                return False
+            await self.kit.engine.records.delete(bus_key(bus.arn))
+            self._by_arn.pop(bus.arn, None)
+            return True
 
     def list(self, scope: Scope, prefix: str = "") -> list[BusRecord]:
         """The buses of an account and Region, sorted by name."""

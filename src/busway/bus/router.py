@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator, Sequence
 
 from busway.bus.buses import Bus, Buses
-from busway.bus.routing import DEAD, QUEUED, Batch, Ports, Routing, Share
+from busway.bus.routing import BATCH_BYTES, DEAD, QUEUED, Batch, Ports, Routing, Share
 from busway.bus.rules import Rules, rules_at
 from busway.delivery.outbox import NAMESPACE, count_end, dimensions_of, facts_of, note_dead_letter
+from busway.engine import Put
 from busway.errors import CorruptRecord, EngineStopped, StorageFull
 
 READER = "router"
-# Ours. Entries read at once; how often retention is looked at; the pause after a full disk or a fault of ours.
-BATCH = 500
+# Ours. How often retention is looked at; the pause after a full disk or a fault of ours; entries read at once at most
+# and at first, when nobody knows how long they are.
 TRIM_EVERY_S = 60.0
 PAUSE_S = 1.0
+BATCH = 500
+FIRST_BATCH = 16
 
 log = logging.getLogger(__name__)
 
@@ -84,21 +88,27 @@ class Router:
         position = await journal.position(bus.arn, READER)
         routing = Routing(bus, rules_at(bus, position), self._ports)
         writing: asyncio.Task[None] | None = None
+        limit = FIRST_BATCH
         try:
             while True:
-                entries = await journal.read(bus.arn, position, BATCH)
+                entries = await journal.read(bus.arn, position, limit)
                 if not entries:
+                    if writing is not None:
+                        # A fault in it must show, also when no further event comes.
+                        await writing
+                        writing = None
                     await journal.wait(bus.arn, position)
                     continue
-                batch = routing.batch(entries, kit.clock.now(), kit.trail.listening)
+                batch = await routing.batch(entries, kit.clock.now(), kit.trail.listening)
                 position = batch.upto
                 if writing is not None:
                     await writing
                 writing = asyncio.create_task(self._write(bus, batch))
-                if len(entries) < BATCH:
+                if len(entries) < limit:
                     # Nothing to overlap with; a small batch should not wait for the next to show its fault.
                     await writing
                     writing = None
+                limit = _next_limit(limit, len(entries), batch.entries)
         finally:
             if writing is not None:
                 writing.cancel()
@@ -111,8 +121,8 @@ class Router:
             try:
                 for offset, change in batch.changes:
                     await self._rules.repair(bus, offset, change)
-                if batch.puts:
-                    await kit.engine.queues.put(batch.puts, accepted=True)
+                for puts in slices(batch.puts):
+                    await kit.engine.queues.put(puts, accepted=True)
                 break
             except StorageFull as error:
                 # Even the reserve is gone. What was accepted waits in the journal.
@@ -162,9 +172,30 @@ class Router:
         trimmed = await journal.trim(bus.arn, kit.clock.now() - kit.settings.retention_s, position)
         oldest = await journal.read(bus.arn, 0, 1)
         await self._rules.prune(bus, oldest[0].offset if oldest else position)
-        if bus.record.deleted and not oldest:
+        if bus.record.deleted and not oldest and await self._buses.forget(bus):
+            # Only now: a bus that was made again meanwhile keeps its router.
             task = self._tasks.pop(bus.arn, None)
-            await self._buses.forget(bus)
             if task is not None:
                 task.cancel()
         return trimmed
+
+
+def _next_limit(limit: int, read: int, routed: int) -> int:
+    """How many entries to read next: twice as many as fit into a batch, as far as that is known."""
+    if routed < read:
+        return 2 * routed
+    return min(BATCH, 2 * limit) if read == limit else limit
+
+
+def slices(puts: Sequence[Put]) -> Iterator[list[Put]]:
+    """The puts in their order, in runs that fit into memory once more. Their origins make each run idempotent."""
+    run: list[Put] = []
+    size = 0
+    for put in puts:
+        run.append(put)
+        size += len(put.body) + len(put.meta)
+        if size > BATCH_BYTES:
+            yield run
+            run, size = [], 0
+    if run:
+        yield run
