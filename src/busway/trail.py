@@ -20,6 +20,8 @@ from busway.clock import Clock
 
 # Ours: what a slow follower may be behind before it misses steps (it is told how many).
 FOLLOWER_BEHIND_MAX = 10_000
+# Ours: what is kept of one fact. Some are the sender's own words, up to a megabyte of them in an event's source.
+FACT_CHARS_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class Trail:
     def note(self, kind: str, /, **facts: Any) -> None:
         """Remember a step and show it to all followers."""
         self._sequence += 1
+        for name, fact in facts.items():
+            if type(fact) is str and len(fact) > FACT_CHARS_MAX:
+                facts[name] = f"{fact[:FACT_CHARS_MAX]}…"
         step = Step(self._sequence, self._clock.now(), kind, facts)
         self._steps.append(step)
         for follower in self._followers:

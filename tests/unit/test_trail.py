@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from busway.clock import ManualClock, settle
-from busway.trail import FOLLOWER_BEHIND_MAX, Step, Trail
+from busway.trail import FACT_CHARS_MAX, FOLLOWER_BEHIND_MAX, Step, Trail
 
 
 def made(size: int = 10) -> Trail:
@@ -18,6 +18,12 @@ def test_the_ring_keeps_the_newest_steps():
         trail.note("accepted", event_id=str(number))
     assert [step.facts["event_id"] for step in trail.recent()] == ["2", "3", "4"]
     assert [step.sequence for step in trail.recent(limit=1)] == [5]
+
+
+def test_what_a_sender_wrote_at_length_is_kept_in_part():
+    trail = made()
+    trail.note("dropped", source="s" * 1_000_000, event_id="a")
+    assert trail.recent()[0].facts == {"source": "s" * FACT_CHARS_MAX + "…", "event_id": "a"}
 
 
 def test_steps_of_one_event_are_found():

@@ -74,7 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def complain(problem: str, hint: str, code: int) -> int:
     """`error: …`, a blank line, `hint: …` on stderr; gives back the exit code."""
-    click.echo(f"error: {problem}", err=True)
+    from busway.cli.output import harmless
+
+    # A server's words may hold those of whoever sent the event.
+    click.echo(f"error: {harmless(problem)}", err=True)
     if hint:
         click.echo(f"\nhint: {hint}", err=True)
     return code

@@ -6,6 +6,7 @@ rich reads NO_COLOR and FORCE_COLOR itself. Nothing here is imported before a co
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_WIDTH = 400
+# What a terminal would act on instead of showing it: control characters, line ends that are none, text turned around.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Colours of what can happen to an event.
 STYLES = {
     "accepted": "cyan",
@@ -33,6 +36,16 @@ STYLES = {
     "redriven": "green",
     "missed": "yellow",
 }
+
+
+def harmless(text: str) -> str:
+    """Text from an event, a log or an error, for a terminal: `\\x1b[2J` is shown, not obeyed."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def visible(text: str) -> str:
+    """As `harmless`, with further lines indented, so that none of them passes for a line of ours."""
+    return harmless(text).replace("\n", "\n    ")
 
 
 def say(text: str) -> None:
@@ -78,14 +91,15 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str 
 def styled(text: str, style: str) -> Any:
     from rich.text import Text
 
-    return Text(text, style=style)
+    return Text(visible(text), style=style)
 
 
 def line(*parts: str | tuple[str, str]) -> None:
     """One line of text; a part may carry a style. Text is never read as markup."""
     from rich.text import Text
 
-    console().print(Text.assemble(*parts))
+    shown = (visible(part) if isinstance(part, str) else (visible(part[0]), part[1]) for part in parts)
+    console().print(Text.assemble(*shown))
 
 
 def moment(at: float | str | None) -> str:
@@ -105,4 +119,4 @@ def ago(seconds: float) -> str:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else visible(str(value))

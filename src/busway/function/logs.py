@@ -17,11 +17,12 @@ import msgspec
 from busway.arn import DEFAULT_ACCOUNT, DEFAULT_REGION, parse_arn
 from busway.clock import Clock
 
-# Ours, each of the five.
+# Ours, each of them. Lines are long or short as functions please, so memory is bounded in both.
 FILE_BYTES_MAX = 8 * 1024 * 1024
 FILES = 4
-RECENT_LINES = 10_000
-BEHIND_LINES_MAX = 100_000
+RECENT_LINES, RECENT_CHARS = 10_000, 16 * 1024 * 1024
+BEHIND_LINES_MAX, BEHIND_CHARS_MAX = 100_000, 64 * 1024 * 1024
+FOLLOWER_LINES_MAX = 1_000
 FLUSH_S = 0.2
 
 _NEWEST = "log.jsonl"
@@ -55,8 +56,10 @@ class Logs:
     def __init__(self, folder: Path | None, clock: Clock) -> None:
         """`folder` None keeps lines in memory only."""
         self._folder, self._clock = folder, clock
-        self._recent: deque[Line] = deque(maxlen=RECENT_LINES)
+        self._recent: deque[Line] = deque()
+        self._recent_chars = 0
         self._unwritten: list[Line] = []
+        self._unwritten_chars = 0
         self._left_out = 0
         self._followers: dict[asyncio.Queue[Line], str] = {}
         self._writing = asyncio.Lock()
@@ -76,10 +79,11 @@ class Logs:
         await self.flush()
 
     def write(self, line: Line) -> None:
-        self._recent.append(line)
+        self._remember(line)
         if self._folder is not None:
-            if len(self._unwritten) < BEHIND_LINES_MAX:
+            if len(self._unwritten) < BEHIND_LINES_MAX and self._unwritten_chars < BEHIND_CHARS_MAX:
                 self._unwritten.append(line)
+                self._unwritten_chars += len(line.line)
                 self._wanted.set()
             else:
                 self._left_out += 1
@@ -87,12 +91,19 @@ class Logs:
             if function == line.function and not follower.full():
                 follower.put_nowait(line)
 
+    def _remember(self, line: Line) -> None:
+        self._recent.append(line)
+        self._recent_chars += len(line.line)
+        while len(self._recent) > RECENT_LINES or self._recent_chars > RECENT_CHARS:
+            self._recent_chars -= len(self._recent.popleft().line)
+
     async def flush(self) -> None:
         """Return when every line written before the call is in its file."""
         if self._folder is None:
             return
         async with self._writing:
             lines, self._unwritten = self._unwritten, []
+            self._unwritten_chars = 0
             if self._left_out and lines:
                 text = f"[busway: {self._left_out} lines are left out here: the disk was too slow]"
                 lines.append(msgspec.structs.replace(lines[-1], line=text))
@@ -118,7 +129,7 @@ class Logs:
 
     async def follow(self, function: str) -> AsyncIterator[Line]:
         """Lines of a function as they come; a follower that is too slow misses some."""
-        queue: asyncio.Queue[Line] = asyncio.Queue(RECENT_LINES)
+        queue: asyncio.Queue[Line] = asyncio.Queue(FOLLOWER_LINES_MAX)
         self._followers[queue] = function
         try:
             while True:

@@ -14,6 +14,8 @@ from busway.clock import Clock
 # Further combinations are added up in one series whose dimensions have the value OTHER.
 SERIES_MAX_PER_METRIC = 1_000
 OTHER = "(other)"
+# Ours: longer than any name that AWS gives a resource.
+VALUE_CHARS_MAX = 1_024
 
 Dimensions = tuple[tuple[str, str], ...]
 SeriesKey = tuple[str, str, Dimensions]
@@ -79,13 +81,14 @@ class Metrics:
         return exposition(self.snapshot(), self.uptime_s)
 
     def _admit(self, key: SeriesKey, series: dict[SeriesKey, float]) -> SeriesKey:
-        """The key under which a new series is kept: dimensions in order of name, or OTHER when there are too many."""
+        """The key under which a new series is kept: dimensions in order of name, or OTHER where that is refused."""
         namespace, name, dimensions = key
         ordered = (namespace, name, tuple(sorted(dimensions)))
         if ordered in series:
             return ordered
         metric = (namespace, name)
-        if self._series.get(metric, 0) >= SERIES_MAX_PER_METRIC:
+        too_long = any(len(value) > VALUE_CHARS_MAX for _, value in dimensions)
+        if too_long or self._series.get(metric, 0) >= SERIES_MAX_PER_METRIC:
             return (namespace, name, tuple((dimension, OTHER) for dimension, _ in ordered[2]))
         self._series[metric] = self._series.get(metric, 0) + 1
         return ordered

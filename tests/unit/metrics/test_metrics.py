@@ -57,3 +57,10 @@ async def test_prometheus_gets_its_own_names_and_escapes():
     assert 'aws_sqs_approximate_number_of_messages_visible{queue_name="orders"} 4.0' in text
     assert "# TYPE aws_events_invocations_total counter" in text
     assert "busway_uptime_seconds 5.0" in text
+
+
+def test_a_name_that_is_longer_than_any_is_not_kept():
+    metrics = Metrics(ManualClock())
+    for number in range(3):
+        metrics.count("Busway/Events", "EventsForMissingBus", EventBusName="b" * 1_000_000 + str(number))
+    assert [(sample.dimensions, sample.value) for sample in metrics.snapshot()] == [((("EventBusName", OTHER),), 3.0)]
