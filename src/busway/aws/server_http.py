@@ -12,11 +12,15 @@ import errno
 import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+from urllib.parse import unquote
 
+import httptools
 import uvicorn
+from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from busway.aws.http_answer import Answer
 from busway.clock import Clock
 from busway.errors import CannotListen
 
@@ -25,6 +29,9 @@ T = TypeVar("T")
 # Ours. SDKs keep connections for reuse; a server that closes first makes them retry.
 KEEP_ALIVE_S = 75
 HEAD_READ_S = 30.0
+# From the first byte of a request to its last: longer than the gateway waits for a body, so this ends only those
+# connections that go on sending a body after it was refused.
+REQUEST_READ_S = 180.0
 SWEEP_S = 5.0
 HEAD_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 128
@@ -42,6 +49,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     # When the head that is being read began, in the loop's time; None between the end of a head and the next request.
     head_since: float | None = None
+    # The same for the whole request; None between its end and the next one.
+    request_since: float | None = None
     _head_bytes = 0
     _too_large = False
     _refused = False
@@ -62,8 +71,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.head_since = self.loop.time()
+        self.head_since = self.request_since = self.loop.time()
         self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head_since is None:
+            # A trailer, behind a chunked body: no client of AWS needs one here, the gate has not seen it, and there
+            # could be any number.
+            raise _HeadTooLarge
+        super().on_header(name, value)
+
+    def on_message_complete(self) -> None:
+        self.request_since = None
+        super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         self.head_since = None
@@ -71,7 +91,32 @@ class BoundedHttp(HttpToolsProtocol):
         if len(headers) > HEADERS_MAX or sum(len(n) + len(v) for n, v in headers) > HEAD_BYTES_MAX:
             self._too_large = True
             raise _HeadTooLarge
-        super().on_headers_complete()
+        scope: Any = self.scope
+        parser: httptools.HttpRequestParser = self.parser  # type: ignore[assignment]
+        version = parser.get_http_version()
+        scope["http_version"] = version
+        scope["method"] = parser.get_method().decode("ascii")
+        url = httptools.parse_url(self.url)
+        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
+        scope["path"] = unquote(url.path.decode("ascii"))
+        before: Answer | None = self.cycle  # type: ignore[assignment]
+        self.cycle = Answer(
+            scope=scope, transport=self.transport, flow=self.flow, logger=self.logger,
+            access_logger=self.access_logger, access_log=False,
+            default_headers=self.server_state.default_headers, message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(), on_response=self.on_response_complete,
+        )  # fmt: skip
+        app = cast("Callable[..., Any]", service_unavailable if self._over_limit() else self.app)
+        if before is not None and not before.response_complete:
+            # A pipelined request waits for the answer before its own.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, app))
+        else:
+            self._start_asgi_task(self.cycle, app)
+
+    def _over_limit(self) -> bool:
+        return max(len(self.connections), len(self.tasks)) >= CONNECTIONS_MAX
 
     def _unsupported_upgrade_warning(self) -> None:
         """Java's own client offers HTTP/2 with its first request; an answer in HTTP/1.1 declines it, and no more."""
@@ -140,7 +185,6 @@ class HttpServer:
             server_header=False,
             headers=[("server", "busway")],
             backlog=BACKLOG,
-            limit_concurrency=CONNECTIONS_MAX,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )
@@ -186,11 +230,17 @@ class HttpServer:
 
 
 def close_slow(connections: set[Any], now: float) -> None:
-    """Close those connections that have been sending one head since before `now - HEAD_READ_S` (the loop's time)."""
+    """Close the connections that have been sending one head, or one request, for too long. `now` is the loop's time."""
     for connection in list(connections):
-        since = connection.head_since if isinstance(connection, BoundedHttp) else None
-        if since is not None and now - since > HEAD_READ_S:
+        if isinstance(connection, BoundedHttp) and (
+            _longer_than(HEAD_READ_S, connection.head_since, now)
+            or _longer_than(REQUEST_READ_S, connection.request_since, now)
+        ):
             connection.transport.close()
+
+
+def _longer_than(limit_s: float, since: float | None, now: float) -> bool:
+    return since is not None and now - since > limit_s
 
 
 def listen(host: str, port: int) -> socket.socket:

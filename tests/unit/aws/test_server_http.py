@@ -19,6 +19,12 @@ from busway.errors import CannotListen
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(0.2)
+    if scope["path"] == "/stream":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
+    if scope["path"] == "/unsafe":
+        headers = [(b"content-length", b"2"), (b"x-told", b"1\r\nx-forged: 1")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -51,6 +57,25 @@ async def test_a_connection_is_kept_for_further_requests(server: HttpServer):
     request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     found = await talk(server, request * 3 + b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
     assert found.count(b"HTTP/1.1 200 OK") == 4
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_first_piece(server: HttpServer):
+    reader, writer = await asyncio.open_connection(*server.address)
+    writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+
+
+async def test_a_head_request_gets_no_body(server: HttpServer):
+    found = await talk(
+        server, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    assert found.count(b"content-length: 2\r\n") == 2 and found.count(b"\r\n\r\nok") == 1
+
+
+async def test_a_header_that_would_forge_another_is_not_sent(server: HttpServer):
+    found = await talk(server, b"GET /unsafe HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"x-forged" not in found
 
 
 async def test_an_offer_of_http_2_is_answered_in_http_1(server: HttpServer, caplog: pytest.LogCaptureFixture):
