@@ -4,8 +4,8 @@
     Origin    none: no page in a browser may speak to it, so none can create a function on a laptop
     SigV4     with access keys: verified, whole; without: its form only, any key and any signature
 
-What comes through is an `Identity`. A refusal is an `AwsError`; for an unknown key and for a wrong signature the
-same work is done and only AWS's code tells them apart.
+What comes through is an `Identity`. A refusal is an `AwsError`. As on AWS an unknown key and a wrong signature are
+told apart: the id of a key is no secret.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ LOOPBACK_NAMES = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 # `.localhost` never leaves the machine (RFC 6761), so SDKs that put the service before the host still arrive.
 LOOPBACK_SUFFIX = b".localhost"
 _CACHE_MAX = 1024
-# What an unknown key is verified against, so that it takes as long as a known one.
-_NO_SECRET = "busway-has-no-such-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +137,15 @@ class Gate:
             self._known_hosts.add(host)
 
     def identify(self, headers: Mapping[bytes, bytes]) -> sigv4.Signed:
-        """The form of the signature; raises AwsError (403) as `sigv4.parse_authorization`."""
-        return sigv4.parse_authorization(headers.get(b"authorization"))
+        """The form of the signature; raises AwsError (403) as `sigv4.parse_authorization`.
+
+        With access keys an unknown one is refused here already, so that nobody without a key can make the server keep
+        a body.
+        """
+        signed = sigv4.parse_authorization(headers.get(b"authorization"))
+        if self.strict and self.keys.get(signed.access_key) is None:
+            raise _unknown(signed)
+        return signed
 
     def admit(self, signed: sigv4.Signed, request: sigv4.Signable) -> Identity:
         """Who signed this request; with access keys configured, verified.
@@ -163,23 +168,20 @@ class Gate:
         now = self._clock.now()
         date = sigv4.check_form(signed, request, now)
         key = self.keys.get(signed.access_key)
+        if key is None:
+            raise _unknown(signed)
         scope = f"{signed.day}/{signed.region}/{signed.service}"
-        secret = self._signing_key(signed, key.secret if key else _NO_SECRET, known=key is not None)
+        secret = self._signing_key(signed, key.secret)
         wanted = sigv4.signature(request, signed.signed_headers, secret, scope, date)
         same = hmac.compare_digest(wanted, signed.signature)
-        if key is None or not _token_fits(key, request.headers) or (key.expires_at or now) < now:
-            log.info("refused access key %r", signed.access_key)
-            raise AwsError(
-                "UnrecognizedClientException", "The security token included in the request is invalid.", 403
-            )
+        if not _token_fits(key, request.headers) or (key.expires_at or now) < now:
+            raise _unknown(signed)
         if not same:
             log.info("refused signature of access key %r", signed.access_key)
             raise sigv4.mismatch()
         return key.account
 
-    def _signing_key(self, signed: sigv4.Signed, secret: str, *, known: bool) -> bytes:
-        if not known:
-            return sigv4.signing_key(secret, signed.day, signed.region, signed.service)
+    def _signing_key(self, signed: sigv4.Signed, secret: str) -> bytes:
         # The secret's hash is part of the name: a key id that is given a new secret finds no old signing key.
         digest = hashlib.sha256(secret.encode()).hexdigest()
         name = (digest, signed.day, signed.region, signed.service)
@@ -188,6 +190,11 @@ class Gate:
             found = sigv4.signing_key(secret, signed.day, signed.region, signed.service)
             _remember(self._signing_keys, name, found)
         return found
+
+
+def _unknown(signed: sigv4.Signed) -> AwsError:
+    log.info("refused access key %r", signed.access_key)
+    return AwsError("UnrecognizedClientException", "The security token included in the request is invalid.", 403)
 
 
 def _token_fits(key: AccessKey, headers: Mapping[bytes, bytes]) -> bool:

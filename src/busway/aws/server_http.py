@@ -12,7 +12,7 @@ import errno
 import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import httptools
@@ -107,7 +107,7 @@ class BoundedHttp(HttpToolsProtocol):
             expect_100_continue=self.expect_100_continue,
             keep_alive=version != "1.0" and parser.should_keep_alive(), on_response=self.on_response_complete,
         )  # fmt: skip
-        app = cast("Callable[..., Any]", service_unavailable if self._over_limit() else self.app)
+        app: Any = service_unavailable if self._over_limit() else self.app  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         if before is not None and not before.response_complete:
             # A pipelined request waits for the answer before its own.
             self.flow.pause_reading()
@@ -230,7 +230,7 @@ class HttpServer:
 
 
 def close_slow(connections: set[Any], now: float) -> None:
-    """Close the connections that have been sending one head, or one request, for too long. `now` is the loop's time."""
+    """Close the connections that send one head, or one request, for too long. `now` is the loop's time."""
     for connection in list(connections):
         if isinstance(connection, BoundedHttp) and (
             _longer_than(HEAD_READ_S, connection.head_since, now)
