@@ -58,6 +58,10 @@ class Bench:
     def run(self) -> dict[str, Any]:
         self.note("start-up s", self.server.start())
         self.note("idle memory MB", self.server.memory_mb())
+        if self.server.name == "limit":
+            for connections in CONNECTIONS:
+                self.accepted(connections)
+            return self.rows
         self.events, self.sqs = client(self.server, "events"), client(self.server, "sqs")
         self.queue = self.sqs.create_queue(QueueName="bench")["QueueUrl"]
         self.queue_arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])[
@@ -114,6 +118,22 @@ class Bench:
             self.note(f"{what}: missing events", wanted - arrived + sent.failed * ENTRIES)
         if not events:
             raise RuntimeError(f"{self.server.name}: nothing arrived")
+
+    def accepted(self, connections: int) -> None:
+        """Events per second that were answered: for a server behind which nothing arrives anywhere."""
+        cpu = self.server.cpu_s()
+        sent = load(
+            self.server.port,
+            put_events(self.server.port, ENTRIES),
+            connections=connections,
+            requests=1_000_000,
+            limit_s=self.seconds,
+        )
+        events = (sent.requests - sent.failed) * ENTRIES
+        what = f"{connections} connections"
+        self.note(f"{what}: accepted events/s", events / sent.seconds)
+        self.note(f"{what}: server CPU us/event", (self.server.cpu_s() - cpu) * 1e6 / max(1, events))
+        self.note(f"{what}: p50 request ms", statistics.median(sent.latencies_ms))
 
     def latency_to_queue(self, rounds: int = 100) -> None:
         """PutEvents to ReceiveMessage under a long poll, one event at a time."""
@@ -190,6 +210,7 @@ def main() -> None:
     chosen = parser.parse_args()
     servers = {
         "busway": Server("busway", functions=True, durable=True),
+        "limit": Server("limit", functions=False, durable=True),
         "ministack": Server("ministack", functions=True, durable=False),
         "moto": Server("moto", functions=False, durable=False),
     }
