@@ -100,20 +100,25 @@ class BoundedHttp(HttpToolsProtocol):
         scope["raw_path"], scope["query_string"] = url.path, url.query or b""
         scope["path"] = unquote(url.path.decode("ascii"))
         before: Answer | None = self.cycle  # type: ignore[assignment]
-        self.cycle = Answer(
+        cycle = self.cycle = Answer(
             scope=scope, transport=self.transport, flow=self.flow, logger=self.logger,
             access_logger=self.access_logger, access_log=False,
             default_headers=self.server_state.default_headers, message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
             keep_alive=version != "1.0" and parser.should_keep_alive(), on_response=self.on_response_complete,
         )  # fmt: skip
-        app: Any = service_unavailable if self._over_limit() else self.app  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         if before is not None and not before.response_complete:
-            # A pipelined request waits for the answer before its own.
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, app))
+            self._queue_up(cycle)
         else:
-            self._start_asgi_task(self.cycle, app)
+            self._begin(cycle)
+
+    def _begin(self, cycle: Answer) -> None:
+        self._start_asgi_task(cycle, service_unavailable if self._over_limit() else self.app)  # pyright: ignore
+
+    def _queue_up(self, cycle: Answer) -> None:
+        """A pipelined request waits for the answer before its own."""
+        self.flow.pause_reading()
+        self.pipeline.appendleft((cycle, self.app))  # pyright: ignore
 
     def _over_limit(self) -> bool:
         return max(len(self.connections), len(self.tasks)) >= CONNECTIONS_MAX
