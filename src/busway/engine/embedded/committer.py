@@ -39,7 +39,7 @@ T = TypeVar("T")
 # Pages of write-ahead log after which its content is moved to the database: about 10 ms of work.
 CHECKPOINT_PAGES = 1000
 # A log that readers kept from being reused is cut off beyond this many pages.
-TRUNCATE_PAGES = 16_000
+TRUNCATE_PAGES = 8_000
 # Calls that waited for a commit run in one go up to this many, so that the loop is not held for long.
 DRAIN_CALLS_MAX = 512
 # While even the reserve is used up: how often to try again.

@@ -47,7 +47,8 @@ MIGRATIONS: Sequence[Sequence[str]] = (
 
 # https://sqlite.org/pragma.html. In this order: the page size is fixed by the first write.
 PRAGMAS: Sequence[tuple[str, object]] = (
-    ("page_size", 4096),
+    # An append or a few items fill one of these; with smaller ones a row is more pieces to look after.
+    ("page_size", 8192),
     ("journal_mode", "wal"),
     # FULL syncs the log at each commit; NORMAL would lose acknowledged work in a power cut.
     ("synchronous", 2),
