@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from busway.arn import Scope
-from busway.bus.buses import Buses
+from busway.bus.buses import Bus, Buses
 from busway.bus.envelope import NO_NOTES, Notes, build_envelope, check_detail, frame, time_text
 from busway.clock import uuids
 from busway.errors import InvalidBusRequest, MalformedDetail, MalformedTime, StorageFull
@@ -97,16 +97,16 @@ class Publisher:
         results: list[EventResult] = []
         appends: dict[str, tuple[list[bytes], list[int]]] = {}
         request_notes = notes_of(trace_header) if trace_header is not None else NO_NOTES
+        # Nearly always one name for all entries.
+        known: dict[str | None, tuple[str, Bus | None]] = {}
         for entry, event_id in zip(entries, uuids(self._kit.entropy, len(entries)), strict=True):
             event = self._build(entry, event_id, scope, now)
             if isinstance(event, EventResult):
                 results.append(event)
                 continue
-            arn = self._arn(entry, scope)
-            found = self._buses.by_arn(arn)
-            if found is None and arn.endswith(":event-bus/default"):
-                found = await self._buses.find(arn, scope)
-            if found is None:
+            name = entry.event_bus_name
+            arn, bus = known.get(name) or known.setdefault(name, await self._bus(name, scope))
+            if bus is None:
                 self._drop(entry, event_id, arn)
             else:
                 notes = request_notes if entry.trace_header is None else notes_of(entry.trace_header)
@@ -155,8 +155,16 @@ class Publisher:
         except MalformedTime:
             return MALFORMED_TIME
 
-    def _arn(self, entry: EventEntry, scope: Scope) -> str:
-        name = entry.event_bus_name or "default"
+    async def _bus(self, name: str | None, scope: Scope) -> tuple[str, Bus | None]:
+        """The ARN that an entry's bus name stands for, and the bus, if there is one."""
+        arn = self._arn(name, scope)
+        bus = self._buses.by_arn(arn)
+        if bus is None and arn.endswith(":event-bus/default"):
+            bus = await self._buses.find(arn, scope)
+        return arn, bus
+
+    def _arn(self, name: str | None, scope: Scope) -> str:
+        name = name or "default"
         return name if name.startswith("arn:") else f"arn:aws:events:{scope.region}:{scope.account}:event-bus/{name}"
 
     async def _append(self, appends: dict[str, tuple[list[bytes], list[int]]], results: list[EventResult]) -> None:
@@ -200,7 +208,7 @@ class Publisher:
                 self._kit.trail.note(
                     "accepted",
                     event_id=result.event_id,
-                    bus=self._arn(entry, scope).rsplit("/", 1)[-1],
+                    bus=self._arn(entry.event_bus_name, scope).rsplit("/", 1)[-1],
                     detail_type=entry.detail_type,
                     source=entry.source,
                 )
@@ -221,8 +229,10 @@ def check_size(entries: Sequence[EventEntry]) -> None:
             f"1 validation error detected: Value '[{shown}]' at 'entries' failed to satisfy constraint: "
             f"Member must have length less than or equal to {ENTRIES_MAX}"
         )
-    chars = sum(map(_chars, entries))
-    if chars * BYTES_PER_CHAR_MAX > TOTAL_BYTES_MAX and sum(map(entry_bytes, entries)) > TOTAL_BYTES_MAX:
+    if (
+        sum(map(_chars, entries)) * BYTES_PER_CHAR_MAX > TOTAL_BYTES_MAX
+        and sum(map(entry_bytes, entries)) > TOTAL_BYTES_MAX
+    ):
         raise InvalidBusRequest("Total size of the entries in the request is over the limit.")
 
 
