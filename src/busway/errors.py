@@ -496,6 +496,15 @@ class EventNotFound(BuswayError):
         self.hint = "`busway tail` shows the ids of events as they come; a bus keeps them for its retention"
 
 
+class NoEventYet(BuswayError):
+    """The newest event was asked for, and no bus retains any."""
+
+    hint = "`busway send EVENT` puts one on the bus"
+
+    def __init__(self) -> None:
+        super().__init__("no bus has an event yet")
+
+
 class ClockNotManual(BuswayError):
     """Time was to be moved on a server that runs on the machine's clock."""
 

@@ -69,6 +69,8 @@ class Handler(Generic[E, R]):
     @overload
     def __call__(self, event: Mapping[str, Any], context: object) -> Any: ...
     def __call__(self, event: E | Mapping[str, Any], context: object = None) -> Any:
+        # A traceback is the handler's own: pytest leaves out frames that say this, and so does our runtime.
+        __tracebackhide__ = True
         if isinstance(event, Event):
             return self.function(event)
         if not isinstance(event, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -165,9 +165,25 @@ def test_what_fails_is_retried_dead_lettered_and_redriven_to_its_handler(served:
     until(lambda: served.ask("inbox")["messages"], "the email of the redriven event")
     assert served.json("dlq")["total"] == 0
     until(lambda: served.ask("status")["alarms"][0]["state"] == "OK", "the alarm is over")
-    assert "redriven" in served.busway("why", event_id)
+    until(lambda: _redriven(served, event_id) == "delivered", "the redriven event is delivered")
+    assert "sent back: delivered" in served.busway("why")
     served.busway("alert", "test", "pagerduty", code=1)
     served.busway("alert", "test", "nobody", code=1)
+
+
+def test_that_a_redriven_event_was_delivered_is_known_after_a_restart(shop: Shop):
+    before = break_handler(shop, "no post today")
+    with serving(shop):
+        shop.busway("dev", "--once")
+        (event_id,) = shop.json("send", "CustomerNotification")["event_ids"]
+        until(lambda: shop.ask("dead-letters")["items"], "a dead letter")
+        assert "busway/handling.py" not in shop.busway("logs", "notify-customer")
+        (shop.root / "handlers/notify_customer/handler.py").write_text(before)
+        shop.busway("dev", "--once")
+        shop.busway("redrive", "notify-customer")
+        until(lambda: _redriven(shop, event_id) == "delivered", "the redriven event is delivered")
+    with serving(shop):
+        assert "sent back: delivered" in shop.busway("why")
 
 
 def test_with_access_keys_only_who_signs_is_heard(shop: Shop, monkeypatch: pytest.MonkeyPatch):
@@ -198,6 +214,10 @@ def test_an_event_is_published_by_its_class(served: Shop, monkeypatch: pytest.Mo
     event_id = Order(total=5).publish(resources=["order/5"])
     event = served.json("why", event_id)["event"]
     assert (event["detail"], event["resources"], event["source"]) == ({"total": 5}, ["order/5"], "shop")
+
+
+def _redriven(shop: Shop, event_id: str) -> str:
+    return shop.ask(f"events/{event_id}")["deliveries"][0].get("redriven", {}).get("state", "")
 
 
 def _ended(shop: Shop, event_id: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from busway.arn import Scope
 from busway.bus.buses import Buses
 from busway.bus.envelope import ID_AT, event_id, is_event, unframe
 from busway.bus.put_events import Publisher
@@ -41,20 +42,29 @@ async def find_event(buses: Buses, publisher: Publisher, event: str) -> Found | 
     return None
 
 
-async def _scan(journal: Journal, bus_arn: str, event: str) -> Entry | None:
-    """Backwards page by page."""
-    wanted = event.encode()
+async def newest_event(buses: Buses, scope: Scope) -> Found | None:
+    """The event accepted last on the buses of an account and Region, None when they retain none."""
+    newest: Found | None = None
+    for record in buses.list(scope):
+        entry = await _scan(buses.kit.engine.journal, record.arn, None)
+        if entry is not None and (newest is None or entry.at > newest.entry.at):
+            newest = Found(record.arn, entry)
+    return newest
+
+
+async def _scan(journal: Journal, bus_arn: str, event: str | None) -> Entry | None:
+    """The newest entry with this id, with any when None: backwards page by page."""
     end = await journal.head(bus_arn)
     oldest = await journal.read(bus_arn, 0, 1)
     while oldest and end >= oldest[0].offset:
         start = max(0, end - PAGE)
         for entry in reversed(await journal.read(bus_arn, start, PAGE)):
-            # Cheap first: the id stands at a fixed place unless notes stand before it.
-            if entry.offset <= end and is_event(entry.data) and (entry.data[ID_AT] == wanted or _is(entry, event)):
+            if entry.offset <= end and is_event(entry.data) and (event is None or _is(entry, event)):
                 return entry
         end = start
     return None
 
 
 def _is(entry: Entry, event: str) -> bool:
-    return event_id(unframe(entry.data)[0]) == event
+    # Cheap first: the id stands at a fixed place unless notes stand before it.
+    return entry.data[ID_AT] == event.encode() or event_id(unframe(entry.data)[0]) == event

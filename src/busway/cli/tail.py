@@ -6,11 +6,18 @@ import click
 
 from busway.cli.options import connect, server_options
 from busway.cli.output import print_line, say
-from busway.cli.timeline import flat, show_step
+from busway.cli.timeline import KINDS, flat, show_step
 
 
 @click.command()
-@click.option("--kind", "kinds", multiple=True, help="Only steps of this kind, for example dead-lettered.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(KINDS),
+    metavar="KIND",
+    help=f"Only steps of this kind: {', '.join(KINDS)}.",
+)
 @click.option("--event", "event_id", metavar="ID", help="Only steps of this event.")
 @click.option(
     "--since", type=click.IntRange(0), help="Begin with the steps after this sequence, as far as they are kept."

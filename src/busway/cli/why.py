@@ -19,17 +19,22 @@ _STATE_STYLES = {**STYLES, "pending": "yellow", "unrouted": "yellow", "lost": "b
 
 
 @click.command()
-@click.argument("event_id", metavar="EVENT")
+@click.argument("event_id", metavar="[EVENT]", required=False)
 @click.option("--all", "every", is_flag=True, help="Explain every rule and show every log line.")
 @server_options
-def why(event_id: str, every: bool, endpoint: str, as_json: bool) -> None:
+def why(event_id: str | None, every: bool, endpoint: str, as_json: bool) -> None:
     """Tell what became of EVENT (its id), and why: rule by rule, field by field, try by try.
+
+    Without EVENT it tells of the newest one.
 
     \b
     Example:
+      busway why
       busway why 7bf73129-1428-4cd3-a780-95db273d1602
     """
-    found = connect(endpoint).get(f"/_busway/events/{quote(event_id, safe='')}")
+    found = connect(endpoint).get(
+        "/_busway/events" + (f"/{quote(event_id, safe='')}" if event_id is not None else "")
+    )
     if as_json:
         print_json(found)
         return
@@ -59,7 +64,7 @@ def _delivery(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], e
     line(
         f"rule {delivery['rule']} -> {name_of(delivery['target'])}: ",
         (state, _STATE_STYLES.get(state, "")),
-        f"{tries} {moment(delivery.get('at'))}".rstrip(),
+        f"{tries}{_next_try(delivery)} {moment(delivery.get('at'))}".rstrip(),
     )
     if delivery.get("error_message") or delivery.get("error_code"):
         parts = (str(delivery.get(name) or "") for name in ("error_code", "error_message"))
@@ -71,6 +76,13 @@ def _delivery(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], e
     _logs(delivery.get("logs", []), every)
 
 
+def _next_try(delivery: Mapping[str, Any]) -> str:
+    """When what failed is tried again; while it is being tried, that."""
+    if delivery.get("running"):
+        return ", being tried now"
+    return f", next at {moment(delivery['due_at'])}" if delivery.get("due_at") and delivery.get("error_code") else ""
+
+
 def _redriven(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> None:
     """What happened after the dead letter, as far as the server remembers it."""
     began = next(
@@ -79,8 +91,16 @@ def _redriven(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -
     for step in steps[began:]:
         if _about(step, delivery):
             show_step(step)
-    if began == len(steps):
-        line("  └ its dead letter is gone: somebody took it from the queue, or the server was started since")
+    after = delivery.get("redriven")
+    if after:
+        word = str(after["state"])
+        line(
+            "  └ sent back: ",
+            (word, _STATE_STYLES.get(word, "")),
+            f"{_next_try(after)} {moment(after.get('at'))}".rstrip(),
+        )
+    elif began == len(steps):
+        line("  └ its dead letter is gone: somebody took it from the queue, or sent it back")
 
 
 def _about(step: Mapping[str, Any], delivery: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("GET", "/metrics"): status.metrics,
     ("GET", "/_busway/status"): status.status,
     ("GET", "/_busway/tail"): feeds.tail,
+    ("GET", "/_busway/events"): why.newest,
     ("GET", "/_busway/events/"): why.why,
     ("GET", "/_busway/dead-letters"): letters.dead_letters,
     ("POST", "/_busway/redrive"): letters.redrive,

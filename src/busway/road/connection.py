@@ -1,18 +1,21 @@
 """The way to a running server: its AWS APIs through botocore, its own routes signed by us, one set of errors.
 
-What the environment says of endpoints and proxies is ignored: the endpoint is the one that was asked for.
+What the environment says of endpoints and proxies is ignored: the endpoint is the one that was asked for. Our own
+routes are asked with the standard library's client: a command is over sooner than httpx is imported.
 """
 
 from __future__ import annotations
 
+import http.client
 import importlib
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-import httpx
 import msgspec
 
 from busway.arn import Scope
@@ -20,6 +23,8 @@ from busway.errors import ServerRefused, ServerUnreachable
 
 # A route of ours is signed as this service; AWS has none of that name.
 SERVICE = "busway"
+# Ours: how long /health may take.
+HEALTH_S = 2.0
 
 
 @dataclass(slots=True)
@@ -74,39 +79,57 @@ class Connection:
 
     def stream(self, path: str, *, quiet_s: float | None = None, **query: Any) -> Iterator[dict[str, Any]]:
         """The JSON lines of a route that goes on; ends when the server ends it, or after `quiet_s` without a line."""
-        url, headers = self._signed("GET", path, query, b"")
-        try:
-            with (
-                httpx.Client(trust_env=False, timeout=httpx.Timeout(self.timeout_s, read=quiet_s)) as client,
-                client.stream("GET", url, headers=headers) as response,
-            ):
-                if response.status_code >= 400:
-                    response.read()
-                    self._check(f"GET {path}", response)
+        with self._answer("GET", path, query, b"", self.timeout_s) as (response, connection_socket):
+            if response.status >= 400:
+                raise _refusal(self.endpoint, f"GET {path}", response.status, response.read())
+            connection_socket.settimeout(quiet_s)
+            try:
                 # An empty line only says that the server is still there.
-                yield from (msgspec.json.decode(line) for line in response.iter_lines() if line.strip())
-        except httpx.ReadTimeout:
-            return
-        except httpx.TransportError as error:
-            raise ServerUnreachable(self.endpoint) from error
+                yield from (msgspec.json.decode(line) for line in response if line.strip())
+            except TimeoutError:
+                return
 
     def healthy(self) -> bool:
         """Whether a server answers here and is ready."""
         try:
-            return httpx.get(f"{self.endpoint}/health", timeout=2.0, trust_env=False).status_code == 200
-        except httpx.TransportError:
+            with self._answer("GET", "/health", {}, b"", HEALTH_S) as (response, _):
+                return response.status == 200
+        except ServerUnreachable:
             return False
 
     def _ask(self, method: str, path: str, query: dict[str, Any], body: bytes) -> Any:
-        url, headers = self._signed(method, path, query, body)
+        with self._answer(method, path, query, body, self.timeout_s) as (response, _):
+            content = response.read()
+        if response.status >= 400:
+            raise _refusal(self.endpoint, f"{method} {path}", response.status, content)
         try:
-            response = httpx.request(
-                method, url, headers=headers, content=body, timeout=self.timeout_s, trust_env=False
-            )
-        except httpx.TransportError as error:
+            return msgspec.json.decode(content) if content else None
+        except msgspec.DecodeError:
+            raise _refusal(self.endpoint, f"{method} {path}", response.status, content) from None
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, query: dict[str, Any], body: bytes, timeout_s: float
+    ) -> Generator[tuple[http.client.HTTPResponse, socket.socket]]:
+        """The answer as soon as it begins, and the socket that it comes from. Raises ServerUnreachable."""
+        url, headers = self._signed(method, path, query, body)
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        try:
+            connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+        except (ValueError, http.client.InvalidURL):
+            raise ServerUnreachable(self.endpoint) from None
+        try:
+            connection.connect()
+            # An answer that ends its connection takes the socket over.
+            own = connection.sock
+            connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
+            with connection.getresponse() as response:
+                yield response, own
+        except (OSError, http.client.HTTPException) as error:
             raise ServerUnreachable(self.endpoint) from error
-        self._check(f"{method} {path}", response)
-        return msgspec.json.decode(response.content) if response.content else None
+        finally:
+            connection.close()
 
     def _signed(self, method: str, path: str, query: dict[str, Any], body: bytes) -> tuple[str, dict[str, str]]:
         from busway.aws.signature import sign
@@ -116,19 +139,6 @@ class Connection:
         headers = {"Content-Type": "application/json"} if body else {}
         signed = sign(method, url, headers, body, self.access_key, self.secret_key, self.region, SERVICE, time.time())
         return url, signed
-
-    @staticmethod
-    def _check(asked: str, response: httpx.Response) -> None:
-        if response.status_code < 400:
-            return
-        try:
-            answer = msgspec.json.decode(response.content, type=dict[str, Any])
-        except msgspec.DecodeError:
-            answer = {}
-        if "error" in answer:
-            raise ServerRefused(asked, "", str(answer["error"]), str(answer.get("hint", "")))
-        code = str(answer.get("__type", response.status_code))
-        raise ServerRefused(asked, code, str(answer.get("message", response.text[:500])))
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
@@ -147,3 +157,15 @@ class Connection:
                 ),
             )
         return self._clients[service]
+
+
+def _refusal(endpoint: str, asked: str, status: int, content: bytes) -> ServerRefused:
+    """What the server said against it; what answers without JSON is no Busway."""
+    try:
+        answer = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        said = f"{endpoint} answers with HTTP {status}, but not as Busway does"
+        return ServerRefused(asked, "", said, "another server has this port; name Busway's with --endpoint")
+    if "error" in answer:
+        return ServerRefused(asked, "", str(answer["error"]), str(answer.get("hint", "")))
+    return ServerRefused(asked, str(answer.get("__type", status)), str(answer.get("message", "")))

@@ -5,13 +5,26 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from busway.cli import COMMANDS, busway, main
+
+
+@pytest.fixture
+def httpserver_url() -> Iterator[str]:
+    """A server on loopback that is no Busway: it answers everything with 501 and a page."""
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        thread.join()
+
 
 # Written with the server, in rooms of their own.
 BUILT = [name for name, (where, _) in COMMANDS.items() if importlib.util.find_spec(where.split(":")[0]) is not None]
@@ -114,6 +127,16 @@ def test_without_a_server_each_command_says_how_to_start_one(
     assert out == ""
     assert "error: no Busway server answers at http://127.0.0.1:9\n" in err
     assert "hint: start one with `busway dev` (in a project) or `busway serve`" in err
+
+
+def test_a_kind_that_nothing_has_is_refused_with_those_there_are(capfd: pytest.CaptureFixture[str]):
+    assert main(["tail", "--kind", "nope"]) == 2
+    assert "'dead-lettered'" in capfd.readouterr().err
+
+
+def test_what_answers_without_being_a_busway_server_is_named(capfd: pytest.CaptureFixture[str], httpserver_url: str):
+    assert main(["status", "--endpoint", httpserver_url]) == 1
+    assert f"{httpserver_url} answers with HTTP 501, but not as Busway does" in capfd.readouterr().err
 
 
 def test_an_interrupted_command_is_130(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from busway.clock import settle
 from busway.delivery import Delivered, Failed
 from busway.function.logs import Line
@@ -64,6 +66,55 @@ async def test_a_dead_lettered_delivery_tells_where_it_lies_and_a_redrive_ends_t
     told = await door.get(f"/_busway/events/{event_id}")
     assert "redriven" in [step["kind"] for step in told["steps"]]
     assert "message_id" not in told["deliveries"][0]
+
+
+async def _given_up_and_taken(door: Door, world: World) -> tuple[str, str]:
+    """An event that was given up a minute ago, and whose dead letter is gone; its id and its request id."""
+    world.outside.answers = [Failed("ERROR_FROM_TARGET", "no SMTP server", False)]
+    await world.rule("notify", {"source": ["shop"]}, FUNCTION)
+    (event_id,) = await world.put({"n": 1})
+    (delivery,) = (await door.get(f"/_busway/events/{event_id}"))["deliveries"]
+    await world.engine.queues.purge(delivery["dead_letter_queue"])
+    await world.clock.advance(60)
+    return event_id, delivery["request_id"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "state"),
+    [
+        (["START RequestId: r Version: $LATEST", "sent", "REPORT RequestId: r\tDuration: 1 ms\t"], "delivered"),
+        (["START RequestId: r", "[ERROR] KeyError: 'x'", "REPORT RequestId: r\tDuration: 1 ms\t"], None),
+        (["START RequestId: r", "REPORT RequestId: r\tDuration: 1 ms\tStatus: timeout"], None),
+        (["START RequestId: r", "sent"], None),
+        ([], None),
+    ],
+)
+async def test_work_that_ran_without_an_error_after_it_was_given_up_was_redriven(
+    door: Door, world: World, lines: list[str], state: str | None
+):
+    event_id, request_id = await _given_up_and_taken(door, world)
+    for line in lines:
+        door.logs.write(Line(FUNCTION, world.clock.now(), request_id, event_id, 1, line))
+    (delivery,) = (await door.get(f"/_busway/events/{event_id}"))["deliveries"]
+    assert delivery["state"] == "dead-lettered"
+    assert delivery.get("redriven", {}).get("state") == state
+
+
+async def test_a_try_from_before_it_was_given_up_is_no_redrive(door: Door, world: World):
+    event_id, request_id = await _given_up_and_taken(door, world)
+    for line in ("START RequestId: r", "REPORT RequestId: r\t"):
+        door.logs.write(Line(FUNCTION, world.clock.now() - 60, request_id, event_id, 1, line))
+    (delivery,) = (await door.get(f"/_busway/events/{event_id}"))["deliveries"]
+    assert "redriven" not in delivery
+
+
+async def test_without_an_id_the_newest_event_is_told(door: Door, world: World):
+    status, answer = await door.ask("GET", "/_busway/events")
+    assert (status, answer["error"]) == (404, "no bus has an event yet")
+    await world.put({"n": 1})
+    await world.clock.advance(1)
+    (event_id,) = await world.put({"n": 2})
+    assert (await door.get("/_busway/events"))["event_id"] == event_id
 
 
 async def test_a_message_in_a_queue_counts_as_delivered_and_waits_there(door: Door, world: World):

@@ -97,14 +97,21 @@ encode = json.JSONEncoder(ensure_ascii=False, default=plain).encode
 
 
 def frames(traceback: TracebackType | None) -> list[str]:
-    """The traceback's frames in AWS's format, without those of this file."""
+    """The traceback's frames in AWS's format, without those of this file and those that pytest would leave out.
+
+    Of a frame that is left out (`__tracebackhide__`) the event loop that it runs is left out with it.
+    """
     lines: list[str] = []
+    hidden = False
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if code.co_filename != __file__ and not code.co_filename.startswith("<frozen importlib"):
+        frame = traceback.tb_frame
+        code = frame.f_code
+        within_loop = hidden and str(frame.f_globals.get("__name__", "")).startswith("asyncio.")
+        hidden = within_loop or bool(frame.f_locals.get("__tracebackhide__"))
+        if not hidden and code.co_filename != __file__ and not code.co_filename.startswith("<frozen importlib"):
             import linecache
 
-            line = linecache.getline(code.co_filename, traceback.tb_lineno, traceback.tb_frame.f_globals).strip()
+            line = linecache.getline(code.co_filename, traceback.tb_lineno, frame.f_globals).strip()
             at = f'  File "{code.co_filename}", line {traceback.tb_lineno}, in {code.co_name}\n'
             lines.append(f"{at}    {line}\n" if line else at)
         traceback = traceback.tb_next
