@@ -42,7 +42,7 @@ from busway.engine.embedded.disk import sync_tree
 from busway.engine.memory import MemoryEngine
 from busway.errors import NotLoopback, UnknownEngine
 from busway.function.functions import Functions, only_written
-from busway.function.process import SystemSpawn
+from busway.function.process import SystemSpawn, hide_from_own_user
 from busway.inspect.app import InspectApp
 from busway.inspect.ports import Inspection
 from busway.mail.inbox import ShownMail
@@ -116,6 +116,9 @@ class Server:
         keys = Keys(parse_access_keys(settings.access_keys))
         if settings.host not in LOOPBACK and not keys:
             raise NotLoopback(settings.host)
+        if keys:
+            # Not in development: there, who finds the port taken wants to be told by whom.
+            hide_from_own_user()
         listener = listen(settings.host, settings.port)
         self._stack.callback(listener.close)
         machine_clock = SystemClock()
@@ -151,10 +154,11 @@ class Rooms:
         destinations = FunctionDestinations(
             engine, entropy, self.queues, self.bus.publisher, lambda: self.functions.invocation_put
         )
+        worker_keys = WorkerKeys(keys, entropy)
         self.functions = Functions(
             engine, clock, entropy, metrics, trail, SystemSpawn(), settings, self.dead_letters,
-            destinations=destinations, credentials_for=WorkerKeys(keys, entropy), endpoint=url,
-            machine_clock=ground.machine_clock,
+            destinations=destinations, credentials_for=worker_keys, credentials_ended=worker_keys.take_back,
+            endpoint=url, machine_clock=ground.machine_clock,
             sync_tree=sync_tree if settings.engine == "embedded" else only_written,
         )  # fmt: skip
         self.routes = Routes(engine, clock)
@@ -221,24 +225,29 @@ class Rooms:
 
 
 class WorkerKeys:
-    """Credentials of their own for each function's workers, known to the gate while the server runs."""
+    """Credentials of its own for each worker, known to the gate for as long as the worker lives."""
 
     def __init__(self, keys: Keys, entropy: Entropy) -> None:
         self._keys, self._entropy = keys, entropy
-        self._given: dict[str, tuple[str, str, str]] = {}
+        self._strict = bool(keys)
+        self._given: set[str] = set()
 
     def __call__(self, function_arn: str) -> tuple[str, str, str]:
         """Access key, secret key, session token. Without keys at the gate any would do; the account is kept."""
-        if function_arn not in self._given:
-            account = function_arn.split(":")[4] if function_arn.count(":") >= 4 else DEFAULT_ACCOUNT
-            if not self._keys:
-                self._given[function_arn] = (account, "busway", "busway")
-            else:
-                key_id = "ASIA" + self._entropy.token(8).hex().upper()
-                secret, token = self._entropy.token(20).hex(), self._entropy.token(20).hex()
-                self._keys.add(key_id, AccessKey(secret, account, token))
-                self._given[function_arn] = (key_id, secret, token)
-        return self._given[function_arn]
+        account = function_arn.split(":")[4] if function_arn.count(":") >= 4 else DEFAULT_ACCOUNT
+        if not self._strict:
+            return (account, "busway", "busway")
+        key_id = "ASIA" + self._entropy.token(8).hex().upper()
+        secret, token = self._entropy.token(20).hex(), self._entropy.token(20).hex()
+        self._keys.add(key_id, AccessKey(secret, account, token))
+        self._given.add(key_id)
+        return (key_id, secret, token)
+
+    def take_back(self, key_id: str) -> None:
+        """The worker is gone: who kept its credentials can do nothing with them."""
+        if key_id in self._given:
+            self._given.remove(key_id)
+            self._keys.remove(key_id)
 
 
 def run_beside(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:

@@ -279,4 +279,4 @@ async def _send(send: Send, reply: Reply, request_id: str, *, close: bool = Fals
     if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    await send({"type": "http.response.body", "body": reply.body if reply.status != 204 else b""})

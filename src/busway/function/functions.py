@@ -45,7 +45,7 @@ ASYNC_BYTES_MAX = 1_048_576
 TAIL_BYTES = 4_096
 
 Credentials = Callable[[str], tuple[str, str, str]]
-"""A function's ARN → access key, secret key, session token for its workers."""
+"""A function's ARN → access key, secret key, session token for one worker of it."""
 
 
 def any_credentials(function_arn: str) -> tuple[str, str, str]:
@@ -74,13 +74,15 @@ class Functions:
     def __init__(
         self, engine: Engine, clock: Clock, entropy: Entropy, metrics: Metrics, trail: Trail, spawn: Spawn,
         settings: Settings, dead_letters: DeadLetters, *, destinations: Destinations | None = None,
-        credentials_for: Credentials = any_credentials, endpoint: str | None = None,
+        credentials_for: Credentials = any_credentials,
+        credentials_ended: Callable[[str], None] = lambda _: None, endpoint: str | None = None,
         machine_clock: Clock | None = None, runtimes: dict[str, Runtime] | None = None,
         sync_tree: Callable[[Path], None] = only_written,
     ) -> None:  # fmt: skip
         """`machine_clock` is what processes live by, also when `clock` is moved by hand; the system's by default.
 
-        `endpoint` is where handlers reach this server (`http://127.0.0.1:4566`).
+        `credentials_ended` is called with the access key of a worker that is gone. `endpoint` is where handlers reach
+        this server (`http://127.0.0.1:4566`).
         """
         machine = machine_clock or SystemClock()
         data = data_folder(settings).absolute()
@@ -99,6 +101,7 @@ class Functions:
             spawn, machine, self._printed, self._worker_plan, workers_max=settings.workers_max,
             idle_s=settings.worker_idle_s,
         )  # fmt: skip
+        self._pool.on_end = lambda plan: credentials_ended(plan.environment["AWS_ACCESS_KEY_ID"])
         self._desk = Desk(
             engine, clock, metrics, trail, self._pool, dead_letters, destinations,
             parse_waits(settings.async_retry_s), self._attempt, self.registry.get,

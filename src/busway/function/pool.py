@@ -120,6 +120,8 @@ class Pool:
         self._watch = Watch(clock, self._busy)
         # Called with a function's ARN when it can take more than before.
         self.on_room: Callable[[str], None] = lambda arn: None
+        # Called with the plan of a worker of which nothing is left.
+        self.on_end: Callable[[Plan], None] = lambda plan: None
 
     def open(self) -> None:
         """Begin to look after the workers."""
@@ -380,6 +382,7 @@ class Pool:
         self._total -= 1
         self._consider(crew)
         await worker.end()
+        self.on_end(worker.plan)
         if not crew.workers:
             self._leaving.discard(crew)
         self.on_room(crew.function_arn)

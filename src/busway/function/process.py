@@ -32,6 +32,7 @@ MARK = "BUSWAY_WORKER"
 _LAUNCH = Path(__file__).parent / "runtimes" / "launch.py"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PROC = Path("/proc")
+_PR_SET_DUMPABLE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,18 @@ class SystemChild:
         elif self._mark:
             await self._spawn.sweep(self._mark)
         self._cage.remove()
+
+
+def hide_from_own_user() -> None:
+    """Keep other processes of this user from reading this one's environment, memory and open files.
+
+    Workers are such processes, and the server's environment holds its secrets. Does not help against root, and is not
+    there but on Linux: https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def peer_is_ours(connection: socket.socket) -> bool:

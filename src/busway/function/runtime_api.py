@@ -24,6 +24,9 @@ import msgspec
 RESPONSE_BYTES_MAX = 6_291_556
 # Ours: the request line and all headers of one request.
 HEAD_BYTES_MAX = 65_536
+# Ours: answers that wait for the client to ask for an event, or to read. One that asks and asks is no runtime client.
+HELD_MAX = 100
+UNREAD_BYTES_MAX = 16_777_216
 
 API = b"/2018-06-01/runtime/"
 _STATUS_LINES = {
@@ -104,6 +107,11 @@ class RuntimeConnection(asyncio.Protocol):
             return
         if not self._waits:
             self._flush()
+        if len(self._held) > HELD_MAX or self._unread() > UNREAD_BYTES_MAX:
+            self.close()
+
+    def _unread(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -183,8 +191,11 @@ class RuntimeConnection(asyncio.Protocol):
         self._flush()
 
     def close(self) -> None:
+        """End it, without waiting for a client that does not read."""
+        self._held.clear()
         if self._transport is not None:
-            self._transport.close()
+            end = self._transport.abort if self._unread() > UNREAD_BYTES_MAX else self._transport.close
+            end()
 
     def _flush(self) -> None:
         if self._held and self._transport is not None:

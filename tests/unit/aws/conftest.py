@@ -80,7 +80,7 @@ class ToyLambda:
                 "TooManyRequestsException", "Rate Exceeded.", Reason="CallerRateLimitExceeded", retryAfterSeconds="3"
             )
         return {
-            "StatusCode": 202 if request.get("InvocationType") == "Event" else 200,
+            "StatusCode": {"Event": 202, "DryRun": 204}.get(str(request.get("InvocationType")), 200),
             "Payload": request.get("Payload"),
             "LogResult": "line\r\nInjected: 1",
         }

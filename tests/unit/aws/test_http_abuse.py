@@ -90,3 +90,12 @@ async def test_no_body_is_read_for_a_key_that_is_unknown(make_door: Callable[...
     scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
     await door.gateway({**scope, "scheme": "http", "headers": headers}, body_is_asked_for, send)
     assert sent[0]["status"] == 403 and b"UnrecognizedClientException" in sent[1]["body"]
+
+
+async def test_an_answer_without_content_has_none(make_door: Callable[..., Any]):
+    """Bytes behind a 204 would be read as the answer to the next request of the connection."""
+    path = "/2015-03-31/functions/f/invocations"
+    door = make_door(None)
+    answer = await door.ask(path=path, body=b'{"a":1}', headers={"X-Amz-Invocation-Type": "DryRun"}, service="lambda")
+    assert (answer.status, answer.body) == (204, b"")
+    assert "content-length" not in answer.headers

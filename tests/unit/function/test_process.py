@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,14 @@ def test_a_version_2_group_is_made_with_its_limits_and_removed(tmp_path: Path):
 
 def test_a_group_that_can_not_be_made_is_no_error(tmp_path: Path):
     assert Cages(tmp_path / "gone", None, 1).make(1_000) == Cage()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a way of Linux")
+def test_a_server_can_be_hidden_from_other_processes_of_its_user():
+    code = "from busway.function.process import hide_from_own_user as hide; import ctypes; hide(); "
+    asked = subprocess.run(
+        [sys.executable, "-c", f"{code}print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    # PR_GET_DUMPABLE: 0 is what makes /proc/<pid>/environ and mem root's.
+    assert asked.stdout == "0\n"

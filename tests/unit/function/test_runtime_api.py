@@ -10,7 +10,14 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from busway.function.runtime_api import HEAD_BYTES_MAX, RESPONSE_BYTES_MAX, Invocation, RuntimeConnection
+from busway.function.runtime_api import (
+    HEAD_BYTES_MAX,
+    HELD_MAX,
+    RESPONSE_BYTES_MAX,
+    UNREAD_BYTES_MAX,
+    Invocation,
+    RuntimeConnection,
+)
 
 API = "/2018-06-01/runtime"
 NEXT = f"GET {API}/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n".encode()
@@ -23,7 +30,7 @@ class Wire:
     def __init__(self) -> None:
         self.written = b""
         self.writes = 0
-        self.closed = False
+        self.closed = self.unread = False
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -31,6 +38,11 @@ class Wire:
 
     def close(self) -> None:
         self.closed = True
+
+    abort = close
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written) if self.unread else 0
 
 
 class Asked:
@@ -168,3 +180,23 @@ def test_a_connection_that_ends_is_reported():
     connection.connection_lost(None)
     connection.send(EVENT)
     assert asked.calls == [("gone",)]
+
+
+def test_a_worker_that_floods_its_line_while_it_waits_for_an_event_is_hung_up_on():
+    connection, _, wire = connected()
+    connection.data_received(NEXT)
+    for _ in range(HELD_MAX):
+        connection.data_received(b"GET /nothing HTTP/1.1\r\n\r\n")
+    assert not wire.closed
+    connection.data_received(b"GET /nothing HTTP/1.1\r\n\r\n")
+    assert wire.closed and not wire.written
+
+
+def test_a_worker_that_asks_and_never_reads_is_hung_up_on():
+    connection, _, wire = connected()
+    wire.unread = True
+    flood = b"GET /nothing HTTP/1.1\r\n\r\n" * 1_000
+    for _ in range(UNREAD_BYTES_MAX // 100_000):
+        if not wire.closed:
+            connection.data_received(flood)
+    assert wire.closed and len(wire.written) < UNREAD_BYTES_MAX + 1_000_000
