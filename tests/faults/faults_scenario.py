@@ -11,12 +11,14 @@ import functools
 import io
 import json
 import shutil
+import signal
+import subprocess
 import threading
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -227,3 +229,19 @@ def check_books(publishers: list[Publisher], arrived: Receiver, dead: Receiver) 
         assert not torn, f"{receiver.queue}: of a request without an answer only a part is there: {torn}"
     twice = {number: ids for number, ids in arrived.messages.items() if len(ids) > 1}
     assert not twice, f"the queue got an event twice: {twice}"
+
+
+@contextmanager
+def attached(server: ServerProcess, options: list[str]) -> Iterator[None]:
+    """strace on the threads that the server has now, and on none of its workers."""
+    tasks = [f"--attach={task.name}" for task in Path(f"/proc/{server.pid}/task").iterdir()]
+    tracer = subprocess.Popen(["strace", *options, *tasks], stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr is not None
+    try:
+        for _ in tasks:
+            assert "attached" in tracer.stderr.readline()
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            tracer.send_signal(signal.SIGINT)
+        tracer.communicate()

@@ -11,18 +11,26 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from faults_scenario import ENVIRONMENT, Publisher, Receiver, check_books, client, conserved, lay_out, work_off
+from faults_scenario import (
+    ENVIRONMENT,
+    Publisher,
+    Receiver,
+    attached,
+    check_books,
+    client,
+    conserved,
+    lay_out,
+    work_off,
+)
 
 from busway.cli.demo.server import DidNotHappen, ServerProcess, free_port
 from busway.cli.options import connect
@@ -45,22 +53,6 @@ class Death:
 
     def strace(self) -> list[str]:
         return ["-e", f"trace={self.call}", "-e", f"inject={self.call}:signal=SIGKILL:when={self.n}"]
-
-
-@contextmanager
-def attached(server: ServerProcess, options: list[str]) -> Iterator[None]:
-    """strace on the threads that the server has now, and on none of its workers."""
-    tasks = [f"--attach={task.name}" for task in Path(f"/proc/{server.pid}/task").iterdir()]
-    tracer = subprocess.Popen(["strace", *options, *tasks], stderr=subprocess.PIPE, text=True)
-    assert tracer.stderr is not None
-    try:
-        for _ in tasks:
-            assert "attached" in tracer.stderr.readline()
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            tracer.send_signal(signal.SIGINT)
-        tracer.communicate()
 
 
 def play(server: ServerProcess, publisher: Publisher, arrived: Receiver) -> int:
