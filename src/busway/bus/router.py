@@ -121,7 +121,7 @@ class Router:
             try:
                 for offset, change in batch.changes:
                     await self._rules.repair(bus, offset, change)
-                for puts in slices(batch.puts):
+                for puts in [batch.puts] if batch.puts and batch.size <= BATCH_BYTES else slices(batch.puts):
                     await kit.engine.queues.put(puts, accepted=True)
                 break
             except StorageFull as error:

@@ -64,13 +64,14 @@ class Share(msgspec.Struct, frozen=True, gc=False):
 class Batch:
     """What `entries` entries ask for, the last of them at `upto`.
 
-    `puts` are in the order of offsets; `changes` are rule changes met on the way. `matched` counts
-    events by rule ARN, `invoked` what finishes here by subscriber. `shares` holds the dead letters, and everything
-    when somebody listens (`matches` are then the facts of each match).
+    `size` are the bytes of the entries and of their puts. `puts` are in the order of offsets; `changes` are rule
+    changes met on the way. `matched` counts events by rule ARN, `invoked` what finishes here by subscriber. `shares`
+    holds the dead letters, and everything when somebody listens (`matches` are then the facts of each match).
     """
 
     upto: int
     entries: int = 0
+    size: int = 0
     puts: list[Put] = field(default_factory=list[Put])
     changes: list[tuple[int, RuleChange]] = field(default_factory=list[tuple[int, RuleChange]])
     matched: Counter[str] = field(default_factory=Counter[str])
@@ -101,19 +102,17 @@ class Routing:
         """The work of the first of these entries, as many as make a batch; the rules have moved on behind `upto`."""
         batch = Batch(entries[0].offset)
         steps = walk(entries, self._rules)
-        size = 0
         for entry in entries:
             # What a long event costs is its sender's choice, up to seconds: everything else goes on meanwhile.
             long = len(entry.data) > LONG_BYTES
             step = await asyncio.to_thread(next, steps) if long else next(steps)
-            before = len(batch.puts)
             batch.upto, batch.entries = entry.offset, batch.entries + 1
             if step.change is not None:
                 batch.changes.append((entry.offset, step.change))
             elif step.rules:
                 self._event(batch, step, now, listening)
-            size += len(entry.data) + sum(len(put.body) + len(put.meta) for put in batch.puts[before:])
-            if size > BATCH_BYTES or len(batch.puts) > BATCH_PUTS:
+            batch.size += len(entry.data)
+            if batch.size > BATCH_BYTES or len(batch.puts) > BATCH_PUTS:
                 break
         return batch
 
@@ -128,6 +127,7 @@ class Routing:
             for lane in self._lanes_of(rule):
                 share = self._share(step, identity, lane, error, now)
                 batch.puts.append(share.put)
+                batch.size += len(share.put.body) + len(share.put.meta)
                 if share.became == QUEUED:
                     batch.invoked[rule.arn] += 1
                 if listening or share.became == DEAD:

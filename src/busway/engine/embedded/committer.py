@@ -141,13 +141,17 @@ class Committer:
         """Commit what was called, write the log back and end the thread; what can't be committed is given up."""
         if self._stopped is None:
             self._give_up.set()
-            await asyncio.gather(self.settled(), return_exceptions=True)
+            await asyncio.gather(self.call(self._commit_gathered, durable=True), return_exceptions=True)
         if self._stopped is None:
             self._closing = True
             self._shut("the engine was closed")
             self._jobs.put(None)
         await self._ended.wait()
         self._db.close()
+
+    def _commit_gathered(self, _: Call[None]) -> None:
+        """Commit what was gathered for the next commit, though nothing else is there to be committed."""
+        self._begin()
 
     # --- running calls, on the event loop ---
 

@@ -39,7 +39,7 @@ class Disk:
             pid = os.pread(handle, 32, 0).decode(errors="replace").strip()
             os.close(handle)
             raise DataInUse(
-                f"data folder {self.folder}: found it held by process {pid or '(unknown)'}, wanted it for this one"
+                f"data folder {self.folder} is held by process {pid or '(unknown)'}; one server at a time can have it"
             ) from None
         os.ftruncate(handle, 0)
         try:

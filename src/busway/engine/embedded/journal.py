@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from busway.clock import Clock
 from busway.engine import Entry
@@ -42,9 +43,13 @@ class EmbeddedJournal:
         self._committer, self._reader, self._space, self._clock = committer, reader, space, clock
         self._logs: dict[str, _Log] = {}
         self._positions: dict[tuple[str, str], int] = {}
+        # Moved since the last commit, by journal id and reader. They join the next commit and cause none: nobody waits
+        # for a position to be durable, and so the disk is free for those who wait.
+        self._moved: dict[tuple[int, str], int] = {}
         self._tail = Tail()
         self.bells = Bells()
         committer.on_stop.append(self.bells.stop)
+        committer.before_commit.append(self._write_positions)
         newest = committer.query("SELECT max(last) FROM appends")[0][0] or 0
         trimmed = committer.query("SELECT value FROM counters WHERE name = 'offset'")[0][0]
         self._offset = max(newest, trimmed)
@@ -108,14 +113,18 @@ class EmbeddedJournal:
         return await self._committer.call(lambda _: self._position(journal, reader))
 
     async def advance(self, journal: str, reader: str, offset: int) -> None:
-        def work(call: Call[None]) -> None:
-            if offset <= self._position(journal, reader):
-                return
-            log = self._log(journal) or self._create(journal)
-            call.write(_ADVANCE, (log.id, reader, offset, seal_name(reader, log.id, offset)))
-            self._positions[journal, reader] = offset
+        def work(_: Call[None]) -> None:
+            if offset > self._position(journal, reader):
+                log = self._log(journal) or self._create(journal)
+                self._positions[journal, reader] = self._moved[log.id, reader] = offset
 
         await self._committer.call(work)
+
+    def _write_positions(self, write_many: Callable[[str, list[tuple[Any, ...]]], None]) -> None:
+        moved, self._moved = self._moved, {}
+        if moved:
+            rows = [(log, name, offset, seal_name(name, log, offset)) for (log, name), offset in moved.items()]
+            write_many(_ADVANCE, rows)
 
     async def trim(self, journal: str, before: float, up_to: int) -> int:
         cut = min(up_to, await self.offset_at(journal, before))
