@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from busway.arn import Scope, parse_arn
+from busway.arn import Scope
 from busway.bus.record import (
     DEFAULT_BUS,
     BusRecord,
@@ -41,6 +41,8 @@ from busway.trail import Trail
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
 BUSES_MAX = 100
+# Ours: over all accounts and Regions. Any Region that a client invents has a default bus, and each has a task.
+ALL_BUSES_MAX = 10_000
 POLICY_CHARS_MAX = 10_240
 TAGS_MAX = 50
 LIMIT_TEXT = "The requested resource exceeds the maximum number allowed."
@@ -110,16 +112,18 @@ class Buses:
         return self.by_arn(arn_of(name, scope))
 
     async def find(self, name: str | None, scope: Scope) -> Bus:
-        """As `get`, but makes a default bus that was never used. Raises `BusNotFound`."""
+        """As `get`, but makes the default bus of `scope` at its first use; nobody makes that of another scope.
+
+        Raises `BusNotFound`, `BusLimitExceeded`.
+        """
         arn = arn_of(name, scope)
         found = self.by_arn(arn)
         if found is not None:
             return found
-        parsed = parse_arn(arn)
-        if parsed is None or parsed.service != "events" or parsed.resource != f"event-bus/{DEFAULT_BUS}":
+        if arn != bus_arn(scope, DEFAULT_BUS):
             raise BusNotFound((name or DEFAULT_BUS).rsplit("/", 1)[-1])
         async with self._creating:
-            return self.by_arn(arn) or await self._add(parsed.scope, DEFAULT_BUS, {})
+            return self.by_arn(arn) or await self._add(scope, DEFAULT_BUS, {})
 
     async def create(self, name: str, scope: Scope, about: Mapping[str, Any], tags: Mapping[str, str]) -> BusRecord:
         """A new bus; `about` are AWS's members of CreateEventBus that are kept as they are."""
@@ -197,6 +201,8 @@ class Buses:
         now = self.kit.clock.now()
         description, settings = _split(about)
         arn = bus_arn(scope, name)
+        if arn not in self._by_arn and len(self._by_arn) >= ALL_BUSES_MAX:
+            raise BusLimitExceeded(LIMIT_TEXT)
         record = BusRecord(
             arn=arn,
             name=name,

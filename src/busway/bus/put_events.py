@@ -16,6 +16,7 @@ import msgspec
 from busway.arn import Scope
 from busway.bus.buses import Bus, Buses
 from busway.bus.envelope import NO_NOTES, Notes, build_envelope, check_detail, frame, time_text
+from busway.bus.record import DEFAULT_BUS, bus_arn
 from busway.clock import uuids
 from busway.errors import InvalidBusRequest, MalformedDetail, MalformedTime, StorageFull
 
@@ -159,7 +160,7 @@ class Publisher:
         """The ARN that an entry's bus name stands for, and the bus, if there is one."""
         arn = self._arn(name, scope)
         bus = self._buses.by_arn(arn)
-        if bus is None and arn.endswith(":event-bus/default"):
+        if bus is None and arn == bus_arn(scope, DEFAULT_BUS):
             bus = await self._buses.find(arn, scope)
         return arn, bus
 
@@ -204,11 +205,13 @@ class Publisher:
 
     def _note(self, entries: Sequence[EventEntry], results: list[EventResult], scope: Scope) -> None:
         for entry, result in zip(entries, results, strict=True):
-            if result.event_id is not None:
+            arn = self._arn(entry.event_bus_name, scope)
+            # What was for a missing bus has an id too; of that it was noted that it is dropped.
+            if result.event_id is not None and self._buses.by_arn(arn) is not None:
                 self._kit.trail.note(
                     "accepted",
                     event_id=result.event_id,
-                    bus=self._arn(entry.event_bus_name, scope).rsplit("/", 1)[-1],
+                    bus=arn.rsplit("/", 1)[-1],
                     detail_type=entry.detail_type,
                     source=entry.source,
                 )

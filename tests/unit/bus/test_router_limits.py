@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
+from busway.arn import Scope
 from busway.bus.record import TargetSpec
 from busway.bus.router import FIRST_BATCH, slices
 from busway.bus.routing import BATCH_BYTES
 from busway.clock import settle
 from busway.engine import Put
+from busway.errors import BusLimitExceeded, BusNotFound
 
 ANY = '{"source":["shop"]}'
 
@@ -106,3 +110,22 @@ def test_slices_keep_the_order_and_hold_little():
     assert [len(run) for run in runs] == [3, 3, 3, 1]
     assert [put.due_at for run in runs for put in run] == list(range(10))
     assert list(slices([])) == []
+
+
+async def test_nobody_makes_the_default_bus_of_a_scope_that_is_not_theirs(world):
+    foreign = "arn:aws:events:xx-nowhere-1:999999999999:event-bus/default"
+    [result] = await world.put(world.entry(event_bus_name=foreign))
+    assert result.event_id is not None
+    with pytest.raises(BusNotFound):
+        await world.rule("r", ANY, bus=foreign)
+    assert foreign not in [bus.arn for bus in world.room.buses.all()]
+    assert [step.kind for step in world.trail.recent()] == ["dropped"]
+
+
+async def test_regions_that_are_invented_make_no_endless_number_of_buses(world, monkeypatch):
+    monkeypatch.setattr("busway.bus.buses.ALL_BUSES_MAX", 3)
+    for region in ("a", "b", "c"):
+        await world.room.buses.find(None, Scope("1", region))
+    with pytest.raises(BusLimitExceeded):
+        await world.room.buses.find(None, Scope("1", "d"))
+    assert await world.room.buses.find(None, Scope("1", "a"))
