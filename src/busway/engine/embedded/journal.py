@@ -43,8 +43,8 @@ class EmbeddedJournal:
         self._committer, self._reader, self._space, self._clock = committer, reader, space, clock
         self._logs: dict[str, _Log] = {}
         self._positions: dict[tuple[str, str], int] = {}
-        # Moved since the last commit, by journal id and reader. They join the next commit and cause none: nobody waits
-        # for a position to be durable, and so the disk is free for those who wait.
+        # Moved since the last commit, by journal id and reader. They join the next commit and cause none: nobody
+        # waits for a position to be durable, and so the disk is free for those who wait for other things.
         self._moved: dict[tuple[int, str], int] = {}
         self._tail = Tail()
         self.bells = Bells()
