@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
-import httpx
 import msgspec
 
 from busway.alarm.notice import AlarmMessage
@@ -18,6 +18,10 @@ from busway.delivery import Delivered, Delivery, Failed, Outcome
 from busway.engine import Put
 from busway.metrics import Metrics
 from busway.trail import Trail
+
+if TYPE_CHECKING:
+    # It takes a tenth of a second to import: only where there are alerts to be sent, and not at every start.
+    import httpx
 
 RENDER: Mapping[str, Render] = {"pagerduty": pagerduty.render, "webhook": webhook.render}
 
@@ -63,6 +67,8 @@ class AlertTarget:
         self._clients.clear()
 
     async def _send(self, request: AlertRequest) -> Outcome:
+        import httpx
+
         try:
             async with self._clock.timeout(ATTEMPT_S_MAX):
                 status, headers, answer = await self._post(request)
@@ -94,6 +100,8 @@ class AlertTarget:
 
     def _client(self, direct: bool) -> httpx.AsyncClient:
         """One client for each way out; `direct` passes by the environment's proxies."""
+        import httpx
+
         if direct not in self._clients:
             # SSL_CERT_FILE first, as OpenSSL's own tools do, so that a private authority works.
             context = ssl.create_default_context(cafile=self._environ.get("SSL_CERT_FILE") or None)
