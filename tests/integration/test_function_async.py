@@ -12,7 +12,7 @@ import pytest
 from busway.clock import ManualClock
 from busway.delivery.dead_letter import Source
 from busway.engine import Item
-from busway.errors import FunctionNotFound, StorageFull
+from busway.errors import CorruptRecord, FunctionNotFound, StorageFull
 from busway.function.code_store import Zip
 from busway.function.letters import Work
 from busway.function.registry import EventInvokeChange
@@ -399,3 +399,36 @@ async def test_lines_can_be_followed_and_are_found_after_a_restart(tmp_path: Pat
     )  # fmt: skip
     async with workshop(tmp_path) as shop:
         assert [line.line for line in await shop.functions.logs.of_request("r-1")][1] == "hello"
+
+
+async def test_a_fault_while_events_are_taken_up_ends_no_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = ManualClock()
+    async with workshop(tmp_path, clock=clock) as shop:
+        lease, failed = shop.engine.queues.lease, []
+
+        async def fails_once(queue: str, limit: int, lease_s: float) -> list[Item]:
+            if not failed:
+                failed.append(queue)
+                raise RuntimeError("a fault of ours")
+            return await lease(queue, limit, lease_s)
+
+        monkeypatch.setattr(shop.engine.queues, "lease", fails_once)
+        await shop.create("f", "def handler(event, context): return event")
+        await shop.put("f", 1)
+        await until(lambda: failed)
+        await clock.advance(2)
+        await shop.until_gone("f")
+
+
+async def test_a_function_whose_queue_is_corrupt_stands_still_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with workshop(tmp_path) as shop:
+
+        async def corrupt(queue: str, limit: int, lease_s: float) -> list[Item]:
+            raise CorruptRecord(f"{queue}: found a wrong checksum")
+
+        monkeypatch.setattr(shop.engine.queues, "lease", corrupt)
+        await shop.create("f", "def handler(event, context): return event")
+        [step] = await until(lambda: shop.trail.recent(kind="halted"))
+        assert step.facts["function"] == shop.arn("f") and "wrong checksum" in step.facts["error_message"]

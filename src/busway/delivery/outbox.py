@@ -19,7 +19,7 @@ from busway.delivery import Delivered, Delivery, Failed, Outcome, Targets
 from busway.delivery.dead_letter import DeadLetters, Verdict, bury
 from busway.delivery.retry import GiveUp, after_failure, exhausted
 from busway.engine import Engine, Item, Put
-from busway.errors import EngineStopped, StorageFull
+from busway.errors import CorruptRecord, EngineStopped, StorageFull
 from busway.metrics import Metrics
 from busway.trail import Trail
 
@@ -116,8 +116,16 @@ class _Lane:
                 except StorageFull as error:
                     log.warning("%s waits: %s", self._queue, error)
                     await self._parts.clock.sleep(ENGINE_RETRY_S)
+                except (EngineStopped, CorruptRecord):
+                    raise
+                except Exception:
+                    log.exception("%s: a fault of ours in taking up its deliveries; it goes on", self._queue)
+                    await self._parts.clock.sleep(ENGINE_RETRY_S)
         except EngineStopped as error:
             log.info("%s ends: %s", self._queue, error)
+        except CorruptRecord as error:
+            log.critical("%s stands still: %s", self._queue, error)
+            self._parts.trail.note("halted", queue=self._queue, error_message=str(error))
         finally:
             for attempt in self._under_way:
                 attempt.cancel()

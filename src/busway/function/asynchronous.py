@@ -23,7 +23,14 @@ from busway.arn import Scope, parse_arn
 from busway.clock import Clock
 from busway.delivery.dead_letter import DeadLetters, Source
 from busway.engine import Engine, Item
-from busway.errors import BuswayError, EngineStopped, FunctionNotFound, FunctionThrottled, WorkersStopped
+from busway.errors import (
+    BuswayError,
+    CorruptRecord,
+    EngineStopped,
+    FunctionNotFound,
+    FunctionThrottled,
+    WorkersStopped,
+)
 from busway.function.letters import (
     SUCCESS,
     Work,
@@ -137,21 +144,32 @@ class Dispatcher:
         self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled, or the engine stops."""
-        try:
-            while True:
-                limit = self._limit()
-                if limit <= 0:
-                    self._changed.clear()
-                    await self._changed.wait()
-                    continue
-                items = await self._queues.lease(self._arn, limit, LEASE_S)
-                for item in items:
-                    self._take(item)
-                if not items:
-                    await self._queues.wait(self._arn)
-        except EngineStopped:
+        """Until cancelled, or the engine stops; after a fault of ours it goes on."""
+        while True:
+            try:
+                await self._turn()
+            except EngineStopped:
+                return
+            except CorruptRecord as error:
+                log.critical("%s stands still: %s", self._arn, error)
+                self._desk.trail.note("halted", function=self._arn, error_message=str(error))
+                return
+            except Exception:
+                log.exception("%s: a fault of ours in taking up its events; it goes on", self._arn)
+                await self._desk.clock.sleep(PUT_AGAIN_S[0])
+
+    async def _turn(self) -> None:
+        """Take up what there is room for, or wait for either."""
+        limit = self._limit()
+        if limit <= 0:
+            self._changed.clear()
+            await self._changed.wait()
             return
+        items = await self._queues.lease(self._arn, limit, LEASE_S)
+        for item in items:
+            self._take(item)
+        if not items:
+            await self._queues.wait(self._arn)
 
     async def _renew(self) -> None:
         """Keep what is in flight leased; ends by itself when nothing is."""

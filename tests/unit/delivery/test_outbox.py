@@ -14,6 +14,7 @@ from busway.delivery.dead_letter import Source, encode_source
 from busway.delivery.outbox import LEASE_S, Outbox, Parts
 from busway.engine import Origin, Put
 from busway.engine.memory import MemoryEngine
+from busway.errors import CorruptRecord
 from busway.metrics import Metrics
 from busway.trail import Trail
 
@@ -233,3 +234,33 @@ async def test_a_row_that_cannot_be_read_stops_nothing(post):
     await post.engine.queues.put([Put("delivery/" + arn("x"), b"", 0.0, b"no meta")])
     await post.send()
     assert await post.outcomes() == [("delivered", 1)]
+
+
+async def test_a_fault_while_deliveries_are_taken_up_ends_no_target(post, monkeypatch):
+    post.outside.answers[arn("x")] = lambda delivery: Delivered()
+    lease, failed = post.engine.queues.lease, []
+
+    async def fails_once(queue: str, limit: int, lease_s: float):
+        if not failed:
+            failed.append(queue)
+            raise RuntimeError("a fault of ours")
+        return await lease(queue, limit, lease_s)
+
+    monkeypatch.setattr(post.engine.queues, "lease", fails_once)
+    await post.send()
+    assert failed and await post.outcomes() == []
+    await post.later(2)
+    assert await post.outcomes() == [("delivered", 1)]
+
+
+async def test_a_target_whose_queue_is_corrupt_stands_still_and_says_so(post, monkeypatch):
+    async def corrupt(queue: str, limit: int, lease_s: float):
+        raise CorruptRecord(f"{queue}: found a wrong checksum")
+
+    monkeypatch.setattr(post.engine.queues, "lease", corrupt)
+    await post.send()
+    [step] = post.trail.recent(kind="halted")
+    assert step.facts == {
+        "queue": f"delivery/{arn('x')}",
+        "error_message": f"delivery/{arn('x')}: found a wrong checksum",
+    }
