@@ -102,12 +102,30 @@ def on_fatal(error: BaseException) -> None:
     os._exit(EXIT_IO)
 
 
+class LogLines(logging.Formatter):
+    """One line a record, whatever stands in it: what others wrote can neither begin a line nor steer a terminal."""
+
+    def __init__(self, as_json: bool) -> None:
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        from busway.cli.output import visible
+
+        if not self._as_json:
+            return visible(super().format(record))
+        line = {"at": self.formatTime(record), "level": record.levelname, "room": record.name}
+        line["message"] = record.getMessage()
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return _json(line)
+
+
 def log_to_stderr(as_json: bool) -> None:
-    """Warnings and worse, one line each."""
-    form = '{"at":"%(asctime)s","level":"%(levelname)s","room":"%(name)s","message":"%(message)s"}'
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format=form if as_json else "%(levelname)s %(name)s: %(message)s"
-    )
+    """Warnings and worse."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogLines(as_json))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def _complain(problem: str, hint: str) -> int:

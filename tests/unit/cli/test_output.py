@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import sys
+
 import pytest
 
 from busway.cli import complain
 from busway.cli.output import console, line, table
+from busway.cli.serve import LogLines
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\r12:00:00.000 delivered\u202eevil\u2028x\n12:00:00.000  delivered\ttab"
 SHOWN = (
@@ -36,3 +41,25 @@ def test_a_table_shows_control_characters_instead_of_sending_them(capsys: pytest
 def test_a_server_s_error_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]):
     assert complain(f"no event {HOSTILE}", "", 1) == 1
     assert "\x1b" not in capsys.readouterr().err
+
+
+def logged(as_json: bool) -> str:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        record = logging.LogRecord("busway.bus", logging.ERROR, "f", 1, "rule %s", (HOSTILE,), sys.exc_info())
+    return LogLines(as_json).format(record)
+
+
+def test_a_log_record_is_one_json_line_whatever_stands_in_it():
+    text = logged(as_json=True)
+    assert "\n" not in text and "\x1b" not in text
+    line = json.loads(text)
+    assert line["message"] == f"rule {HOSTILE}" and "ValueError" in line["trace"]
+
+
+def test_a_log_record_for_people_has_no_line_that_somebody_else_began():
+    first, *further = logged(as_json=False).split("\n")
+    assert first.startswith("ERROR busway.bus: rule ") and further
+    assert all(line.startswith("    ") for line in further)
+    assert "\x1b" not in "".join(further) + first
