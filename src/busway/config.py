@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
+PORT_MAX = 65_535
+
 
 def _setting(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
@@ -38,7 +40,7 @@ class Settings:
 def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:
     """Settings from flags that are not None, else the environment, else the defaults.
 
-    Raises ValueError that names the variable, what it holds and the type wanted.
+    Raises ValueError that names the variable or flag, what it holds and what was wanted.
     """
     env = os.environ if environ is None else environ
     chosen: dict[str, Any] = {}
@@ -52,7 +54,10 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
                 chosen[setting.name] = kind(env[name])
             except ValueError:
                 raise ValueError(f"{name} is {env[name]!r}; wanted {kind.__name__}") from None
-    return Settings(**chosen)
+    settings = Settings(**chosen)
+    if not 0 <= settings.port <= PORT_MAX:
+        raise ValueError(f"port is {settings.port}; wanted 1 to {PORT_MAX}, or 0 for any that is free")
+    return settings
 
 
 def setting_help() -> list[tuple[str, Any, str]]:

@@ -11,7 +11,7 @@ HTTP statuses are given in `aws/errors.py`, by class: no room below `aws` knows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class BuswayError(Exception):
@@ -45,6 +45,8 @@ class EngineStopped(BuswayError):
 
 class DataInUse(BuswayError):
     """Another process holds the data folder."""
+
+    hint = "ask that server (--endpoint), end it, or name another folder with --data"
 
 
 class DataTooNew(BuswayError):
@@ -385,6 +387,14 @@ class ServerUnreachable(BuswayError):
     def __init__(self, endpoint: str) -> None:
         super().__init__(f"no Busway server answers at {endpoint}")
         self.hint = "start one with `busway dev` (in a project) or `busway serve`, or name another with --endpoint"
+
+
+class UnknownHandler(BuswayError):
+    """The server has no handler of that name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"the server has no handler {name!r}; it has {', '.join(known) or 'none yet'}")
+        self.hint = "`busway status` shows them; `busway dev` deploys those of a project"
 
 
 class ServerRefused(BuswayError):

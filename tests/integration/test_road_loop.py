@@ -186,6 +186,31 @@ def test_that_a_redriven_event_was_delivered_is_known_after_a_restart(shop: Shop
         assert "sent back: delivered" in shop.busway("why")
 
 
+def test_a_name_that_nothing_has_is_an_error_and_never_nothing_to_do(served: Shop):
+    served.busway("dev", "--once")
+    for words in (("dlq", "nope"), ("redrive", "nope")):
+        complaint = served.complaint(*words)
+        assert "has no handler 'shop-nope'; it has shop-notify-customer" in complaint
+    assert served.busway("redrive", "notify-customer") == "0 sent back\n"
+    assert served.busway("redrive", "--id", "nope", code=1) == "0 sent back\n"
+    assert "Event bus nope does not exist" in served.complaint("send", "CustomerNotification", "--bus", "nope")
+
+
+def test_a_reader_that_had_enough_is_no_failure(served: Shop):
+    served.busway("dev", "--once")
+    for _ in range(3):
+        served.busway("send", "CustomerNotification")
+    tail = [sys.executable, "-m", "busway", "tail", "--since", "0"]
+    with subprocess.Popen(
+        tail, env=served.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        served.busway("send", "CustomerNotification")
+        assert process.wait(PATIENCE_S) == 0
+
+
 def test_with_access_keys_only_who_signs_is_heard(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ENVIRONMENT, "BUSWAY_ACCESS_KEYS", "AKIDSHOP:s3cret")
     with serving(shop):

@@ -22,7 +22,7 @@ def add() -> None:
     """Generate a handler with its test."""
 
 
-@add.command()
+@add.command(short_help="Generate a handler, its test and a sample; and the event if it is new.")
 @click.argument("name", required=False)
 @click.option(
     "--event", "event_name", metavar="CLASS", help="Its event: a class in events/, or the name of a new one."

@@ -29,7 +29,7 @@ def alert() -> None:
     """
 
 
-@alert.command(name="set")
+@alert.command(name="set", short_help="Make or replace a route.")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(["pagerduty", "webhook"]), required=True, help="What it speaks.")
 @click.option("--url", help="Where it goes.  [default for pagerduty: its Events API v2]")
@@ -53,6 +53,8 @@ def set_route(
     Example:
       busway alert set pagerduty --kind pagerduty --secret-env PAGERDUTY_ROUTING_KEY
     """
+    if kind == "webhook" and not url:
+        raise click.UsageError("--url is missing: where the webhook goes")
     given = {"kind": kind, "url": url, "secret_env": secret_env, "severity": severity}
     settings = {name: value for name, value in given.items() if value is not None}
     route = connect(endpoint).put(f"/_busway/routes/{quote(name, safe='')}", settings)
@@ -64,7 +66,7 @@ def set_route(
         say(f"its secret is read from {route['secret_env']} of the server's environment")
 
 
-@alert.command(name="test")
+@alert.command(name="test", short_help="Try a route.")
 @click.argument("name")
 @server_options
 def test_route(name: str, endpoint: str, as_json: bool) -> None:
@@ -133,7 +135,7 @@ def _tell(connection: Connection, alarm: str, state: str) -> dict[str, Any]:
     }
 
 
-@alert.command(name="list")
+@alert.command(name="list", short_help="List the routes.")
 @server_options
 def list_routes(endpoint: str, as_json: bool) -> None:
     """List the routes.
@@ -153,7 +155,7 @@ def list_routes(endpoint: str, as_json: bool) -> None:
     table(("route", "kind", "url", "secret from"), rows)
 
 
-@alert.command(name="remove")
+@alert.command(name="remove", short_help="Remove a route.")
 @click.argument("name")
 @server_options
 def remove_route(name: str, endpoint: str, as_json: bool) -> None:

@@ -124,7 +124,10 @@ def _tell(error: BuswayError) -> None:
 def _server(connection: Connection, root: Path, smtp: str | None) -> Generator[None]:
     """The server that runs at the endpoint, or one that is started here and stopped at the end."""
     if connection.healthy():
-        say(f"a server runs at {connection.endpoint} already; its data stays where it is")
+        say(
+            f"a server runs at {connection.endpoint} already: it gets the handlers, its data stays where it is\n"
+            "(for one of the project's own: --endpoint http://127.0.0.1:PORT with a free port)"
+        )
         yield
         return
     process = _start(connection, root, smtp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from busway.cli.options import connect, function_for, server_options
+from busway.cli.options import check_handler, connect, function_for, server_options
 from busway.cli.output import line, moment, print_json, say, styled, table
 from busway.cli.timeline import name_of
 
@@ -25,7 +25,10 @@ def dlq(handler: str | None, queue: str | None, limit: int, endpoint: str, as_js
       busway dlq send-receipt --json
     """
     chosen = function_for(handler) if handler else None
-    found = connect(endpoint).get("/_busway/dead-letters", handler=chosen, queue=queue, limit=limit)
+    connection = connect(endpoint)
+    found = connection.get("/_busway/dead-letters", handler=chosen, queue=queue, limit=limit)
+    if chosen and not found["total"]:
+        check_handler(connection, chosen)
     if as_json:
         print_json(found)
         return

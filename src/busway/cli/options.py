@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from busway.cli.timeline import name_of
+
 if TYPE_CHECKING:
     from busway.road.connection import Connection
 
@@ -52,6 +54,17 @@ def project_root() -> Path:
     from busway.road.project import find_root
 
     return find_root(Path.cwd())
+
+
+def check_handler(connection: Connection, function: str) -> None:
+    """Raises UnknownHandler, so that "nothing to do" is never the answer to a name that was mistyped."""
+    from busway.errors import UnknownHandler
+
+    found = connection.get("/_busway/status")
+    targets = [target["arn"] for rule in found["rules"] for target in rule["targets"]]
+    known = {name for arn in (*(f["arn"] for f in found["functions"]), *targets) for name in (arn, name_of(arn))}
+    if function not in known:
+        raise UnknownHandler(function, [each["name"] for each in found["functions"]])
 
 
 def function_for(handler: str) -> str:

@@ -71,8 +71,13 @@ def console() -> Console:
     """Where data for people goes. Into a pipe, lines are as long as they are, so that grep finds what is in them."""
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            # Whoever reads had enough, which is no failure: `main` ends quietly.
+            raise BrokenPipeError
+
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    return Console(highlight=False, soft_wrap=True, width=wide)
+    return Piped(highlight=False, soft_wrap=True, width=wide)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from busway.cli.options import connect, function_for, server_options
+from busway.cli.options import check_handler, connect, function_for, server_options
 from busway.cli.output import print_json, say
 
 
@@ -31,10 +31,15 @@ def redrive(
     if not (handler or ids or queue or everything):
         raise click.UsageError("HANDLER is missing: name one, or --id, --queue or --all")
     order: dict[str, Any] = {"all": everything}
-    order |= {"handler": function_for(handler)} if handler else {}
+    chosen = function_for(handler) if handler else None
+    order |= {"handler": chosen} if chosen else {}
     order |= {"ids": list(ids)} if ids else {}
     order |= {"queue": queue} if queue else {}
-    done = connect(endpoint).post("/_busway/redrive", order)
+    connection = connect(endpoint)
+    done = connection.post("/_busway/redrive", order)
+    nothing = not (done["redriven"] or done["busy"] or done["skipped"] or done["refused"])
+    if nothing and chosen:
+        check_handler(connection, chosen)
     if as_json:
         print_json(done)
     else:
@@ -43,6 +48,12 @@ def redrive(
             say(f"{done['busy']} are held by somebody who reads the queue, or not due yet")
         if done["skipped"]:
             say(f"{done['skipped']} have no known handler and stay")
+        if nothing:
+            say(
+                "there is no such dead letter"
+                if ids
+                else "there are no dead letters; `busway status` shows what is retried"
+            )
         for refusal in done["refused"]:
             say(f"{refusal['message_id']} stays: {refusal['reason']}")
-    click.get_current_context().exit(1 if done["refused"] else 0)
+    click.get_current_context().exit(1 if done["refused"] or (nothing and ids) else 0)

@@ -59,7 +59,9 @@ def send(
         raise click.UsageError("give either EVENT, or --source and --detail-type")
     chosen, project_bus = _chosen(event, source, detail_type, file, _json(detail), changes, resources, raw)
     entry = {**chosen, "EventBusName": bus or project_bus}
-    ids = _put(connect(endpoint), entry, count)
+    connection = connect(endpoint)
+    _check_bus(connection, entry["EventBusName"])
+    ids = _put(connection, entry, count)
     if as_json:
         print_json({"event_ids": ids, "bus": entry["EventBusName"], "entry": entry})
         return
@@ -104,16 +106,31 @@ def _from_project(name: str) -> tuple[Any, dict[str, Any], str]:
     """The event class called so (as a class, a file or a detail-type), its sample, and the project's bus."""
     from busway.errors import BrokenProject
     from busway.road.naming import snake
-    from busway.road.project import load_project
+    from busway.road.project import load_events
 
-    project = load_project(project_root())
-    for entry in project.manifest.events:
+    events = load_events(project_root())
+    for entry in events.entries:
         if name in (entry.name, entry.detail_type) or snake(name) == snake(entry.name):
-            return project.event_classes[entry.name], dict(entry.sample), project.manifest.bus
-    known = ", ".join(entry.name for entry in project.manifest.events) or "none yet"
+            return events.classes[entry.name], dict(entry.sample), events.bus
+    known = ", ".join(entry.name for entry in events.entries) or "none yet"
     raise BrokenProject(
         f"the project has no event {name!r}; it has {known}", "give --source, --detail-type and --detail"
     )
+
+
+def _check_bus(connection: Connection, bus: str) -> None:
+    """PutEvents takes an event for a bus that is missing, and drops it, as on AWS."""
+    from busway.errors import ServerRefused
+
+    if bus == "default":
+        return
+    try:
+        connection.call("events", "DescribeEventBus", {"Name": bus})
+    except ServerRefused as refusal:
+        refusal.hint = (
+            refusal.hint or "`busway dev` makes the bus that a project names; `busway status` lists those there are"
+        )
+        raise
 
 
 def _check(event_class: Any, envelope: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ def status(endpoint: str, as_json: bool) -> None:
 def _buses(found: Mapping[str, Any]) -> None:
     line("")
     table(
-        ("bus", "rules", "in its journal", "not routed yet", ""),
+        ("bus", "rules", "journal at", "not routed yet", ""),
         [
             (bus["name"], bus["rules"], bus["head"], bus["behind"], styled(bus["halted"], "bold red"))
             for bus in found["buses"]
@@ -56,13 +56,13 @@ def _functions(found: Mapping[str, Any]) -> None:
     depths = {queue["arn"]: queue["ready"] + queue["in_flight"] + queue["delayed"] for queue in found["queues"]}
     line("")
     table(
-        ("handler", "waiting", "running", "retrying", "dead letters"),
+        ("handler", "waiting", "running or to retry", "dead letters"),
         [
             (
                 function["name"],
                 function["invocations"]["ready"],
-                function["invocations"]["in_flight"],
-                function["invocations"]["delayed"],
+                # What was tried and is not due yet counts as in flight, as in SQS.
+                function["invocations"]["in_flight"] + function["invocations"]["delayed"],
                 _dead(depths.get(function["dead_letter_arn"])),
             )
             for function in found["functions"]

@@ -46,7 +46,8 @@ def show_step(step: Mapping[str, Any]) -> None:
     problem = str(facts.get("error_message") or facts.get("reason") or "")
     code = str(facts.get("error_code") or "")
     # A retry without words comes right after the failed attempt that had them.
-    if problem:
+    # That all is well, and was measured, needs no words.
+    if problem and facts.get("state") != "OK":
         indent = " " * (len(moment(facts.get("at"))) + 2 + 8 + 2)
         line(indent + "└ ", (": ".join(part for part in (code, problem) if part), style or "yellow"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -113,17 +114,19 @@ def _logs(logs: Sequence[Mapping[str, Any]], every: bool) -> None:
     begins = max((i for i, printed in enumerate(logs) if printed["line"].startswith("START ")), default=0)
     for printed in logs if every else logs[begins:]:
         text = str(printed["line"])
-        if every or not text.startswith(("START ", "END ")):
+        if every or not text.startswith(("START ", "END ", "REPORT ")):
             line((f"  │ {text}", "dim"))
     if begins and not every:
         line((f"  │ (the last of {last} tries; --all shows all)" if last > 1 else "  │ (the last try)", "dim"))
 
 
 def _verdicts(rules: list[Mapping[str, Any]], title: str) -> None:
-    for rule in rules:
+    for _, alike in groupby(rules, lambda rule: rule.get("pattern")):
+        rule, *others = alike
         missed = rule.get("missed")
         counted = f": {missed} of {len(rule.get('fields', []))} fields did not match" if missed else ""
         disabled = " (disabled)" if rule.get("enabled") is False else ""
         console().print()
-        line((f"{title}: ", "bold"), f"rule {rule['rule']}{disabled}{counted}")
+        names = ", ".join(str(each["rule"]) for each in (rule, *others))
+        line((f"{title}: ", "bold"), f"rule{'s' if others else ''} {names}{disabled}{counted}")
         show_fields(rule.get("fields", []))

@@ -22,6 +22,7 @@ from busway.handling import handler
 from busway.road.fields import TYPES, FieldSpec
 from busway.road.layout import LINE_LENGTH, call, import_line, laid_out, literal
 from busway.road.naming import event_class_name, snake
+from busway.road.project import find_sample
 
 TEMPLATES = Path(__file__).parent / "templates"
 BODIES = ("plain", "email")
@@ -101,7 +102,7 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
     files = {} if event.file else {f"{module.replace('.', '/')}.py": source}
     files[f"{folder}/handler.py"] = _render(f"handler/{spec.body}_handler.py.jinja", **facts)
     files[f"{folder}/test_{spec.name}.py"] = _render(f"handler/{spec.body}_test.py.jinja", **facts)
-    files[f"{folder}/sample.json"] = _sample_json(event_class, spec)
+    files[f"{folder}/sample.json"] = _sample_json(event_class, spec, find_sample(root, event_class))
     return _write(root, files)
 
 
@@ -130,8 +131,11 @@ def _check_options(event_class: type[Event], spec: HandlerSpec) -> None:
     )
 
 
-def _sample_json(event_class: type[Event], spec: HandlerSpec) -> str:
-    sample = event_class.sample(envelope={"resources": list(spec.resources)}).envelope.raw
+def _sample_json(event_class: type[Event], spec: HandlerSpec, known: Mapping[str, Any] | None) -> str:
+    """The sample that another handler of the event has; else one made from the class."""
+    made = event_class.sample(envelope={"resources": list(spec.resources)}).envelope.raw
+    sample = {**made, **(known or {})}
+    sample["resources"] = list(spec.resources) or sample["resources"]
     order = ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
     return msgspec.json.format(msgspec.json.encode({name: sample[name] for name in order}), indent=2).decode() + "\n"
 

@@ -39,9 +39,9 @@ def handler_name(text: str) -> str:
     name = snake(text)
     if not name or not text.isascii() or name[0].isdigit() or keyword.iskeyword(name) or len(name) > NAME_LENGTH_MAX:
         raise GeneratorRefused(
-            f"{text!r} cannot name a handler; wanted at most {NAME_LENGTH_MAX} ASCII letters, digits and _, "
+            f"{text!r} cannot name a handler; wanted at most {NAME_LENGTH_MAX} ASCII letters, digits, - and _, "
             "beginning with a letter, and no word of Python",
-            "for example: send_welcome_mail",
+            "for example: send-welcome-mail",
         )
     return name
 

@@ -43,6 +43,15 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class Events:
+    """The events of a project, without its handlers: they can be sent while a handler is being written."""
+
+    bus: str
+    entries: list[EventEntry]
+    classes: dict[str, type[Event]]
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectConfig:
     """`[tool.busway]` of a pyproject.toml. `name` begins the names of all that is deployed."""
 
@@ -96,10 +105,29 @@ def load_project(root: Path) -> Project:
     manifest = Manifest(
         project=config.name,
         bus=config.bus,
-        events=[_event_entry(root, handlers, cls) for cls in classes.values()],
+        events=[_event_entry(root, cls) for cls in classes.values()],
         handlers=entries,
     )
     return Project(root, manifest, classes, handlers)
+
+
+def load_events(root: Path) -> Events:
+    """Import every event file and no handler. Raises BrokenProject naming the first file that cannot be used."""
+    config = read_config(root)
+    with _importing_from(root):
+        classes = dict(sorted(_event_classes(root)))
+    return Events(config.bus, [_event_entry(root, cls) for cls in classes.values()], classes)
+
+
+def find_sample(root: Path, event_class: type[Event]) -> dict[str, Any] | None:
+    """The sample of a handler that is of this class: the first with resources, as handlers may rely on them."""
+    wanted = (event_class.event_source, event_class.event_detail_type)
+    folders = sorted(file.parent.name for file in (root / "handlers").glob("*/handler.py"))
+    files = [file for folder in folders for file in handler_samples(root, folder)]
+    samples = [
+        sample for sample in map(_sample, files) if (sample.get("source"), sample.get("detail-type")) == wanted
+    ]
+    return next((sample for sample in samples if sample.get("resources")), samples[0] if samples else None)
 
 
 def handler_samples(root: Path, name: str) -> list[Path]:
@@ -131,25 +159,19 @@ def _handlers(root: Path) -> Iterator[tuple[str, AnyHandler]]:
         found = cast(list[AnyHandler], [value for value in vars(module).values() if isinstance(value, Handler)])
         if len(found) != 1:
             what = "no handler" if not found else f"{len(found)} handlers"
-            raise BrokenProject(f"{file} has {what}; wanted one function under @handler(...)")
+            raise BrokenProject(f"{file.relative_to(root)} has {what}; wanted one function under @handler(...)")
         if getattr(module, found[0].function.__name__, None) is not found[0]:
             raise BrokenProject(f"{file}: the handler must be reached by its function's name, for Lambda to find it")
         yield folder, found[0]
 
 
-def _event_entry(root: Path, handlers: dict[str, AnyHandler], event_class: type[Event]) -> EventEntry:
-    sample: dict[str, Any] | None = None
-    for name, handler in handlers.items():
-        files = handler_samples(root, name)
-        if handler.event_class is event_class and files:
-            sample = _sample(files[0])
-            break
+def _event_entry(root: Path, event_class: type[Event]) -> EventEntry:
     return EventEntry(
         name=event_class.__name__,
         file=f"{event_class.__module__.replace('.', '/')}.py",
         source=event_class.event_source,
         detail_type=event_class.event_detail_type,
-        sample=sample or dict(event_class.sample().envelope.raw),
+        sample=find_sample(root, event_class) or dict(event_class.sample().envelope.raw),
     )
 
 

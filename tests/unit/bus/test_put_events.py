@@ -73,9 +73,11 @@ async def test_an_entry_with_an_error_is_told_so_and_the_others_are_stored(world
 
 
 async def test_an_event_for_a_missing_bus_is_a_success_that_the_trail_and_a_metric_tell(world):
-    [result] = await world.put(world.entry(event_bus_name="nowhere"))
+    with world.trail.follow():
+        [result] = await world.put(world.entry(event_bus_name="nowhere"))
     assert result.event_id
     [step] = world.trail.recent(kind="dropped")
+    assert not world.trail.recent(kind="accepted")
     assert step.facts["event_id"] == result.event_id and step.facts["bus"] == "nowhere"
     assert world.metrics.value("Busway/Events", "EventsForMissingBus", EventBusName="nowhere") == 1
     assert await stored(world, "nowhere") == []

@@ -139,6 +139,17 @@ def test_what_answers_without_being_a_busway_server_is_named(capfd: pytest.Captu
     assert f"{httpserver_url} answers with HTTP 501, but not as Busway does" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_none_can_have_is_2(port: str, capfd: pytest.CaptureFixture[str]):
+    assert main(["serve", "--port", port]) == 2
+    assert f"error: port is {port}; wanted 1 to 65535" in capfd.readouterr().err
+
+
+def test_a_webhook_without_a_url_is_2(capfd: pytest.CaptureFixture[str]):
+    assert main(["alert", "set", "ops", "--kind", "webhook"]) == 2
+    assert "error: --url is missing" in capfd.readouterr().err
+
+
 def test_an_interrupted_command_is_130(monkeypatch: pytest.MonkeyPatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

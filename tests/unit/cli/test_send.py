@@ -55,6 +55,20 @@ def test_raw_sends_it_all_the_same(shop: Path):
     assert json.loads(entry["Detail"])["total"] == "much"
 
 
+def test_an_event_can_be_sent_while_a_handler_is_broken(shop: Path):
+    (shop / "handlers/send_receipt/handler.py").write_text("def broken(:")
+    entry, _ = chosen("OrderPlaced")
+    assert json.loads(entry["Detail"])["id"] == "A1"
+
+
+def test_a_sample_with_resources_is_sent_rather_than_one_without(shop: Path):
+    event = EventSpec("OrderPlaced", "", "", file=shop / "events/order_placed.py")
+    add_handler(shop, HandlerSpec("audit", event))
+    sample = shop / "handlers/audit/sample.json"
+    sample.write_text(json.dumps({**json.loads(sample.read_text()), "resources": []}))
+    assert chosen("OrderPlaced")[0]["Resources"] == ["user@example.com"]
+
+
 def test_an_unknown_event_lists_those_that_are_there(shop: Path):
     with pytest.raises(BrokenProject, match="has no event 'Nope'; it has OrderPlaced"):
         chosen("Nope")

@@ -6,7 +6,8 @@ import click
 import pytest
 
 from busway.cli.clock import seconds
-from busway.cli.timeline import flat, name_of, told
+from busway.cli.output import console
+from busway.cli.timeline import flat, name_of, show_step, told
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:shop-mail"
 
@@ -39,6 +40,16 @@ FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:shop-mail"
 )
 def test_each_step_is_told_in_words(kind: str, facts: dict[str, Any], words: str):
     assert told(kind, facts) == words
+
+
+def test_an_alarm_that_is_over_gives_no_reasons(capfd: pytest.CaptureFixture[str]):
+    console.cache_clear()
+    for state in ("OK", "ALARM"):
+        show_step({"kind": "alarm", "at": 0.0, "alarm": "mail", "state": state, "reason": f"measured for {state}"})
+    console.cache_clear()
+    out, _ = capfd.readouterr()
+    assert "measured for ALARM" in out
+    assert "measured for OK" not in out
 
 
 def test_facts_stand_beside_the_kind_whether_nested_or_not():

@@ -94,6 +94,17 @@ def test_a_second_handler_takes_the_event_that_is_there(shop: Path):
     assert [h.event for h in load_project(shop).manifest.handlers] == ["CustomerNotification"] * 2
 
 
+def test_a_second_handler_of_an_event_gets_the_sample_of_the_first(shop: Path):
+    add_handler(shop, HandlerSpec("notify", NOTIFICATION))
+    first = shop / "handlers/notify/sample.json"
+    event = find_event(shop, NOTIFICATION.class_name)
+    sample = json.loads(first.read_text())
+    first.write_text(json.dumps({**sample, "resources": ["order/5"]}))
+    add_handler(shop, HandlerSpec("second", EventSpec(NOTIFICATION.class_name, "", "", file=event)))
+    second = json.loads((shop / "handlers/second/sample.json").read_text())
+    assert (second["resources"], second["detail"]) == (["order/5"], sample["detail"])
+
+
 def test_nothing_is_written_when_a_file_would_be_overwritten(shop: Path):
     (shop / "handlers/notify").mkdir()
     (shop / "handlers/notify/sample.json").write_text("mine")
