@@ -84,6 +84,8 @@ class Ground:
 async def open_engine(settings: Settings, clock: Clock, on_fatal: Fatal) -> Engine:
     """The engine that the settings name. Raises `UnknownEngine`, `DataInUse`, `DataTooNew`, OSError."""
     if settings.engine == "memory":
+        # Functions' code and logs lie there all the same, for the server's user alone.
+        data_folder(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
         return MemoryEngine(clock)
     if settings.engine == "embedded":
         return await open_embedded(data_folder(settings), clock, on_fatal=on_fatal, reserve_mb=settings.reserve_mb)

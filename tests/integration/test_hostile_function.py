@@ -79,6 +79,7 @@ def test_a_worker_s_credentials_end_with_its_function(server: WholeServer):
             caller(server, environ)
 
 
-def test_what_the_server_keeps_is_for_its_user_alone(server: WholeServer, tmp_path_factory: pytest.TempPathFactory):
-    data = next(Path(tmp_path_factory.getbasetemp()).glob("hostile*/data"))
-    assert data.stat().st_mode & 0o777 == 0o700
+@pytest.mark.parametrize("engine", ["embedded", "memory"])
+def test_what_the_server_keeps_is_for_its_user_alone(tmp_path: Path, engine: str):
+    with whole_server(tmp_path, engine=engine):
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700

@@ -292,6 +292,22 @@ def _listeners(table: Path, port: int) -> list[str]:
     return [row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port]
 
 
+def allow_open_files(wanted: int = 4 * CONNECTIONS_MAX) -> int:
+    """Raise this process's limit of open files as far as it may, up to `wanted`; return what it is now.
+
+    Many systems begin with 1,024, fewer than the connections that are taken: who opens so many could keep functions
+    from being started. Children get the limit too; workers set their own.
+    """
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end on uvloop, where there is one (not on Windows)."""
     try:

@@ -40,10 +40,11 @@ def serve(as_json: bool, **flags: Any) -> None:
     Example:
       busway serve --data /var/lib/busway --port 4566
     """
-    from busway.aws.server_http import run
+    from busway.aws.server_http import allow_open_files, run
     from busway.config import load_settings
 
     log_to_stderr(as_json)
+    allow_open_files()
     try:
         settings = load_settings(**flags)
     except ValueError as problem:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -99,3 +101,14 @@ async def test_an_answer_without_content_has_none(make_door: Callable[..., Any])
     answer = await door.ask(path=path, body=b'{"a":1}', headers={"X-Amz-Invocation-Type": "DryRun"}, service="lambda")
     assert (answer.status, answer.body) == (204, b"")
     assert "content-length" not in answer.headers
+
+
+def test_there_are_more_open_files_than_connections():
+    """In a process of its own: the limit is for good."""
+    code = (
+        "import resource; hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)); "
+        "from busway.aws.server_http import allow_open_files; print(allow_open_files(600), allow_open_files(500))"
+    )
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert asked.stdout == "600 600\n"
