@@ -1,7 +1,7 @@
 """Every error that Busway raises on purpose, one class per thing the caller can do about it.
 
     BuswayError
-     +-- StorageFull, CorruptRecord, VersionConflict, EngineStopped, DataInUse, DataTooNew   (engine)
+     +-- StorageFull, CorruptRecord, VersionConflict, EngineStopped, DataInUse, DataTooNew, DataUnusable   (engine)
      +-- InvalidPattern, InvalidEvent                                                         (pattern)
      +-- and one group a room below
 
@@ -51,6 +51,12 @@ class DataInUse(BuswayError):
 
 class DataTooNew(BuswayError):
     """The data folder was written by a newer Busway."""
+
+
+class DataUnusable(BuswayError):
+    """What is in the data folder can't be opened as a store: damaged, something else, or on a disk that is full."""
+
+    hint = "look at the disk and the file; put a backup in its place, or name another folder with --data"
 
 
 # --- pattern ------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from busway.engine.embedded.journal import TRIM_ROWS
 from busway.engine.embedded.queues import PURGE_ROWS
 from busway.engine.embedded.sealing import pack_ended, pack_entries, unpack_ended, unpack_entries
 from busway.engine.embedded.tail import Tail
-from busway.errors import BuswayError, CorruptRecord, EngineStopped
+from busway.errors import BuswayError, CorruptRecord, DataUnusable, EngineStopped
 
 
 class Store:
@@ -213,7 +213,7 @@ async def test_a_damaged_page_under_a_write_stops_the_engine(store: Store):
     for page in range(4096, len(raw), 4096):
         raw[page : page + 8] = b"\xff" * 8
     (store.folder / "busway.db").write_bytes(raw)
-    with pytest.raises((EngineStopped, sqlite3.DatabaseError)):
+    with pytest.raises((EngineStopped, DataUnusable, sqlite3.DatabaseError)):
         await (await store.open()).queues.lease("q", 1, 1)
 
 

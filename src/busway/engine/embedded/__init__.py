@@ -18,6 +18,7 @@ from busway.engine.embedded.records import EmbeddedRecords
 from busway.engine.embedded.schema import DATABASE_NAME, connect, migrate
 from busway.engine.embedded.space import Space
 from busway.engine.embedded.subscribers import Subscribers
+from busway.errors import DataUnusable
 
 
 class EmbeddedEngine:
@@ -65,8 +66,8 @@ async def open_embedded(
     """Open or make the store in `folder`, which this process then holds alone.
 
     `on_fatal` is called once, on the event loop, when an I/O error stopped the engine: end the process with it, and
-    not with exit code 0. Raises `DataInUse`, `DataTooNew`, OSError, sqlite3.DatabaseError. `disk` and `connection`
-    are for tests that inject faults.
+    not with exit code 0. Raises `DataInUse`, `DataTooNew`, `DataUnusable`, OSError. `disk` and `connection` are for
+    tests that inject faults.
     """
     disk = disk or Disk(folder)
     disk.make_folder()
@@ -84,6 +85,8 @@ async def open_embedded(
         except BaseException:
             db.close()
             raise
-    except BaseException:
+    except BaseException as exc:
         disk.unlock()
+        if isinstance(exc, sqlite3.Error):
+            raise DataUnusable(f"{folder / DATABASE_NAME}: found {str(exc)!r}, wanted a database to open") from exc
         raise
