@@ -127,6 +127,8 @@ def log_to_stderr(as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogLines(as_json))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    # It warns of each request that is no HTTP: anybody could fill the log's disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def _complain(problem: str, hint: str) -> int:

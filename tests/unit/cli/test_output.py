@@ -10,7 +10,7 @@ import pytest
 
 from busway.cli import complain
 from busway.cli.output import console, line, table
-from busway.cli.serve import LogLines
+from busway.cli.serve import LogLines, log_to_stderr
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\r12:00:00.000 delivered\u202eevil\u2028x\n12:00:00.000  delivered\ttab"
 SHOWN = (
@@ -63,3 +63,13 @@ def test_a_log_record_for_people_has_no_line_that_somebody_else_began():
     assert first.startswith("ERROR busway.bus: rule ") and further
     assert all(line.startswith("    ") for line in further)
     assert "\x1b" not in "".join(further) + first
+
+
+def test_who_sends_rubbish_cannot_fill_the_log():
+    server = logging.getLogger("uvicorn.error")
+    before = server.level
+    try:
+        log_to_stderr(as_json=False)
+        assert not server.isEnabledFor(logging.WARNING) and server.isEnabledFor(logging.ERROR)
+    finally:
+        server.setLevel(before)
