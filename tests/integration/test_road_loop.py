@@ -272,8 +272,8 @@ class Window:
         until(lambda: words in self.text[after:], f"{words!r} in the window:\n{self.text}")
         return self.text.index(words, after) + len(words)
 
-    def close(self) -> int:
-        self.process.send_signal(signal.SIGINT)
+    def close(self, by: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(by)
         try:
             return self.process.wait(30)
         finally:
@@ -281,6 +281,17 @@ class Window:
             self._reading.join()
             assert self.process.stdout is not None
             self.process.stdout.close()
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_a_window_that_is_closed_leaves_no_server_behind(shop: Shop, by: signal.Signals):
+    window = Window(shop)
+    try:
+        window.shows("watching for saves")
+    finally:
+        code = window.close(by)
+    assert code == 130
+    shop.busway("status", code=1)
 
 
 def test_dev_serves_deploys_on_save_shows_faults_and_goes_on(shop: Shop):
@@ -293,6 +304,7 @@ def test_dev_serves_deploys_on_save_shows_faults_and_goes_on(shop: Shop):
         before = handler.read_text()
         handler.write_text(before + "def broken(:\n")
         place = window.shows("SyntaxError", place)
+        place = window.shows("what was deployed before goes on", place)
         handler.write_text(before)
         place = window.shows("CustomerNotification -> notify-customer", place)
         shop.busway("add", "handler", "count", "--event", "CustomerNotification")

@@ -198,7 +198,7 @@ def _filter(text: str) -> dict[str, Any]:
     """A filter that the pattern language accepts; {} for none."""
     import msgspec
 
-    from busway.errors import GeneratorRefused
+    from busway.errors import GeneratorRefused, InvalidPattern
     from busway.pattern import parse
 
     if not text.strip():
@@ -209,7 +209,11 @@ def _filter(text: str) -> dict[str, Any]:
         raise GeneratorRefused(
             f"--filter is not a JSON object: {error}", 'for example: {"total": [{"numeric": [">", 100]}]}'
         ) from error
-    parse(msgspec.json.encode({"detail": found}).decode())
+    try:
+        parse(msgspec.json.encode({"detail": found}).decode())
+    except InvalidPattern as error:
+        example = 'values stand in lists, for example: {"location": ["Oslo"], "total": [{"numeric": [">", 100]}]}'
+        raise GeneratorRefused(f"--filter: {error}", example) from error
     return found
 
 

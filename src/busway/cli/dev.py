@@ -130,44 +130,57 @@ def _server(connection: Connection, root: Path, smtp: str | None) -> Generator[N
         )
         yield
         return
-    process = _start(connection, root, smtp)
+    _end_with_the_window()
+    process = _start(root, connection.endpoint, smtp)
     try:
+        _await_ready(connection, process, _log_of(root))
         yield
     finally:
         _stop(process)
 
 
-def _start(connection: Connection, root: Path, smtp: str | None) -> subprocess.Popen[bytes]:
-    address = urlsplit(connection.endpoint)
+def _start(root: Path, endpoint: str, smtp: str | None) -> subprocess.Popen[bytes]:
+    """A server with the project's data; what it says goes into its log."""
+    address = urlsplit(endpoint)
     if address.hostname not in ("127.0.0.1", "localhost") or address.scheme != "http":
-        raise ServerUnreachable(connection.endpoint)
-    folder = root / ".busway"
-    folder.mkdir(exist_ok=True)
-    log = folder / "server.log"
-    command = [
-        sys.executable,
-        "-m",
-        "busway",
-        "serve",
-        "--port",
-        str(address.port or 80),
-        "--data",
-        str(folder / "data"),
-    ]
+        raise ServerUnreachable(endpoint)
+    log = _log_of(root)
+    log.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "busway", "serve"]
+    command += ["--port", str(address.port or 80), "--data", str(log.parent / "data")]
     command += ["--smtp", smtp] if smtp else []
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches this process, which then stops the server in order.
-        process = subprocess.Popen(command, cwd=root, stdout=output, stderr=output, start_new_session=True)
+        return subprocess.Popen(command, cwd=root, stdout=output, stderr=output, start_new_session=True)
+
+
+def _log_of(root: Path) -> Path:
+    return root / ".busway" / "server.log"
+
+
+def _await_ready(connection: Connection, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until it answers. Raises BuswayError after showing its last words when it ends instead, or takes too long."""
     deadline = time.monotonic() + START_S_MAX
     while not connection.healthy():
         if process.poll() is not None or time.monotonic() > deadline:
-            _stop(process)
-            words = log.read_text(errors="replace").strip().splitlines()
-            for word in words[-15:]:
+            for word in log.read_text(errors="replace").strip().splitlines()[-15:]:
                 line((word, "dim"))
-            raise BuswayError(f"the server did not start; its last words are above, all of them in {log}")
+            problem = BuswayError(f"the server did not start; its last words are above, all of them in {log}")
+            problem.hint = "where a port is taken, --endpoint http://127.0.0.1:PORT takes another one"
+            raise problem
         time.sleep(0.05)
-    return process
+
+
+def _end_with_the_window() -> None:
+    """A window that is closed (SIGHUP) and SIGTERM end this as Ctrl-C does, so that no server is left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Whoever said nohup means it.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -97,9 +97,9 @@ def test_a_usage_error_is_2_with_a_hint_on_stderr(capfd: pytest.CaptureFixture[s
     assert err == "error: No such option '--nonsense'.\n\nhint: see `busway tail --help`\n"
 
 
-def test_an_unknown_command_is_2(capfd: pytest.CaptureFixture[str]):
+def test_an_unknown_command_is_2_with_the_one_that_is_near(capfd: pytest.CaptureFixture[str]):
     assert main(["tial"]) == 2
-    assert "No such command 'tial'" in capfd.readouterr().err
+    assert "No such command 'tial'. Did you mean 'tail'?" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_without_a_terminal_the_missing_flag_is_named_with_2(
     ("words", "code", "problem"),
     [
         (["--filter", "{"], 1, "--filter is not a JSON object"),
-        (["--filter", '{"a": "b"}'], 1, "Event pattern is not valid"),
+        (["--filter", '{"a": "b"}'], 1, "--filter: Event pattern is not valid"),
         (["--retries", "3"], 1, "at most 2"),
         (["--field", "a:money"], 1, "has the type 'money'"),
         (["--template", "fax"], 2, "is not one of"),
