@@ -8,6 +8,8 @@ import json
 import pytest
 
 from busway.arn import Scope
+from busway.aws.service import Caller, Headers
+from busway.aws.services.events import Events
 from busway.bus.record import TargetSpec
 from busway.bus.router import FIRST_BATCH, slices
 from busway.bus.routing import BATCH_BYTES
@@ -129,3 +131,18 @@ async def test_regions_that_are_invented_make_no_endless_number_of_buses(world, 
     with pytest.raises(BusLimitExceeded):
         await world.room.buses.find(None, Scope("1", "d"))
     assert await world.room.buses.find(None, Scope("1", "a"))
+
+
+async def test_the_server_goes_on_while_a_pattern_is_tried_on_a_long_event(world):
+    members = dict.fromkeys(("id", "source", "account", "time", "region", "detail-type"), "x")
+    detail = {"items": [{name: 1} for name in "abcdef"] * 5_000}
+    event = {**members, "time": "2026-11-23T16:30:00Z", "resources": [], "detail": detail}
+    pattern = {"detail": {"items": {name: [{"exists": True}] for name in "abcdef"}}}
+    request = {"Event": json.dumps(event), "EventPattern": json.dumps(pattern)}
+    caller = Caller(world.scope, "K", "r", "http://localhost", None, Headers({}))
+    asked = asyncio.create_task(Events(world.room).operations["TestEventPattern"](request, caller))
+    turns = 0
+    while not asked.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert (await asked) == {"Result": False} and turns > 10
