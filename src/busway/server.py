@@ -138,8 +138,9 @@ class Server:
         http = HttpServer(gateway, machine_clock, listener=listener)
         await http.start()
         self._stack.push_async_callback(http.stop)
-        # First of all, or the HTTP server would wait for receives that wait for messages.
+        # First of all, or the HTTP server would wait for receives that wait for messages, and for followers.
         self._stack.callback(rooms.queues.stop_polling)
+        self._stack.callback(own.end_streams)
 
 
 class Rooms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -40,6 +41,11 @@ class InspectApp:
 
     def __init__(self, server: Inspection) -> None:
         self._server = server
+        self._closing = asyncio.Event()
+
+    def end_streams(self) -> None:
+        """End those that follow: they would keep a server that stops waiting for them."""
+        self._closing.set()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         request = await read_request(scope, receive)
@@ -48,7 +54,7 @@ class InspectApp:
         except BuswayError as error:
             answer = refusal(error)
         if isinstance(answer, Lines):
-            await send_lines(answer, self._server.clock, receive, send)
+            await send_lines(answer, self._server.clock, receive, send, self._closing)
         else:
             await send_answer(answer, send)
 

@@ -117,23 +117,27 @@ async def send_answer(answer: Answer, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_lines(lines: Lines, clock: Clock, receive: Receive, send: Send) -> None:
-    """Send until the client leaves or the items end."""
+async def send_lines(lines: Lines, clock: Clock, receive: Receive, send: Send, closing: asyncio.Event) -> None:
+    """Send until the client leaves, the items end, or the server is `closing`."""
     headers = [(b"content-type", b"application/x-ndjson"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     # The first bytes say that it has begun, before there is anything to say.
     await send({"type": "http.response.body", "body": b"\n", "more_body": True})
     gone = asyncio.ensure_future(_left(receive))
+    over = asyncio.ensure_future(closing.wait())
     sending = asyncio.ensure_future(_send_all(lines.items, clock, send))
     try:
-        await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({gone, over, sending}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
             sending.result()
+        if not gone.done():
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
             await send({"type": "http.response.body", "body": b""})
     finally:
-        gone.cancel()
-        sending.cancel()
-        await asyncio.gather(gone, sending, return_exceptions=True)
+        for waiting in (gone, over, sending):
+            waiting.cancel()
+        await asyncio.gather(gone, over, sending, return_exceptions=True)
         await lines.items.aclose()
 
 

@@ -99,6 +99,14 @@ async def test_tail_streams_steps_until_the_client_leaves(door: Door, world: Wor
     assert not world.trail.listening
 
 
+async def test_a_server_that_stops_ends_the_streams(door: Door, world: World):
+    stream = await door.stream("/_busway/tail")
+    door.app.end_streams()
+    await settle(30)
+    assert stream.task.done()
+    assert not world.trail.listening
+
+
 async def test_tail_may_begin_with_what_was_kept_and_keeps_itself_alive(door: Door, world: World):
     world.trail.note("delivered", event_id="before")
     stream = await door.stream("/_busway/tail?since=0")
