@@ -175,8 +175,11 @@ def _end_with_the_window() -> None:
     """A window that is closed (SIGHUP) and SIGTERM end this as Ctrl-C does, so that no server is left behind."""
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        # asyncio takes this one in between two steps; an exception raised here could end in the midst of any.
+        signal.raise_signal(signal.SIGINT)
 
+    # A shell's background jobs begin with it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Whoever said nohup means it.
         if signal.getsignal(number) is signal.SIG_DFL:
