@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from dataclasses import dataclass, field
 
@@ -32,9 +33,13 @@ def request(service: str, target: str, version: str, body: dict[str, object], po
     return head.encode() + content
 
 
-def put_events(port: int, entries: int, source: str = "bench.orders") -> bytes:
-    entry = {"Source": source, "DetailType": "Order Shipped", "Detail": json.dumps(DETAIL)}
-    return request("events", "AWSEvents.PutEvents", "1.1", {"Entries": [entry] * entries}, port)
+def put_events(port: int, details: list[dict[str, object]], source: str = "bench.orders") -> bytes:
+    """One PutEvents with an entry for each of `details`, which are added to the usual one."""
+    entries = [
+        {"Source": source, "DetailType": "Order Shipped", "Detail": json.dumps({**DETAIL, **more})}
+        for more in details
+    ]
+    return request("events", "AWSEvents.PutEvents", "1.1", {"Entries": entries}, port)
 
 
 @dataclass
@@ -88,6 +93,35 @@ async def _load(port: int, payload: bytes, connections: int, requests: int, limi
 def load(port: int, payload: bytes, *, connections: int, requests: int, limit_s: float) -> Run:
     """Send `payload` `requests` times over `connections` keep-alive connections, for at most `limit_s`."""
     return asyncio.run(_load(port, payload, connections, requests, limit_s))
+
+
+class Line:
+    """One keep-alive connection for one request after the other, for latencies without a client's own work."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def call(self, payload: bytes) -> None:
+        """Send and read the whole answer; raises unless it is a 200."""
+        self._socket.sendall(payload)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self._socket.recv(65536)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        lower = head.lower()
+        if b" 200 " not in head.split(b"\r\n", 1)[0]:
+            raise RuntimeError(answer.decode())
+        if b"transfer-encoding" in lower:
+            while not body.endswith(b"0\r\n\r\n"):
+                body += self._socket.recv(65536)
+            return
+        length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0])
+        while len(body) < length:
+            body += self._socket.recv(65536)
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 async def _call(port: int, payload: bytes) -> tuple[int, bytes]:

@@ -13,14 +13,16 @@ import os
 import platform
 import socket
 import statistics
+import tempfile
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from load import DETAIL, load, put_events
+from load import Line, load, put_events, request
 from peers import Server
 
 ENTRIES = 10
@@ -63,16 +65,18 @@ class Bench:
                 self.accepted(connections)
             return self.rows
         self.events, self.sqs = client(self.server, "events"), client(self.server, "sqs")
-        self.queue = self.sqs.create_queue(QueueName="bench")["QueueUrl"]
-        self.queue_arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])[
-            "Attributes"
-        ]["QueueArn"]
+        self.queue, self.queue_arn = self.make_queue("bench")
         rules = 0
         for wanted in RULES:
             for n in range(rules, wanted):
                 self.add_rule(f"rule-{n}", "bench.orders" if n == 0 else f"bench.other.{n}")
             rules = wanted
             for connections in CONNECTIONS:
+                # Every row fills a queue of its own, so that none pays for what the row before it left.
+                before = self.queue
+                self.queue, arn = self.make_queue(f"bench-{wanted}-{connections}")
+                self.events.put_targets(Rule="rule-0", Targets=[{"Id": "queue", "Arn": arn}])
+                self.sqs.delete_queue(QueueUrl=before)
                 self.throughput(wanted, connections)
         self.latency_to_queue()
         if self.server.functions:
@@ -83,6 +87,12 @@ class Bench:
     def note(self, name: str, value: float, unit: str = "") -> None:
         self.rows[name] = round(value, 3)
         print(f"{self.server.name:10} {name:52} {value:12.3f} {unit}", flush=True)
+
+    def make_queue(self, name: str) -> tuple[str, str]:
+        """A new queue: its URL and its ARN."""
+        url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return url, found["Attributes"]["QueueArn"]
 
     def add_rule(self, name: str, source: str) -> None:
         self.events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
@@ -97,7 +107,7 @@ class Bench:
         before, cpu, began = self.waiting(), self.server.cpu_s(), time.perf_counter()
         sent = load(
             self.server.port,
-            put_events(self.server.port, ENTRIES),
+            put_events(self.server.port, [{}] * ENTRIES),
             connections=connections,
             requests=1_000_000,
             limit_s=self.seconds,
@@ -124,7 +134,7 @@ class Bench:
         cpu = self.server.cpu_s()
         sent = load(
             self.server.port,
-            put_events(self.server.port, ENTRIES),
+            put_events(self.server.port, [{}] * ENTRIES),
             connections=connections,
             requests=1_000_000,
             limit_s=self.seconds,
@@ -136,25 +146,22 @@ class Bench:
         self.note(f"{what}: p50 request ms", statistics.median(sent.latencies_ms))
 
     def latency_to_queue(self, rounds: int = 100) -> None:
-        """PutEvents to ReceiveMessage under a long poll, one event at a time."""
-        url = self.sqs.create_queue(QueueName="latency")["QueueUrl"]
-        arn = self.queue_arn.replace("bench", "latency")
+        """PutEvents to ReceiveMessage, which long-polls before the event is put."""
+        url, arn = self.make_queue("latency")
         self.events.put_rule(Name="latency", EventPattern=json.dumps({"source": ["bench.latency"]}))
         self.events.put_targets(Rule="latency", Targets=[{"Id": "queue", "Arn": arn}])
-        times: list[float] = []
-        for _ in range(rounds):
-            began = time.perf_counter()
-            self.put("bench.latency", {"n": 0})
-            got = self.sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5).get("Messages", [])
-            times.append((time.perf_counter() - began) * 1000)
-            for message in got:
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        port, times = self.server.port, list[float]()
+        asked = request("sqs", "AmazonSQS.ReceiveMessage", "1.0", {"QueueUrl": url, "WaitTimeSeconds": 5}, port)
+        sender, receiver = Line(port), Line(port)
+        with contextlib.closing(sender), contextlib.closing(receiver), ThreadPoolExecutor(1) as pool:
+            for _ in range(rounds):
+                received = pool.submit(lambda: (receiver.call(asked), time.perf_counter())[1])
+                time.sleep(0.005)
+                began = time.perf_counter()
+                sender.call(put_events(port, [{}], "bench.latency"))
+                times.append((received.result() - began) * 1000)
         self.note("PutEvents to ReceiveMessage p50 ms", statistics.median(times))
         self.note("PutEvents to ReceiveMessage p99 ms", sorted(times)[int(rounds * 0.99) - 1])
-
-    def put(self, source: str, detail: dict[str, Any]) -> None:
-        entry = {"Source": source, "DetailType": "Bench", "Detail": json.dumps({**DETAIL, **detail})}
-        self.events.put_events(Entries=[entry])
 
     def functions(self, rounds: int = 200, burst: int = 500) -> None:
         """PutEvents to the first line of a Python handler, and how fast a burst is worked off."""
@@ -175,32 +182,45 @@ class Bench:
             inbox.bind(("127.0.0.1", 0))
             inbox.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
             inbox.settimeout(60)
-            port = inbox.getsockname()[1]
-            times: list[float] = []
+            reply = inbox.getsockname()[1]
+            self.function_start(inbox, reply, rounds)
+            self.burst(inbox, reply, burst)
+
+    def function_start(self, inbox: socket.socket, reply: int, rounds: int) -> None:
+        times: list[float] = []
+        with contextlib.closing(Line(self.server.port)) as line:
             for n in range(rounds):
+                payload = put_events(self.server.port, [{"n": n, "port": reply}], "bench.function")
                 began = time.time()
-                self.put("bench.function", {"n": n, "port": port})
+                line.call(payload)
                 times.append((float(inbox.recv(100).split()[1]) - began) * 1000)
-            self.note("first PutEvents to function start ms", times[0])
-            self.note("PutEvents to function start p50 ms", statistics.median(times[1:]))
-            self.note("PutEvents to function start p99 ms", sorted(times)[int(rounds * 0.99) - 1])
+                time.sleep(0.002)
+        self.note("first PutEvents to function start ms", times[0])
+        self.note("PutEvents to function start p50 ms", statistics.median(times[1:]))
+        self.note("PutEvents to function start p99 ms", sorted(times)[int(rounds * 0.99) - 1])
+
+    def burst(self, inbox: socket.socket, reply: int, burst: int) -> None:
+        numbers = [range(first, first + ENTRIES) for first in range(10_000, 10_000 + burst, ENTRIES)]
+        began = time.perf_counter()
+        with contextlib.closing(Line(self.server.port)) as line:
+            for some in numbers:
+                line.call(put_events(self.server.port, [{"n": n, "port": reply} for n in some], "bench.function"))
+        seen: set[bytes] = set()
+        while len(seen) < burst:
+            seen.add(inbox.recv(100).split()[0])
+        self.note("asynchronous invocations/s", burst / (time.perf_counter() - began))
+
+
+def sync_ms(writes: int = 200) -> float:
+    """The median time of a small write with fdatasync on this disk: what any durable answer waits for."""
+    times: list[float] = []
+    with tempfile.TemporaryFile(dir=tempfile.gettempdir()) as file:
+        for _ in range(writes):
             began = time.perf_counter()
-            for n in range(0, burst, ENTRIES):
-                detail = {"port": port}
-                self.events.put_events(
-                    Entries=[
-                        {
-                            "Source": "bench.function",
-                            "DetailType": "Bench",
-                            "Detail": json.dumps({**detail, "n": n + k}),
-                        }
-                        for k in range(ENTRIES)
-                    ]
-                )
-            seen: set[bytes] = set()
-            while len(seen) < burst:
-                seen.add(inbox.recv(100).split()[0])
-            self.note("asynchronous invocations/s", burst / (time.perf_counter() - began))
+            os.write(file.fileno(), b"x" * 600)
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times)
 
 
 def main() -> None:
@@ -217,7 +237,9 @@ def main() -> None:
     results: dict[str, Any] = {
         "machine": f"{os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}",
         "load": os.getloadavg(),
+        "fdatasync p50 ms": round(sync_ms(), 3),
     }
+    print(results, flush=True)
     for name in chosen.only.split(","):
         if name not in servers:
             continue
