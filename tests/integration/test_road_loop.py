@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,6 +136,13 @@ def test_a_newcomers_first_hour(served: Shop):
     status = served.json("status")
     assert [f["name"] for f in status["functions"]] == ["shop-notify-customer"]
     assert served.json("verify")["ok"] is True
+
+
+def test_a_project_of_the_same_name_from_another_folder_is_not_deployed_over_it(served: Shop, tmp_path: Path):
+    served.busway("dev", "--once")
+    namesake = Shop(tmp_path / "other" / "shop", served.port)
+    shutil.copytree(served.root, namesake.root, ignore=shutil.ignore_patterns(".busway"))
+    assert str(served.root.resolve()) in namesake.complaint("dev", "--once")
 
 
 def test_a_typo_is_explained(served: Shop):

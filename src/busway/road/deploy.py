@@ -11,7 +11,7 @@ from typing import Any
 
 from busway.errors import BrokenProject, ServerRefused
 from busway.road.connection import Connection
-from busway.road.manifest import HANDLER_TAG, PROJECT_TAG, Manifest, function_name
+from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, Manifest, function_name
 from busway.road.plan import Call, bus_calls, plan, retire
 
 # What runs nowhere but on the developer's machine.
@@ -82,8 +82,25 @@ def retire_missing(manifest: Manifest, connection: Connection) -> list[str]:
     return gone
 
 
+def refuse_a_namesake(project: str, root: Path, connection: Connection) -> None:
+    """Raises BrokenProject when the server runs a project of this name from another folder that still exists."""
+    for tags in deployed_tags(project, connection):
+        folder = tags.get(FOLDER_TAG)
+        if folder and Path(folder) != root.resolve() and Path(folder).is_dir():
+            raise BrokenProject(
+                f"the server at {connection.endpoint} runs another project {project!r}, from {folder}",
+                "give one of them another name in its pyproject.toml, or this one a server of its own: "
+                "--endpoint http://127.0.0.1:PORT with a free port",
+            )
+
+
 def deployed_handlers(project: str, connection: Connection) -> Iterator[str]:
-    """The handlers that the server has from a project, by the tags of their functions."""
+    """The handlers that the server has from a project."""
+    return (tags[HANDLER_TAG] for tags in deployed_tags(project, connection) if HANDLER_TAG in tags)
+
+
+def deployed_tags(project: str, connection: Connection) -> Iterator[dict[str, str]]:
+    """The tags of each function that the server has from a project; by them it knows its own."""
     page: dict[str, Any] = {}
     while True:
         answer = connection.call("lambda", "ListFunctions", page)
@@ -91,7 +108,7 @@ def deployed_handlers(project: str, connection: Connection) -> Iterator[str]:
             if str(function["FunctionName"]).startswith(function_name(project, "")):
                 tags = connection.call("lambda", "ListTags", {"Resource": function["FunctionArn"]}).get("Tags", {})
                 if tags.get(PROJECT_TAG) == project:
-                    yield str(tags.get(HANDLER_TAG))
+                    yield {str(key): str(value) for key, value in tags.items()}
         if not answer.get("NextMarker"):
             return
         page = {"Marker": answer["NextMarker"]}

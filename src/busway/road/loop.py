@@ -11,7 +11,7 @@ from typing import Any
 
 from busway.errors import BuswayError
 from busway.road.connection import Connection
-from busway.road.deploy import deploy, retire_missing
+from busway.road.deploy import deploy, refuse_a_namesake, retire_missing
 from busway.road.describe import describe
 from busway.road.manifest import Manifest
 
@@ -35,6 +35,7 @@ async def deploy_once(deployment: Deployment) -> Manifest:
     """Deploy the project as it is now, and end the handlers that it has no more."""
     manifest = await describe(deployment.root)
     code = deployment.code(deployment.root)
+    await asyncio.to_thread(refuse_a_namesake, manifest.project, deployment.root, deployment.connection)
     await asyncio.to_thread(deploy, manifest, code, deployment.connection, deployment.environment, deployment.say)
     for name in await asyncio.to_thread(retire_missing, manifest, deployment.connection):
         deployment.say(f"{name} is gone; its dead letters are kept")

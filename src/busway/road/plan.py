@@ -16,6 +16,7 @@ from busway.errors import BrokenProject
 from busway.road.manifest import (
     DEAD_LETTER_RETENTION_S,
     EVENT_TAG,
+    FOLDER_TAG,
     HANDLER_TAG,
     PROJECT_TAG,
     HandlerEntry,
@@ -158,6 +159,8 @@ def _function_call(
     manifest: Manifest, entry: HandlerEntry, code: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> Call:
     tags = {PROJECT_TAG: manifest.project, HANDLER_TAG: entry.name, EVENT_TAG: entry.event}
+    if "S3Bucket" in code:
+        tags[FOLDER_TAG] = str(code["S3Key"])
     name = settings["FunctionName"]
     return Call(
         "lambda",
