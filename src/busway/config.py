@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 PORT_MAX = 65_535
+# Ours: the write-ahead log grows to some 8 MB before a checkpoint; a reserve must have room for it.
+RESERVE_MB_MIN = 16
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -33,7 +35,7 @@ class Settings:
     delivery_first_retry_s: float = _setting(1.0, "first back-off of a delivery to the outside, in seconds")
     workers_max: int = _setting(32, "worker processes for functions, in total")
     worker_idle_s: float = _setting(600.0, "seconds after which an idle worker process is ended")
-    reserve_mb: int = _setting(64, "disk space kept back so that delivery goes on when the disk is full")
+    reserve_mb: int = _setting(64, "disk space kept back so that delivery goes on when the disk is full; 16 or more")
     upstream: str = _setting("", "URL that workers' calls to other AWS services go to")
 
 
@@ -57,6 +59,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     settings = Settings(**chosen)
     if not 0 <= settings.port <= PORT_MAX:
         raise ValueError(f"port is {settings.port}; wanted 1 to {PORT_MAX}, or 0 for any that is free")
+    if settings.reserve_mb < RESERVE_MB_MIN:
+        raise ValueError(f"reserve_mb is {settings.reserve_mb}; wanted {RESERVE_MB_MIN} or more")
     return settings
 
 
