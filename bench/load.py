@@ -52,19 +52,33 @@ class Run:
     latencies_ms: list[float] = field(default_factory=list)
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+# How long an answer may take before it counts as failed.
+ANSWER_S_MAX = 20.0
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
+    """Status and body of one answer, and whether another may follow; status 0 for none within `ANSWER_S_MAX`."""
+    try:
+        async with asyncio.timeout(ANSWER_S_MAX):
+            return await _read_answer(reader)
+    except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+        return 0, b"", False
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
     head = await reader.readuntil(b"\r\n\r\n")
     status = int(head[9:12])
     lower = head.lower()
+    keeps_alive = b"connection: close" not in lower
     if b"transfer-encoding: chunked" in lower:
         body = b""
         while size := int(await reader.readline(), 16):
             body += (await reader.readexactly(size + 2))[:-2]
         await reader.readline()
-        return status, body
+        return status, body, keeps_alive
     mark = lower.find(b"content-length:")
     length = int(lower[mark + 15 : lower.index(b"\r\n", mark)]) if mark >= 0 else 0
-    return status, await reader.readexactly(length)
+    return status, await reader.readexactly(length), keeps_alive
 
 
 async def _connection(port: int, payload: bytes, stop_at: float, left: list[int], run: Run) -> None:
@@ -73,18 +87,19 @@ async def _connection(port: int, payload: bytes, stop_at: float, left: list[int]
         left[0] -= 1
         began = time.perf_counter()
         writer.write(payload)
-        try:
-            status, body = await _answer(reader)
-        except asyncio.IncompleteReadError as cut:
-            # Some servers close a connection after so many requests, which HTTP allows between two of them.
-            if cut.partial:
-                raise
+        status, body, keeps_alive = await _answer(reader)
+        if status == 0:
+            # Some servers close after so many requests, which HTTP allows between two of them: once more.
+            writer.close()
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(payload)
-            status, body = await _answer(reader)
+            status, body, keeps_alive = await _answer(reader)
         run.latencies_ms.append((time.perf_counter() - began) * 1000)
         run.requests += 1
         run.failed += status != 200 or b'"FailedEntryCount":0' not in body.replace(b" ", b"")
+        if not keeps_alive:
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.close()
 
 
@@ -135,9 +150,9 @@ class Line:
 async def _call(port: int, payload: bytes) -> tuple[int, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(payload)
-    answer = await _answer(reader)
+    status, body, _ = await _answer(reader)
     writer.close()
-    return answer
+    return status, body
 
 
 def call(port: int, payload: bytes) -> tuple[int, bytes]:
