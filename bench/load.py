@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import socket
 import time
@@ -119,32 +120,27 @@ def load(port: int, payload: bytes, *, connections: int, requests: int, limit_s:
 
 
 class Line:
-    """One keep-alive connection for one request after the other, for latencies without a client's own work."""
+    """One connection for one request after the other, for latencies without a client's own work."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S_MAX)
 
     def call(self, payload: bytes) -> None:
         """Send and read the whole answer; raises unless it is a 200."""
-        self._socket.sendall(payload)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self._socket.recv(65536)
-        head, _, body = answer.partition(b"\r\n\r\n")
-        lower = head.lower()
-        if b" 200 " not in head.split(b"\r\n", 1)[0]:
-            raise RuntimeError(answer.decode())
-        if b"transfer-encoding" in lower:
-            while not body.endswith(b"0\r\n\r\n"):
-                body += self._socket.recv(65536)
-            return
-        length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0])
-        while len(body) < length:
-            body += self._socket.recv(65536)
+        if self._http.sock is None:
+            self._http.connect()
+            self._http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._http.sock.sendall(payload)
+        answer = http.client.HTTPResponse(self._http.sock, method="POST")
+        answer.begin()
+        body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(body.decode())
+        if answer.will_close:
+            self._http.close()
 
     def close(self) -> None:
-        self._socket.close()
+        self._http.close()
 
 
 async def _call(port: int, payload: bytes) -> tuple[int, bytes]:
