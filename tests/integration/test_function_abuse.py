@@ -53,7 +53,11 @@ async def check_neighbour(shop: Workshop) -> None:
         ("ctypes.string_at(0)", "Runtime.ExitError", "Runtime exited with error: signal: segmentation fault"),
         ("os.kill(os.getpid(), 9)", "Runtime.ExitError", "Runtime exited with error: signal: killed"),
         ("os.abort()", "Runtime.ExitError", "Runtime exited with error: signal: aborted"),
-        ("os.closerange(0, 10_000); time.sleep(600)", "Runtime.ExitError", "Runtime exited with error: signal: killed"),
+        (
+            "os.closerange(0, 10_000); time.sleep(600)",
+            "Runtime.ExitError",
+            "Runtime exited with error: signal: killed",
+        ),
     ],
 )
 async def test_a_worker_that_ends_is_an_error_of_its_own_invocation_only(
