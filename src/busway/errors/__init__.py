@@ -1,0 +1,108 @@
+"""Every error that Busway raises on purpose, one class per thing the caller can do about it.
+
+    BuswayError
+     +-- StorageFull, CorruptRecord, VersionConflict, EngineStopped, DataInUse, DataTooNew, DataUnusable   (engine)
+     +-- InvalidPattern, InvalidEvent                                                         (pattern)
+     +-- and one file a group of rooms, beside this one
+
+The message says where, what was found, what was wanted; what it names is also an attribute. AWS codes and
+HTTP statuses are given in `aws/errors.py`, by class: no room below `aws` knows them.
+"""
+
+from __future__ import annotations
+
+from busway.errors.bus import (
+    BusError as BusError,
+    BusExists as BusExists,
+    BusLimitExceeded as BusLimitExceeded,
+    BusNotFound as BusNotFound,
+    BusPolicyTooLong as BusPolicyTooLong,
+    InvalidBusRequest as InvalidBusRequest,
+    InvalidTargetInput as InvalidTargetInput,
+    MalformedDetail as MalformedDetail,
+    MalformedTime as MalformedTime,
+    NoSuchDestination as NoSuchDestination,
+    NoWayBack as NoWayBack,
+    RuleNotFound as RuleNotFound,
+    StatementNotFound as StatementNotFound,
+    TargetRefused as TargetRefused,
+    UnsendablePayload as UnsendablePayload,
+)
+from busway.errors.engine import (
+    CorruptRecord as CorruptRecord,
+    DataInUse as DataInUse,
+    DataTooNew as DataTooNew,
+    DataUnusable as DataUnusable,
+    EngineStopped as EngineStopped,
+    StorageFull as StorageFull,
+    VersionConflict as VersionConflict,
+)
+from busway.errors.event import (
+    EventMismatch as EventMismatch,
+    InvalidEvent as InvalidEvent,
+    InvalidEventClass as InvalidEventClass,
+    InvalidHandler as InvalidHandler,
+    InvalidPattern as InvalidPattern,
+    MalformedJson as MalformedJson,
+    NoEnvelope as NoEnvelope,
+    PublishFailed as PublishFailed,
+)
+from busway.errors.function import (
+    FunctionConflict as FunctionConflict,
+    FunctionError as FunctionError,
+    FunctionFeatureNotBuilt as FunctionFeatureNotBuilt,
+    FunctionNotFound as FunctionNotFound,
+    FunctionResourceNotFound as FunctionResourceNotFound,
+    FunctionThrottled as FunctionThrottled,
+    InvalidFunction as InvalidFunction,
+    InvalidPackage as InvalidPackage,
+    InvalidPayload as InvalidPayload,
+    PayloadTooLarge as PayloadTooLarge,
+    RevisionMismatch as RevisionMismatch,
+    WorkersStopped as WorkersStopped,
+)
+from busway.errors.notice import (
+    AlarmFeatureNotBuilt as AlarmFeatureNotBuilt,
+    AlarmNotFound as AlarmNotFound,
+    InvalidAlarm as InvalidAlarm,
+    InvalidMail as InvalidMail,
+    InvalidRoute as InvalidRoute,
+    MailRefused as MailRefused,
+    MailServerUnavailable as MailServerUnavailable,
+    RouteNotFound as RouteNotFound,
+)
+from busway.errors.queue import (
+    InvalidMessage as InvalidMessage,
+    InvalidQueueAttribute as InvalidQueueAttribute,
+    InvalidQueueRequest as InvalidQueueRequest,
+    InvalidReceiptHandle as InvalidReceiptHandle,
+    MessageNotInFlight as MessageNotInFlight,
+    MissingQueueParameter as MissingQueueParameter,
+    PurgeInProgress as PurgeInProgress,
+    QueueError as QueueError,
+    QueueFeatureNotBuilt as QueueFeatureNotBuilt,
+    QueueNameTaken as QueueNameTaken,
+    QueueNotFound as QueueNotFound,
+    UnknownQueueAttribute as UnknownQueueAttribute,
+)
+from busway.errors.road import (
+    BrokenProject as BrokenProject,
+    GeneratorRefused as GeneratorRefused,
+    ProjectNotFound as ProjectNotFound,
+    ServerRefused as ServerRefused,
+    ServerUnreachable as ServerUnreachable,
+    UnknownHandler as UnknownHandler,
+)
+from busway.errors.root import (
+    BuswayError as BuswayError,
+)
+from busway.errors.server import (
+    CannotListen as CannotListen,
+    ClockNotManual as ClockNotManual,
+    EventNotFound as EventNotFound,
+    InvalidQuestion as InvalidQuestion,
+    NoEventYet as NoEventYet,
+    NotLoopback as NotLoopback,
+    UnknownEngine as UnknownEngine,
+    UnknownPath as UnknownPath,
+)

@@ -1,0 +1,60 @@
+"""Events, patterns, and the decorator of handlers."""
+
+from __future__ import annotations
+
+from busway.errors.root import BuswayError
+
+
+class InvalidPattern(BuswayError):
+    """An event pattern that does not compile. `reason` is AWS's text, `location` its second line or ""."""
+
+    def __init__(self, reason: str, location: str = "") -> None:
+        super().__init__(f"Event pattern is not valid. Reason: {reason}{location}")
+        self.reason, self.location = reason, location
+
+
+class InvalidEvent(BuswayError):
+    """A text that should be an event but is not a JSON object."""
+
+
+class MalformedJson(BuswayError):
+    """A text that stops being JSON after `consumed` characters; `reason` is worded as AWS words it.
+
+    Inside the pattern room only: callers see `InvalidPattern` or `InvalidEvent`.
+    """
+
+    def __init__(self, reason: str, consumed: int) -> None:
+        super().__init__(f"{reason} (after {consumed} characters)")
+        self.reason, self.consumed = reason, consumed
+
+
+class InvalidEventClass(BuswayError):
+    """An event class, or a sample asked of it, that makes no sense as written."""
+
+
+class EventMismatch(BuswayError):
+    """An event that arrived does not fit the class that the handler asks for."""
+
+
+class NoEnvelope(BuswayError):
+    """An event that was built, not received, has nothing around its detail."""
+
+    def __init__(self, event_class: str) -> None:
+        super().__init__(f"this {event_class} was built here and not received, so it has no envelope")
+        self.hint = f"in a test, take the `event` fixture or {event_class}.sample(envelope={{...}})"
+
+
+class PublishFailed(BuswayError):
+    """The bus refused an entry; nothing of it was stored."""
+
+    def __init__(self, detail_type: str, bus: str, code: str, reason: str) -> None:
+        super().__init__(f"{detail_type!r} was not put on bus {bus!r}: {code}: {reason}")
+        self.code, self.reason = code, reason
+
+
+class InvalidHandler(BuswayError):
+    """Options of `@handler` outside what AWS Lambda and EventBridge allow."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint

@@ -1,0 +1,74 @@
+"""Functions and their workers."""
+
+from __future__ import annotations
+
+from busway.errors.root import BuswayError
+
+
+class FunctionError(BuswayError):
+    """Base of what a call about functions can be refused with, in AWS's words where it has some."""
+
+
+class FunctionNotFound(FunctionError):
+    """No function of this ARN (or no such version or alias of it)."""
+
+    def __init__(self, arn: str) -> None:
+        super().__init__(f"Function not found: {arn}")
+        self.arn = arn
+
+
+class FunctionResourceNotFound(FunctionError):
+    """The function has no such thing: event invoke config, policy, statement."""
+
+
+class FunctionConflict(FunctionError):
+    """There is one of this name already, or it changed meanwhile."""
+
+
+class RevisionMismatch(FunctionError):
+    """The caller's RevisionId is not the function's present one."""
+
+
+class InvalidFunction(FunctionError):
+    """A value in the call that the function can't have."""
+
+
+class InvalidPackage(InvalidFunction):
+    """A zip that is not unpacked: broken, too large, or with entries that reach outside. `reason` says which."""
+
+    def __init__(self, reason: str) -> None:
+        # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html
+        super().__init__(
+            f"Could not unzip uploaded file. Please check your file, then try to upload again. ({reason})"
+        )
+        self.reason = reason
+
+
+class FunctionFeatureNotBuilt(FunctionError):
+    """Something that AWS's Lambda has and Busway does not have yet."""
+
+
+class PayloadTooLarge(FunctionError):
+    """The payload of an invocation is above the limit of its invocation type."""
+
+    def __init__(self, size: int, invocation_type: str, limit: int) -> None:
+        super().__init__(
+            f"{size} byte payload is too large for the {invocation_type} invocation type (limit {limit} bytes)"
+        )
+        self.size, self.limit = size, limit
+
+
+class InvalidPayload(FunctionError):
+    """The payload of an invocation is no JSON."""
+
+
+class FunctionThrottled(FunctionError):
+    """No worker may be started for this invocation now. `reason` is AWS's word for why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Rate Exceeded.")
+        self.reason = reason
+
+
+class WorkersStopped(FunctionError):
+    """The server is stopping: no invocation starts any more."""

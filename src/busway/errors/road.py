@@ -1,0 +1,55 @@
+"""Projects, generator and deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from busway.errors.root import BuswayError
+
+
+class ProjectNotFound(BuswayError):
+    """No folder upwards of here has a pyproject.toml with `[tool.busway]`."""
+
+    def __init__(self, start: str) -> None:
+        super().__init__(f"{start} is not in a Busway project: no pyproject.toml with [tool.busway] here or above")
+        self.hint = "busway new NAME makes one"
+
+
+class BrokenProject(BuswayError):
+    """A file of the project cannot be loaded or is not what its folder says."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+class GeneratorRefused(BuswayError):
+    """What should be generated has an impossible name or would overwrite a file."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+class ServerUnreachable(BuswayError):
+    """Nothing answers at the endpoint."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"no Busway server answers at {endpoint}")
+        self.hint = "start one with `busway dev` (in a project) or `busway serve`, or name another with --endpoint"
+
+
+class UnknownHandler(BuswayError):
+    """The server has no handler of that name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"the server has no handler {name!r}; it has {', '.join(known) or 'none yet'}")
+        self.hint = "`busway status` shows them; `busway dev` deploys those of a project"
+
+
+class ServerRefused(BuswayError):
+    """The server answered with an error; `code` is AWS's code, "" for an error of our own routes."""
+
+    def __init__(self, asked: str, code: str, reason: str, hint: str = "") -> None:
+        super().__init__(f"{asked}: {code}: {reason}" if code else reason)
+        self.code, self.reason, self.hint = code, reason, hint

@@ -1,0 +1,73 @@
+"""The server and its doors."""
+
+from __future__ import annotations
+
+from busway.errors.root import BuswayError
+
+
+class CannotListen(BuswayError):
+    """The address cannot be listened on: taken, not this machine's, or not permitted."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: {reason}")
+        self.host, self.port = host, port
+        self.hint = "choose another address or port with --host and --port"
+
+
+class UnknownPath(BuswayError):
+    """No such path below /_busway/, or not with that method."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"there is no {method} {path}")
+        self.method, self.path = method, path
+
+
+class InvalidQuestion(BuswayError):
+    """A query or body of an own route with something missing, unknown or out of range."""
+
+
+class EventNotFound(BuswayError):
+    """No bus of this server retains an event of that id."""
+
+    def __init__(self, event_id: str, why: str = "") -> None:
+        super().__init__(f"no bus has an event {event_id}{why}")
+        self.event_id = event_id
+        self.hint = "`busway tail` shows the ids of events as they come; a bus keeps them for its retention"
+
+
+class NoEventYet(BuswayError):
+    """The newest event was asked for, and no bus retains any."""
+
+    hint = "`busway send EVENT` puts one on the bus"
+
+    def __init__(self) -> None:
+        super().__init__("no bus has an event yet")
+
+
+class ClockNotManual(BuswayError):
+    """Time was to be moved on a server that runs on the machine's clock."""
+
+    hint = "start the server with --clock manual"
+
+    def __init__(self) -> None:
+        super().__init__("this server runs on the machine's clock, which nobody moves")
+
+
+class NotLoopback(BuswayError):
+    """The server was to listen beyond this machine without access keys."""
+
+    hint = "set BUSWAY_ACCESS_KEYS=KEY:SECRET, or listen on 127.0.0.1"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"refusing to listen on {host}: without access keys anyone who reaches it could run code")
+        self.host = host
+
+
+class UnknownEngine(BuswayError):
+    """No engine of that name."""
+
+    hint = "engines are: embedded, memory"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no engine {name!r}")
+        self.name = name
