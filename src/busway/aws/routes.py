@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from busway.aws.errors import AwsError, not_implemented, unknown_operation
 from busway.aws.protocols import Received, Reply, Wire
-from busway.aws.protocols.cbor import HEADER as CBOR_HEADER
-from busway.aws.protocols.cbor import refuse_in_cbor
+from busway.aws.protocols.cbor import HEADER as CBOR_HEADER, refuse_in_cbor
 from busway.aws.protocols.json import JsonWire, refuse_plainly
 from busway.aws.protocols.query import QueryWire, form_action, refuse_in_xml
 from busway.aws.protocols.rest_json import RestJsonWire

@@ -30,8 +30,7 @@ def explain(pattern: str | None, event: str | None, rule: str | None, bus: str, 
       busway explain '{"detail": {"total": [{"numeric": [">", 100]}]}}' event.json
       busway explain --rule shop-send-receipt event.json
     """
-    from busway.pattern import explain as decide
-    from busway.pattern import parse
+    from busway.pattern import explain as decide, parse
 
     if rule is not None:
         if pattern is None or event is not None:

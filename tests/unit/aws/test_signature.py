@@ -11,8 +11,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from busway.aws.errors import AwsError
 from busway.aws.gate import AccessKey, Gate, Identity, Keys

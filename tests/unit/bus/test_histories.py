@@ -6,8 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from busway.arn import Scope
 from busway.bus.matching import ReferenceRules, expected

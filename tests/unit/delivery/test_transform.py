@@ -7,8 +7,7 @@ import tracemalloc
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from busway.delivery import InputTransformer, Subscriber
 from busway.delivery.transform import check_input, compile_input, is_string_template

@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from busway.function.runtime_api import (
     HEAD_BYTES_MAX,

@@ -8,8 +8,7 @@ from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from busway.errors import InvalidMail
 from busway.mail.compose import Composed, Letter, Recipients, compose, compose_raw

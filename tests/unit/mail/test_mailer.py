@@ -10,8 +10,7 @@ from contextlib import closing
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from busway.clock import ManualClock, SeededEntropy
 from busway.engine.memory import MemoryEngine

@@ -8,8 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from busway.pattern import Matcher, explain, parse
 from busway.pattern.event_tree import _read_carefully, read_event

@@ -2,8 +2,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from busway.errors import InvalidPattern
 from busway.pattern import parse

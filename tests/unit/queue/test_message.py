@@ -6,8 +6,7 @@ import hashlib
 import struct
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from busway.delivery.dead_letter import Source
 from busway.errors import InvalidMessage, InvalidQueueRequest, InvalidReceiptHandle, MissingQueueParameter

@@ -8,8 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from busway.errors import EventMismatch, GeneratorRefused, InvalidHandler
 from busway.road.fields import parse_field, parse_fields

@@ -17,8 +17,7 @@ from typing import Any, cast
 
 import trustme
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP as SmtpProtocol
-from aiosmtpd.smtp import Envelope, Session
+from aiosmtpd.smtp import SMTP as SmtpProtocol, Envelope, Session
 
 # https://developer.pagerduty.com/docs/send-alert-event
 ROUTING_KEY_LENGTH = 32
