@@ -48,6 +48,7 @@ from busway.errors.event import (
     PublishFailed as PublishFailed,
 )
 from busway.errors.function import (
+    BuildFailed as BuildFailed,
     FunctionConflict as FunctionConflict,
     FunctionError as FunctionError,
     FunctionFeatureNotBuilt as FunctionFeatureNotBuilt,

@@ -72,3 +72,14 @@ class FunctionThrottled(FunctionError):
 
 class WorkersStopped(FunctionError):
     """The server is stopping: no invocation starts any more."""
+
+
+class BuildFailed(FunctionError):
+    """What the code needs could not be made: dependencies not installed, TypeScript not bundled.
+
+    `reason` is for the function's StateReason: what was done, and the last lines of the tool that did it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
