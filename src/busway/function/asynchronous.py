@@ -12,39 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from busway.arn import Scope, parse_arn
-from busway.clock import Clock
-from busway.delivery.dead_letter import DeadLetters, Source
-from busway.engine import Engine, Item
-from busway.errors import (
-    BuswayError,
-    CorruptRecord,
-    EngineStopped,
-    FunctionNotFound,
-    FunctionThrottled,
-    WorkersStopped,
-)
-from busway.function.letters import (
-    SUCCESS,
-    Work,
-    dead_letter_attributes,
-    destination_record,
-    error_message,
-    error_type,
-)
-from busway.function.pool import Pool, Run
-from busway.function.record import FunctionRecord
+from busway.engine import Item
+from busway.errors import CorruptRecord, EngineStopped, FunctionNotFound, FunctionThrottled, WorkersStopped
+from busway.function.desk import NAMESPACE, Desk, TooOld
+from busway.function.ending import Ending, Lost, interrupted, no_function, words
+from busway.function.letters import Work, error_message
+from busway.function.pool import Run
 from busway.function.retry import (
-    AGE_S_MAX,
     EXHAUSTED,
-    RETRIES_MAX,
     TOO_OLD,
     GiveUp,
     Policy,
@@ -54,72 +33,16 @@ from busway.function.retry import (
     interrupted_too_often,
     may_start,
 )
-from busway.metrics import Metrics
-from busway.trail import Trail
-
-NAMESPACE = "AWS/Lambda"
 
 # Ours: short, and renewed while the event is in flight, so that after a crash it is due again within seconds.
 LEASE_S = 6.0
 RENEW_EVERY_S = 2.0
 # What is leased at once when nothing runs: only judged, and put back or given up.
 JUDGED_AT_ONCE = 100
-PUT_AGAIN_S = (1.0, 60.0)
+# After a fault of ours.
+GO_ON_S = 1.0
 
 log = logging.getLogger(__name__)
-
-
-class Destinations(Protocol):
-    """Who sends records to on-success and on-failure destinations; `server` knows the rooms that take them."""
-
-    async def send(
-        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
-    ) -> None:
-        """Return when the destination has it for good. Raises a `BuswayError` when it can't be sent there."""
-        ...
-
-
-class Attempt(Protocol):
-    """Runs one attempt, with its logs and metrics."""
-
-    async def __call__(self, function_arn: str, payload: bytes, work: Work, attempt: int, start_by: float) -> Run:
-        """Raises `TooOld` when no worker was free before `start_by`, and what `Pool.run` raises."""
-        ...
-
-
-class TooOld(Exception):
-    """The event's maximum age passed before a worker was free."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every dispatcher works with."""
-
-    engine: Engine
-    clock: Clock
-    metrics: Metrics
-    trail: Trail
-    pool: Pool
-    dead_letters: DeadLetters
-    destinations: Destinations | None
-    waits_s: tuple[float, ...]
-    attempt: Attempt
-    record_of: Callable[[str], FunctionRecord | None]
-
-    def policy(self, record: FunctionRecord) -> Policy:
-        config = record.event_invoke
-        retries = RETRIES_MAX if config is None or config.retries_max is None else config.retries_max
-        age_s = AGE_S_MAX if config is None or config.age_s_max is None else config.age_s_max
-        return Policy(retries, float(age_s), self.waits_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """An invocation that is given up: why, and after how many errors. `error` is the error object, b"" for none."""
-
-    work: Work
-    condition: str
-    error: bytes
 
 
 class Dispatcher:
@@ -127,6 +50,7 @@ class Dispatcher:
 
     def __init__(self, function_arn: str, desk: Desk) -> None:
         self._arn, self._desk = function_arn, desk
+        self._ending = Ending(function_arn, desk)
         self._queues = desk.engine.queues
         self._in_flight: dict[int, Item] = {}
         # Of those, the ones whose row has its next due time or its end: no longer renewed.
@@ -156,7 +80,7 @@ class Dispatcher:
                 return
             except Exception:
                 log.exception("%s: a fault of ours in taking up its events; it goes on", self._arn)
-                await self._desk.clock.sleep(PUT_AGAIN_S[0])
+                await self._desk.clock.sleep(GO_ON_S)
 
     async def _turn(self) -> None:
         """Take up what there is room for, or wait for either."""
@@ -237,14 +161,14 @@ class Dispatcher:
         desk, now = self._desk, self._desk.clock.now()
         record = desk.record_of(self._arn)
         if record is None:
-            return await self._give_up(item, _Lost(work, EXHAUSTED, _no_function(self._arn)))
+            return await self._give_up(item, Lost(work, EXHAUSTED, no_function(self._arn)))
         policy = desk.policy(record)
         if item.attempts == 1 and not work.errors:
             desk.metrics.count(NAMESPACE, "AsyncEventsReceived", FunctionName=record.name)
         if not may_start(policy, work.received_at, now):
-            return await self._give_up(item, _Lost(work, TOO_OLD, work.error))
+            return await self._give_up(item, Lost(work, TOO_OLD, work.error))
         if interrupted_too_often(item.attempts, work.errors):
-            return await self._give_up(item, _Lost(work, EXHAUSTED, work.error or _interrupted(item.attempts)))
+            return await self._give_up(item, Lost(work, EXHAUSTED, work.error or interrupted(item.attempts)))
         if not work.first_at:
             work = replace(work, first_at=now)
         try:
@@ -255,11 +179,11 @@ class Dispatcher:
             await self._queues.refund(self._held(item), now)
             return None
         except TooOld:
-            return await self._give_up(item, _Lost(work, TOO_OLD, work.error))
+            return await self._give_up(item, Lost(work, TOO_OLD, work.error))
         except FunctionNotFound:
-            return await self._give_up(item, _Lost(work, EXHAUSTED, _no_function(self._arn)))
+            return await self._give_up(item, Lost(work, EXHAUSTED, no_function(self._arn)))
         if run.answer.kind is None:
-            return await self._succeed(item, work, record, run)
+            return await self._succeed(item, work, run)
         return await self._fail(item, work, policy, run)
 
     async def _run(self, item: Item, work: Work, policy: Policy) -> Run:
@@ -269,17 +193,11 @@ class Dispatcher:
         start_by = work.received_at + policy.age_s_max
         return await desk.attempt(self._arn, item.body, work, work.errors + 1, start_by)
 
-    async def _succeed(self, item: Item, work: Work, record: FunctionRecord, run: Run) -> None:
-        desk, now = self._desk, self._desk.clock.now()
-        config = record.event_invoke
-        if config is not None and config.on_success is not None:
-            letter = destination_record(
-                work, self._arn, item.body, run.answer.body, condition=SUCCESS, attempts=work.errors + 1, at=now
-            )
-            await self._send(config.on_success, letter, work, success=True)
+    async def _succeed(self, item: Item, work: Work, run: Run) -> None:
+        await self._ending.succeeded(item, work, run.answer.body)
         self._done(item, "delivered")
-        if desk.trail.listening:
-            desk.trail.note("delivered", **self._facts(work), attempt=work.errors + 1)
+        if self._desk.trail.listening:
+            self._desk.trail.note("delivered", **self._facts(work), attempt=work.errors + 1)
 
     async def _fail(self, item: Item, work: Work, policy: Policy, run: Run) -> None:
         now, error = self._desk.clock.now(), run.answer.body
@@ -288,7 +206,7 @@ class Dispatcher:
         self._desk.trail.note("attempt", **facts, error_message=error_message(error))
         decision = after_error(policy, work.errors, work.received_at, now)
         if isinstance(decision, GiveUp):
-            return await self._give_up(item, _Lost(work, decision.condition, error))
+            return await self._give_up(item, Lost(work, decision.condition, error))
         self._throttles.pop(item.id, None)
         await self._queues.release(self._held(item), decision.at, msgspec.json.encode(work))
         self._desk.trail.note("retried", **facts, due_at=decision.at)
@@ -304,7 +222,7 @@ class Dispatcher:
         if isinstance(decision, Retry):
             await self._queues.refund(self._held(item), decision.at)
         else:
-            await self._give_up(item, _Lost(work, decision.condition, work.error))
+            await self._give_up(item, Lost(work, decision.condition, work.error))
 
     # --- the end ---
 
@@ -326,71 +244,14 @@ class Dispatcher:
         finally:
             self._flusher = None
 
-    async def _give_up(self, item: Item, lost: _Lost) -> None:
-        desk, work = self._desk, lost.work
-        record, now = desk.record_of(self._arn), desk.clock.now()
-        config = None if record is None else record.event_invoke
-        queue_arn = None if record is None else record.dead_letter_arn
-        told = False
-        if config is not None and config.on_failure is not None:
-            letter = destination_record(
-                work, self._arn, item.body, lost.error or None, condition=lost.condition, attempts=work.errors, at=now
-            )
-            told = await self._send(config.on_failure, letter, work, success=False)
-        if queue_arn is not None or not told:
-            await self._insist(item, lambda: self._put_dead_letter(item, lost, queue_arn))
+    async def _give_up(self, item: Item, lost: Lost) -> None:
+        await self._ending.given_up(item, lost)
         self._done(item, "dead-lettered")
-        name = self._arn.rsplit(":", 1)[1]
-        desk.metrics.count(NAMESPACE, "AsyncEventsDropped", FunctionName=name)
-        code, message = _words(lost)
-        desk.trail.note(
+        work, (code, message) = lost.work, words(lost)
+        self._desk.metrics.count(NAMESPACE, "AsyncEventsDropped", FunctionName=self._arn.rsplit(":", 1)[1])
+        self._desk.trail.note(
             "dead-lettered", **self._facts(work), attempt=work.errors, error_code=code, error_message=message
         )
-
-    async def _put_dead_letter(self, item: Item, lost: _Lost, queue_arn: str | None) -> None:
-        desk, work, now = self._desk, lost.work, self._desk.clock.now()
-        code, message = _words(lost)
-        source = Source(
-            kind="function", payload=item.body, rule_arn=work.rule_arn, function_arn=self._arn,
-            event_id=work.event_id, request_id=work.request_id, bus_arn=work.bus_arn, error_code=code,
-            error_message=message, attempts=work.errors, first_at=work.first_at, failed_at=now,
-            trace_header=work.trace_header or None,
-        )  # fmt: skip
-        scope = _scope_of(self._arn)
-        attributes = dead_letter_attributes(work, lost.error or message.encode())
-        put = desk.dead_letters.put(queue_arn, work.bus_arn or None, scope, item.body, attributes, source, now)
-        await desk.engine.queues.put([put], accepted=True)
-
-    async def _send(self, destination: str, record: bytes, work: Work, *, success: bool) -> bool:
-        """Send a record to a destination; False when it can't be."""
-        desk = self._desk
-        try:
-            if desk.destinations is None:
-                raise FunctionNotFound(destination)
-            await desk.destinations.send(
-                destination, record, function_arn=self._arn, success=success, trace_header=work.trace_header,
-                now=desk.clock.now(),
-            )  # fmt: skip
-        except EngineStopped:
-            raise
-        except BuswayError as error:
-            log.warning("destination %s of %s did not take a record: %s", destination, self._arn, error)
-            desk.metrics.count(NAMESPACE, "DestinationDeliveryFailures", FunctionName=self._arn.rsplit(":", 1)[1])
-            return False
-        return True
-
-    async def _insist(self, item: Item, act: Callable[[], Awaitable[None]]) -> None:
-        """Do it, again and again until it works: an event that can't be put aside is not given up."""
-        wait_s = PUT_AGAIN_S[0]
-        while True:
-            try:
-                return await act()
-            except EngineStopped:
-                raise
-            except BuswayError:
-                log.exception("the dead letter of an event for %s could not be stored; trying again", self._arn)
-            await self._desk.clock.sleep(wait_s)
-            wait_s = min(2 * wait_s, PUT_AGAIN_S[1])
 
     def _facts(self, work: Work) -> dict[str, str]:
         return {
@@ -408,26 +269,3 @@ def _work_of(item: Item) -> Work:
     except msgspec.DecodeError:
         # Written by another version: the event is still worth its attempts.
         return Work(request_id="", received_at=item.put_at)
-
-
-def _words(lost: _Lost) -> tuple[str, str]:
-    """(code, message) of why an event was given up: the function's last error, or the condition alone."""
-    if not lost.error:
-        return lost.condition, f"{lost.condition}: the event was never tried"
-    return error_type(lost.error) or lost.condition, error_message(lost.error)
-
-
-def _no_function(arn: str) -> bytes:
-    return msgspec.json.encode(
-        {"errorType": "ResourceNotFoundException", "errorMessage": f"Function not found: {arn}"}
-    )
-
-
-def _interrupted(attempts: int) -> bytes:
-    text = f"The server ended {attempts - 1} times while this event was under way"
-    return msgspec.json.encode({"errorType": "Busway.Interrupted", "errorMessage": text})
-
-
-def _scope_of(arn: str) -> Scope:
-    parsed = parse_arn(arn)
-    return Scope() if parsed is None else parsed.scope

@@ -23,8 +23,9 @@ from busway.config import Settings, data_folder, environment
 from busway.delivery.dead_letter import DeadLetters, Source
 from busway.engine import Engine, Origin, Put
 from busway.errors import FunctionNotFound, FunctionThrottled, InvalidPayload, PayloadTooLarge
-from busway.function.asynchronous import NAMESPACE, Desk, Destinations, Dispatcher, TooOld
+from busway.function.asynchronous import Dispatcher
 from busway.function.code_store import CodeStore
+from busway.function.desk import NAMESPACE, Desk, Destinations, TooOld
 from busway.function.environment import Surroundings, worker_environment
 from busway.function.letters import Work, is_json
 from busway.function.logs import Line, Logs

@@ -1,0 +1,63 @@
+"""What every dispatcher of asynchronous invocations works with, and whom it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from busway.clock import Clock
+from busway.delivery.dead_letter import DeadLetters
+from busway.engine import Engine
+from busway.function.letters import Work
+from busway.function.pool import Pool, Run
+from busway.function.record import FunctionRecord
+from busway.function.retry import AGE_S_MAX, RETRIES_MAX, Policy
+from busway.metrics import Metrics
+from busway.trail import Trail
+
+NAMESPACE = "AWS/Lambda"
+
+
+class Destinations(Protocol):
+    """Who sends records to on-success and on-failure destinations; `server` knows the rooms that take them."""
+
+    async def send(
+        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
+    ) -> None:
+        """Return when the destination has it for good. Raises a `BuswayError` when it can't be sent there."""
+        ...
+
+
+class Attempt(Protocol):
+    """Runs one attempt, with its logs and metrics."""
+
+    async def __call__(self, function_arn: str, payload: bytes, work: Work, attempt: int, start_by: float) -> Run:
+        """Raises `TooOld` when no worker was free before `start_by`, and what `Pool.run` raises."""
+        ...
+
+
+class TooOld(Exception):
+    """The event's maximum age passed before a worker was free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every dispatcher works with."""
+
+    engine: Engine
+    clock: Clock
+    metrics: Metrics
+    trail: Trail
+    pool: Pool
+    dead_letters: DeadLetters
+    destinations: Destinations | None
+    waits_s: tuple[float, ...]
+    attempt: Attempt
+    record_of: Callable[[str], FunctionRecord | None]
+
+    def policy(self, record: FunctionRecord) -> Policy:
+        config = record.event_invoke
+        retries = RETRIES_MAX if config is None or config.retries_max is None else config.retries_max
+        age_s = AGE_S_MAX if config is None or config.age_s_max is None else config.age_s_max
+        return Policy(retries, float(age_s), self.waits_s)
