@@ -51,6 +51,7 @@ from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues
 from busway.redrive import Redrive
+from busway.stream.streams import Streams
 from busway.targets.bus import BusTarget
 from busway.targets.destinations import FunctionDestinations
 from busway.targets.function import FunctionTarget
@@ -151,6 +152,7 @@ class Rooms:
         engine, clock, entropy = ground.engine, ground.clock, ground.entropy
         metrics, trail, settings = ground.metrics, ground.trail, ground.settings
         self.queues = SqsQueues(engine, clock, entropy, metrics)
+        self.streams = Streams(engine, clock, entropy, metrics)
         self.dead_letters = QueueDeadLetters(self.queues, metrics)
         self.bus = BusRoom(engine, clock, entropy, metrics, trail, settings)
         self.mailer = Mailer(engine, clock, entropy, metrics, settings.smtp)
@@ -190,7 +192,7 @@ class Rooms:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Load what is stored, then take up the work; `stack` puts it down in the opposite order."""
-        for noun in (self.queues, self.bus, self.routes, self.alarms, self.mailer):
+        for noun in (self.queues, self.streams, self.bus, self.routes, self.alarms, self.mailer):
             await noun.open()
         stack.push_async_callback(self.alerts.close)
         stack.push_async_callback(self.mailer.close)
@@ -202,6 +204,7 @@ class Rooms:
         stack.push_async_callback(self.router.close)
         run_beside(stack, "alarms", self.evaluator.run())
         run_beside(stack, "queue retention", self.queues.run())
+        run_beside(stack, "stream retention", self.streams.run())
 
     def services(self) -> list[Any]:
         return [

@@ -107,3 +107,18 @@ from busway.errors.server import (
     UnknownEngine as UnknownEngine,
     UnknownPath as UnknownPath,
 )
+from busway.errors.stream import (
+    ExpiredShardIterator as ExpiredShardIterator,
+    ForeignSequenceNumber as ForeignSequenceNumber,
+    InvalidSequenceNumber as InvalidSequenceNumber,
+    InvalidShardIterator as InvalidShardIterator,
+    InvalidStreamRequest as InvalidStreamRequest,
+    ShardNotFound as ShardNotFound,
+    ShardThrottled as ShardThrottled,
+    StreamBusy as StreamBusy,
+    StreamError as StreamError,
+    StreamLimitExceeded as StreamLimitExceeded,
+    StreamModeRefuses as StreamModeRefuses,
+    StreamNameTaken as StreamNameTaken,
+    StreamNotFound as StreamNotFound,
+)
