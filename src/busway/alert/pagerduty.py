@@ -6,13 +6,12 @@ https://developer.pagerduty.com/docs/send-alert-event
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 
 import msgspec
 
 from busway.alarm.notice import AlarmMessage
 from busway.alarm.state import OK
-from busway.alert.request import Alert, AlertRequest, Unready, details, handler_name, headline
+from busway.alert.request import Alert, AlertRequest, Unready, details, handler_name, happened_at, headline
 from busway.alert.routes import Route
 
 ROUTING_KEY_LENGTH = 32
@@ -48,7 +47,7 @@ def event(route: Route, routing_key: str, alert: Alert) -> dict[str, object]:
             "summary": headline(message)[:SUMMARY_LENGTH_MAX],
             "source": message.Busway.queue_arn,
             "severity": route.severity,
-            "timestamp": datetime.fromtimestamp(alert.at, UTC).isoformat(timespec="milliseconds"),
+            "timestamp": happened_at(message),
             "component": handler_name(message),
             "group": f"{message.AWSAccountId}/{message.Region}",
             "class": (failures[0].error_code if failures else "") or message.AlarmName,

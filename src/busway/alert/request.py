@@ -38,6 +38,12 @@ class Unready:
 Render = Callable[[Route, str, Alert], AlertRequest | Unready]
 
 
+def happened_at(message: AlarmMessage) -> str:
+    """When the state changed, in RFC 3339: the same however often the alert is sent."""
+    text = message.StateChangeTime
+    return f"{text[:-2]}:{text[-2:]}"
+
+
 def handler_name(message: AlarmMessage) -> str:
     """The name of the handler that failed most, or of the queue when nothing is known."""
     failures = message.Busway.failures

@@ -10,12 +10,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-from datetime import UTC, datetime
 
 import msgspec
 
 from busway.alarm.state import ALARM, OK
-from busway.alert.request import Alert, AlertRequest, Unready, headline
+from busway.alert.request import Alert, AlertRequest, Unready, happened_at, headline
 from busway.alert.routes import Route
 
 TYPES = {ALARM: "dev.busway.alarm.firing", OK: "dev.busway.alarm.resolved"}
@@ -46,7 +45,7 @@ def cloud_event(alert: Alert) -> dict[str, object]:
         "source": message.AlarmArn,
         "type": TYPES.get(message.NewStateValue, TYPE_OTHERWISE),
         "subject": message.AlarmName,
-        "time": datetime.fromtimestamp(alert.at, UTC).isoformat(timespec="milliseconds"),
+        "time": happened_at(alert.message),
         "datacontenttype": "application/json",
         "data": {"summary": headline(message), **msgspec.to_builtins(message)},
     }

@@ -235,6 +235,9 @@ class _Lane:
     async def _bury(self, item: Item, delivery: Delivery, verdict: Verdict) -> None:
         """Dead letter first, then the row ends: a crash between the two repeats the letter and loses nothing."""
         parts = self._parts
+        # Where the machine slept through the lease, another attempt has the row by now, and its verdict counts.
+        if not await parts.engine.queues.release(item, parts.clock.now() + LEASE_S):
+            return
         put = bury(parts.dead_letters, delivery, verdict, parts.clock.now())
         await parts.engine.queues.put([put], accepted=True)
         await parts.engine.queues.done([item], "dead-lettered")
