@@ -35,7 +35,7 @@ from busway.function.record import LATEST, FunctionRecord
 from busway.function.registry import Registry
 from busway.function.retry import parse_waits
 from busway.function.runtime_api import Invocation
-from busway.function.runtimes import RUNTIMES, Runtime, runtime_kind
+from busway.function.runtimes import RUNTIMES, Runtime, ready, runtime_kind
 from busway.function.worker import Plan, billed_ms
 from busway.metrics import Metrics
 from busway.trail import Trail
@@ -258,7 +258,7 @@ class Functions:
         code = self._store.path(record)
         credentials = self._credentials_for(function_arn)
         return Plan(
-            function_arn, record.revision, self._runtimes[runtime_kind(record.runtime)],
+            function_arn, record.revision, ready(self._runtimes[runtime_kind(record.runtime) or ""]),
             worker_environment(record, surroundings, credentials, code, scratch, mark), code, scratch,
             record.memory_mb, record.timeout_s,
         )  # fmt: skip

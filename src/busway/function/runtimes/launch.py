@@ -1,6 +1,7 @@
 """The first code in every worker process: ties it to the server, sets its limits, then becomes the runtime.
 
     launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES python
+    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES node COMMAND...
     launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES exec COMMAND...
 
 A script of the standard library alone, run in the worker. GROUP_FILES are control-group files to join, with `:`
@@ -24,6 +25,10 @@ F_SETSIG = 10
 PR_SET_PDEATHSIG = 1
 # AWS's limit of open files in a worker: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 OPEN_FILES_MAX = 1024
+# Where Node gets the socket to the server: the first descriptors after the standard ones, but for the lifeline's.
+NODE_CHANNELS = (3, 4)
+# As AWS does: a heap that grows to this part of the function's memory, and no further.
+NODE_HEAP_PART = 0.9
 
 
 def tie_to_server(server_pid: int, lifeline: int) -> None:
@@ -47,16 +52,41 @@ def set_limits() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
 
 
+def node_command(command: list[str], channel: int, lifeline: int) -> list[str]:
+    """What starts Node, with its heap bounded and the socket where it will not hand it on.
+
+    Node closes low descriptors before it starts other programs, but none above the first gap.
+    """
+    place = next(number for number in NODE_CHANNELS if number != lifeline)
+    os.dup2(channel, place)
+    heap_mb = int(int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) * NODE_HEAP_PART)
+    node, *client = command
+    return [node, f"--max-old-space-size={heap_mb}", *client, str(place)]
+
+
+def become(command: list[str]) -> None:
+    """Be this program from now on; the status of a shell when it can't be started."""
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} could not be started: {error.strerror}\n")
+        sys.stderr.flush()
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
 def main() -> None:
     server_pid, lifeline, channel, groups, kind, *command = sys.argv[1:]
     tie_to_server(int(server_pid), int(lifeline))
-    os.set_inheritable(int(lifeline), False)
     for group in filter(None, groups.split(":")):
         with open(group, "w") as members:
             members.write("0")
     set_limits()
-    if kind == "exec":
-        os.execvp(command[0], command)
+    if kind == "node":
+        command = node_command(command, int(channel), int(lifeline))
+    if kind in ("exec", "node"):
+        # The lifeline stays open in what it becomes.
+        become(command)
+    os.set_inheritable(int(lifeline), False)
     os.set_inheritable(int(channel), False)
     # Loaded by path: the folder of this script must not be where a handler's imports look. The loader keeps .pyc.
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python.py")
