@@ -20,8 +20,10 @@ class StreamNotFound(StreamError):
 class ShardNotFound(StreamError):
     """The stream has no such shard, or has it no more."""
 
-    def __init__(self, shard_id: str, name: str, account: str) -> None:
-        super().__init__(f"Could not find shard {shard_id} in stream {name} under account {account}.")
+    def __init__(self, shard_id: str, name: str, account: str, *, reshard: bool = False) -> None:
+        """AWS says it in other words where the shard was to be split or merged."""
+        where = f"{shard_id} in stream {name} under account {account}"
+        super().__init__(f"Could not find shard {where}." if reshard else f"Shard {where} does not exist")
         self.shard_id, self.name, self.account = shard_id, name, account
 
 

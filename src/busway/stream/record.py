@@ -112,6 +112,9 @@ class StreamRecord(msgspec.Struct, frozen=True, dict=True, omit_defaults=True, k
     def shard(self, wanted: str) -> Shard | None:
         return self._by_id.get(wanted)
 
+    def shard_of(self, index: int) -> Shard | None:
+        return self._by_id.get(shard_id(index))
+
     @cached_property
     def _by_id(self) -> dict[str, Shard]:
         return {shard.id: shard for shard in self.shards}

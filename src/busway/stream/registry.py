@@ -15,6 +15,7 @@ from busway.clock import Clock, Entropy
 from busway.engine import Engine
 from busway.errors import InvalidStreamRequest, StreamBusy, StreamModeRefuses, StreamNameTaken, StreamNotFound
 from busway.stream.doorway import Doorway
+from busway.stream.iterator import Iterators
 from busway.stream.record import ACTIVE, DELETING, ON_DEMAND, PROVISIONED, Shard, StreamRecord, check_name
 from busway.stream.resharding import Layout, check_merge, check_scaling, check_split, laid_out, scaled
 
@@ -24,6 +25,8 @@ RETENTION_HOURS_MIN, RETENTION_HOURS_MAX = 24, 8_760
 TAGS_MAX = 50
 HOUR_S = 3_600
 _KEY = "stream/"
+# The secret that iterators are sealed with: they outlive a restart.
+_SEAL_KEY, _SEAL_BYTES = "stream-seal", 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,11 @@ class StreamRegistry:
         self._last_birth = 0
         # One change at a time: each is built on what the one before it left.
         self._writing = asyncio.Lock()
+        self.iterators = Iterators(b"")
 
     async def open(self) -> None:
         """Load every record; finish the deletes that were cut short."""
+        self.iterators = Iterators(await self._seal_key())
         for value in await self._engine.records.list(_KEY):
             self._keep(msgspec.json.decode(value.data, type=StreamRecord))
         births = [shard.birth for stream in self._streams.values() for shard in stream.shards]
@@ -61,6 +66,14 @@ class StreamRegistry:
         for stream in list(self._streams.values()):
             if stream.status == DELETING:
                 await self._forget(stream)
+
+    async def _seal_key(self) -> bytes:
+        stored = await self._engine.records.get(_SEAL_KEY)
+        if stored is not None:
+            return stored.data
+        key = self._entropy.token(_SEAL_BYTES)
+        await self._engine.records.put(_SEAL_KEY, key)
+        return key
 
     def get(self, arn: str) -> StreamRecord | None:
         return self._streams.get(arn)

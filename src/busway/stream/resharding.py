@@ -83,7 +83,7 @@ def laid_out(stream: StreamRecord, count: int, now: float, births: Callable[[], 
 def check_split(stream: StreamRecord, shard_id: str, new_start: int) -> Shard:
     """The shard to be split. Raises `ShardNotFound`, `InvalidStreamRequest`."""
     shard = _open_shard(stream, shard_id)
-    if not shard.low < new_start <= shard.high:
+    if not shard.low + 1 < new_start < shard.high:
         raise InvalidStreamRequest(
             f"NewStartingHashKey {new_start} used in SplitShard() on shard {shard.id} in stream {stream.name} under "
             f"account {stream.account} is not both greater than one plus the shard's StartingHashKey {shard.low} "
@@ -153,9 +153,10 @@ def without_expired(stream: StreamRecord, now: float) -> StreamRecord | None:
 def _open_shard(stream: StreamRecord, shard_id: str) -> Shard:
     shard = stream.shard(shard_id)
     if shard is None:
-        raise ShardNotFound(shard_id, stream.name, stream.account)
+        raise ShardNotFound(shard_id, stream.name, stream.account, reshard=True)
     if shard.closed:
         raise InvalidStreamRequest(
-            f"Shard {shard.id} in stream {stream.name} under account {stream.account} is closed; wanted an open one."
+            f"Shard {shard.id} in stream {stream.name} under account {stream.account} has already been merged or split, "
+            "and thus is not eligible for merging or splitting."
         )
     return shard
