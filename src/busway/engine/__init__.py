@@ -8,8 +8,9 @@ What callers may rely on, on any engine:
 
 - *Downstream put first, upstream done or advance after.* The process may die between any two engine
   calls, and nothing is lost; what was in flight may be repeated.
-- *Durable before return*: `Journal.append`, `Queues.put`, `Records.put` and `Records.delete`, and
-  `Queues.lease` for an item that was leased before (so that its attempts are never forgotten).
+- *Durable before return*: `Journal.append`, `Queues.put`, `Records.put` and `Records.delete`,
+  `Queues.lease` for an item that was leased before (so that its attempts are never forgotten), and whatever is done
+  to an item of a group (so that a crash changes no order).
 - *Durable with the next group commit*, not before return: `Queues.lease` of fresh items, `done`, `release`,
   `Journal.advance`.
 - An engine may commit several calls at once (the embedded one does). No caller may need it to.
@@ -48,12 +49,25 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     offset: int
 
 
+class Once(msgspec.Struct, frozen=True, gc=False):
+    """Makes a put take effect once: who comes later with the same key is left out.
+
+    A queue remembers the key until `until` (Unix seconds), also when the item has ended; a repeat doesn't move that.
+    """
+
+    key: str
+    until: float
+
+
 class Put(msgspec.Struct, frozen=True, gc=False):
     """Work to be queued.
 
     `body` is what a consumer gets; `meta` is what is kept beside it, off the wire (the owner of the queue says
     what is in it). `due_at` is Unix seconds; work is leased no earlier. `origin` makes the put idempotent and
     lets `outcomes` account for it.
+
+    Items of one `group` of a queue are leased in the order in which they were put, and none of them while another
+    is leased (or released and not due yet). A queue holds items with a group or without one, not both.
     """
 
     queue: str
@@ -61,6 +75,8 @@ class Put(msgspec.Struct, frozen=True, gc=False):
     due_at: float
     meta: bytes = b""
     origin: Origin | None = None
+    group: str = ""
+    once: Once | None = None
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -167,8 +183,11 @@ class Queues(Protocol):
     """Durable work by queue name. A queue exists once something is put; 100,000 of them are cheap."""
 
     async def put(self, puts: Sequence[Put], *, accepted: bool = False) -> list[int]:
-        """Queue work, all or nothing; return the item ids in order (0 for one left out as seen before).
+        """Queue work, all or nothing; return the item ids in order.
 
+        0 stands for one left out because its origin was seen before, and -n for one left out as a repeat of item n
+        (see `Once`); had that an origin, its outcome is "duplicate". Raises ValueError for an item without a group
+        in a queue that holds some with one, and the other way round.
         `accepted` says that a promise was already given for this work (a routed event, a dead letter, a redrive):
         such puts may use the reserve of a full disk, others raise `StorageFull` then. Durable before return.
         """
@@ -177,13 +196,15 @@ class Queues(Protocol):
     async def lease(self, queue: str, limit: int, lease_s: float) -> list[Item]:
         """Take up to `limit` due items, earliest due first, for `lease_s` seconds; [] when none is due.
 
-        Of those that are due at the same time, the ones put first. Raises `CorruptRecord`, and takes nothing, when
+        Of those that are due at the same time, the ones put first. Groups come one after the other, each with as
+        many of its first items as are due: the group first that was free (its first item due, none leased) the
+        longest. Raises `CorruptRecord`, and takes nothing, when
         one of them does not fit its checksum.
         """
         ...
 
     async def wait(self, queue: str) -> None:
-        """Return when the queue holds an item that is due (also one whose lease ran out)."""
+        """Return when the queue holds an item that can be leased (also one whose lease ran out)."""
         ...
 
     async def done(self, items: Sequence[Item], outcome: str = "delivered") -> int:
@@ -220,7 +241,7 @@ class Queues(Protocol):
         ...
 
     async def purge(self, queue: str) -> int:
-        """End every item, leased ones too, with the outcome "purged"; return how many."""
+        """End every item, leased ones too, with the outcome "purged"; return how many. Forgets the keys of `Once`."""
         ...
 
     async def pending(self, subscriber: str) -> list[int]:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from busway.clock import Clock
 from busway.engine import Counts, Ended, Entry, Health, Item, Origin, Put, Value
+from busway.engine.ordering import Groups, check_kinds
 from busway.engine.waiting import Bells, Watches, until_due
 from busway.errors import EngineStopped, StorageFull, VersionConflict
 
@@ -134,14 +135,20 @@ class MemoryJournal:
 
 @dataclass(slots=True)
 class _Queue:
-    """Items by id, and a heap of (due_at, token, id) in which entries that no longer fit are passed over."""
+    """Items by id, and a heap of (due_at, token, id) in which entries that no longer fit are passed over.
+
+    `once` has what was put by key: the item and until when it is remembered.
+    """
 
     items: dict[int, Item] = field(default_factory=dict[int, Item])
     due: list[tuple[float, int, int]] = field(default_factory=list[tuple[float, int, int]])
+    groups: Groups = field(default_factory=Groups)
+    once: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
 
     def store(self, item: Item) -> None:
         self.items[item.id] = item
-        heapq.heappush(self.due, (item.due_at, item.token, item.id))
+        if not self.groups:
+            heapq.heappush(self.due, (item.due_at, item.token, item.id))
 
     def first(self) -> Item | None:
         """The item that is due first."""
@@ -152,6 +159,22 @@ class _Queue:
                 return item
             heapq.heappop(self.due)
         return None
+
+    def take(self, limit: int, now: float) -> list[Item]:
+        """The items that may be leased now."""
+        if self.groups:
+            return self.groups.due(self.items, now, limit)
+        due: list[Item] = []
+        while len(due) < limit and (item := self.first()) is not None and item.due_at <= now:
+            heapq.heappop(self.due)
+            due.append(item)
+        return due
+
+    def next_due_at(self) -> float | None:
+        if self.groups:
+            return self.groups.next_due_at(self.items)
+        first = self.first()
+        return None if first is None else first.due_at
 
 
 @dataclass(slots=True)
@@ -175,6 +198,7 @@ class MemoryQueues:
         self._engine.check_open()
         if not accepted and any(put.origin is None for put in puts):
             self._engine.check_space()
+        check_kinds(puts, self._kind)
         ids = [self._put(put) for put in puts]
         for queue in {put.queue for put in puts}:
             self.bells.ring(queue)
@@ -183,13 +207,38 @@ class MemoryQueues:
     def _put(self, put: Put) -> int:
         if put.origin is not None and not self._moves_mark(put.origin):
             return 0
+        queue = self._queues.setdefault(put.queue, _Queue())
+        if put.once is not None and (original := self._original(queue, put)) is not None:
+            return -original
         self._last_id += 1
         item = Item(
             queue=put.queue, id=self._last_id, token=0, attempts=0, put_at=self._clock.now(), due_at=put.due_at,
             body=put.body, meta=put.meta, origin=put.origin,
         )  # fmt: skip
-        self._queues.setdefault(put.queue, _Queue()).store(item)
+        if put.group:
+            queue.groups.add(put.group, item.id)
+        queue.store(item)
         return item.id
+
+    def _kind(self, name: str) -> bool | None:
+        """Whether the queue holds items with a group; None when it holds nothing."""
+        queue = self._queues.get(name)
+        return bool(queue.groups) if queue is not None and queue.items else None
+
+    def _original(self, queue: _Queue, put: Put) -> int | None:
+        """The item that this put repeats; None, and remembered from now on, when it is the first."""
+        if put.once is None:
+            return None
+        now = self._clock.now()
+        item_id, until = queue.once.get(put.once.key, (0, now))
+        if until > now:
+            if put.origin is not None:
+                ended = self._subscribers[put.origin.subscriber].ended
+                ended[put.origin.offset] = Ended(put.origin.offset, "duplicate", 0, now)
+            return item_id
+        queue.once = {key: kept for key, kept in queue.once.items() if kept[1] > now}
+        queue.once[put.once.key] = self._last_id + 1, put.once.until
+        return None
 
     def _moves_mark(self, origin: Origin) -> bool:
         subscriber = self._subscribers.setdefault(origin.subscriber, _Subscriber())
@@ -202,11 +251,7 @@ class MemoryQueues:
     async def lease(self, queue: str, limit: int, lease_s: float) -> list[Item]:
         self._engine.check_open()
         held, now = self._queues.get(queue, _Queue()), self._clock.now()
-        due: list[Item] = []
-        while len(due) < limit and (item := held.first()) is not None and item.due_at <= now:
-            heapq.heappop(held.due)
-            due.append(item)
-        leased = [self._leased(item, now, now + lease_s) for item in due]
+        leased = [self._leased(item, now, now + lease_s) for item in held.take(limit, now)]
         for item in leased:
             held.store(item)
         return leased
@@ -219,8 +264,7 @@ class MemoryQueues:
         self._engine.check_open()
 
         async def next_due_at() -> float | None:
-            first = self._queues[queue].first() if queue in self._queues else None
-            return None if first is None else first.due_at
+            return self._queues[queue].next_due_at() if queue in self._queues else None
 
         await until_due(self._clock, self.bells, queue, next_due_at)
 
@@ -267,7 +311,9 @@ class MemoryQueues:
 
     async def purge(self, queue: str) -> int:
         self._engine.check_open()
-        items = list(self._queues.get(queue, _Queue()).items.values())
+        held = self._queues.get(queue, _Queue())
+        items = list(held.items.values())
+        held.once.clear()
         self._end(items, "purged")
         return len(items)
 
@@ -298,7 +344,11 @@ class MemoryQueues:
     def _end(self, items: Iterable[Item], outcome: str) -> None:
         now = self._clock.now()
         for item in items:
-            del self._queues[item.queue].items[item.id]
+            queue = self._queues[item.queue]
+            del queue.items[item.id]
+            if queue.groups:
+                queue.groups.remove(item.id)
+                self.bells.ring(item.queue)
             if item.origin is not None:
                 ended = self._subscribers[item.origin.subscriber].ended
                 ended[item.origin.offset] = Ended(item.origin.offset, outcome, item.attempts, now)

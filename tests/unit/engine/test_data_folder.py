@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from busway.clock import ManualClock
+from busway.engine import Once, Put
 from busway.engine.embedded import EmbeddedEngine, open_embedded
 from busway.engine.embedded.disk import Disk
 from busway.engine.embedded.schema import MIGRATIONS, PRAGMAS, apply_pragma, connect, migrate
@@ -34,6 +35,22 @@ async def test_a_second_engine_is_refused_and_told_who_holds_the_folder(tmp_path
 async def test_the_folder_is_its_owners_alone(tmp_path: Path):
     await (await reopen(tmp_path / "data")).close()
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+async def test_data_of_the_first_version_is_brought_up_to_date(tmp_path: Path):
+    engine = await reopen(tmp_path)
+    await engine.queues.put([Put("plain", b"before", 0.0)])
+    await engine.close()
+    with sqlite3.connect(tmp_path / "busway.db") as db:
+        for table in ("grouped", "item_groups", "keys"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    engine = await reopen(tmp_path)
+    await engine.queues.put([Put("ordered", b"after", 0.0, group="g", once=Once("k", 1e12))])
+    for queue, body in (("plain", b"before"), ("ordered", b"after")):
+        assert [item.body for item in await engine.queues.lease(queue, 9, 30)] == [body]
+    await engine.close()
 
 
 async def test_data_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path):

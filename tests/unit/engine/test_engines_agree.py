@@ -12,11 +12,13 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from busway.clock import ManualClock
-from busway.engine import Engine, Item, Origin, Put
+from busway.engine import Engine, Item, Once, Origin, Put
 from busway.engine.embedded import EmbeddedEngine, open_embedded
 from busway.engine.memory import MemoryEngine
 
 QUEUES = st.sampled_from(["a", "b"])
+# Items of "f" have groups.
+ALL_QUEUES = st.sampled_from(["a", "b", "f", "f"])
 SUBSCRIBERS = st.sampled_from(["s", "t"])
 SECONDS = st.sampled_from([0.0, 1.0, 5.0, 30.0])
 
@@ -66,6 +68,32 @@ class EnginesAgree(RuleBasedStateMachine):
         puts = [Put(queue, body, self.clock.now() + in_s, b"m") for body in bodies]
         self.both(lambda engine, _: engine.queues.put(puts))
 
+    @rule(
+        groups=st.lists(st.sampled_from("gh"), min_size=1, max_size=5),
+        in_s=SECONDS,
+        keys=st.lists(st.sampled_from([None, "k", "l", "m"]), min_size=5, max_size=5),
+        kept_s=st.sampled_from([5.0, 300.0]),
+    )
+    def put_in_groups(self, groups: list[str], in_s: float, keys: list[str | None], kept_s: float) -> None:
+        now, puts = self.clock.now(), list[Put]()
+        for group, key in zip(groups, keys, strict=False):
+            self.bodies += 1
+            once = None if key is None else Once(key, now + kept_s)
+            puts.append(Put("f", b"%d" % self.bodies, now + in_s, b"m", group=group, once=once))
+        model, real = self.both(lambda engine, _: engine.queues.put(puts))
+        assert [number > 0 for number in model] == [number > 0 for number in real]
+
+    @rule()
+    def put_of_both_kinds(self) -> None:
+        async def call(engine: Engine, _: int) -> bool:
+            try:
+                await engine.queues.put([Put("f", b"x", 0.0), Put("f", b"x", 0.0, group="g")])
+            except ValueError:
+                return True
+            return False
+
+        assert self.same(call)
+
     @rule(subscriber=SUBSCRIBERS, queue=QUEUES, steps=st.lists(st.integers(-2, 3), min_size=1, max_size=4))
     def route(self, subscriber: str, queue: str, steps: list[int]) -> None:
         puts: list[Put] = []
@@ -79,7 +107,7 @@ class EnginesAgree(RuleBasedStateMachine):
 
         self.same(call)
 
-    @rule(queue=QUEUES, limit=st.integers(1, 4), lease_s=st.sampled_from([5.0, 30.0]))
+    @rule(queue=ALL_QUEUES, limit=st.integers(1, 4), lease_s=st.sampled_from([5.0, 30.0]))
     def lease(self, queue: str, limit: int, lease_s: float) -> None:
         model, real = self.both(lambda engine, _: engine.queues.lease(queue, limit, lease_s))
         assert [seen(item) for item in real] == [seen(item) for item in model]
@@ -103,7 +131,7 @@ class EnginesAgree(RuleBasedStateMachine):
         pair = data.draw(st.sampled_from(self.leased))
         self.same(lambda engine, side: engine.queues.refund(pair[side], self.clock.now() + in_s))
 
-    @rule(queue=QUEUES)
+    @rule(queue=ALL_QUEUES)
     def purge(self, queue: str) -> None:
         self.same(lambda engine, _: engine.queues.purge(queue))
 
@@ -130,7 +158,7 @@ class EnginesAgree(RuleBasedStateMachine):
 
         self.real = self.runner.run(again())
 
-    @rule(queue=QUEUES)
+    @rule(queue=ALL_QUEUES)
     def look(self, queue: str) -> None:
         async def call(engine: Engine, _: int) -> object:
             return (
@@ -145,7 +173,7 @@ class EnginesAgree(RuleBasedStateMachine):
         self.same(call)
 
     def teardown(self) -> None:
-        for queue in "ab":
+        for queue in "abf":
             self.look(queue)
         self.runner.run(self.real.close())
         self.runner.close()
@@ -155,5 +183,5 @@ class EnginesAgree(RuleBasedStateMachine):
 # Offsets here are made up, so they belong to no journal and a trim never touches outcomes: `conformance` holds that.
 TestEnginesAgree = EnginesAgree.TestCase
 TestEnginesAgree.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

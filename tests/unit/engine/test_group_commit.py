@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from sqlite3 import IntegrityError
+from typing import Any
 
 import pytest
 
 from busway.clock import ManualClock, settle
-from busway.engine import Origin, Put
+from busway.engine import Once, Origin, Put
 from busway.engine.embedded import EmbeddedEngine, open_embedded
 from busway.errors import EngineStopped, StorageFull, VersionConflict
 
@@ -185,6 +186,56 @@ async def test_below_the_reserve_new_work_is_refused_and_accepted_work_goes_on(r
     room.disk.free = 3_000_000
     await room.engine.journal.append("bus", [b"x"])
     assert (await room.engine.health()).accepting
+
+
+async def test_what_is_done_to_an_item_of_a_group_waits_for_the_commit(room: Room):
+    def grouped(body: bytes) -> Put:
+        return Put("f", body, room.clock.now(), group="g")
+
+    async def waits_for_the_commit(call: Coroutine[Any, Any, Any]) -> Any:
+        await room.engine.queues.counts("f")
+        FaultyConnection.gate.clear()
+        task = asyncio.create_task(call)
+        await settle()
+        assert not task.done()
+        FaultyConnection.gate.set()
+        await until(task)
+        return task.result()
+
+    queues = room.engine.queues
+    await queues.put([grouped(b"1"), grouped(b"2")])
+    first, second = await waits_for_the_commit(queues.lease("f", 9, 30))
+    assert await waits_for_the_commit(queues.done([first])) == 1
+    assert await waits_for_the_commit(queues.release(second, room.clock.now()))
+    (second,) = await queues.lease("f", 9, 30)
+    assert await waits_for_the_commit(queues.refund(second, room.clock.now()))
+    assert await waits_for_the_commit(queues.purge("f")) == 1
+
+
+async def test_what_a_full_disk_refuses_takes_nothing_of_its_group_along(room: Room):
+    def grouped(body: bytes, group: str, key: str | None = None) -> Put:
+        once = None if key is None else Once(key, room.clock.now() + 300)
+        return Put("f", body, room.clock.now(), group=group, once=once)
+
+    queues = room.engine.queues
+    await queues.put([grouped(b"before", "g")])
+    taken = await queues.lease("f", 1, 30)
+    FaultyConnection.faults.append(FULL)
+    results = await asyncio.gather(
+        queues.put([grouped(b"refused", "g"), grouped(b"refused", "h", "k")]),
+        queues.done(taken),
+        queues.put([grouped(b"kept", "g"), grouped(b"stands in", "h", "k")], accepted=True),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [StorageFull, int, list]
+    kept = results[2]
+    assert isinstance(kept, list) and kept[0] > 0 > kept[1]
+    room.disk.free = 1 << 30
+    assert await queues.put([grouped(b"repeat", "h", "k")]) == [kept[1]]
+    await room.engine.close()
+    queues = (await room.open()).queues
+    assert {i.body for i in await queues.lease("f", 9, 30)} == {b"stands in", b"kept"}
+    assert room.fatal == []
 
 
 async def test_a_commit_that_finds_no_space_gives_up_the_ballast_and_keeps_accepted_work(room: Room):

@@ -13,12 +13,19 @@ from __future__ import annotations
 from busway.clock import ManualClock
 from busway.engine import Engine
 from busway.engine.conformance.expectation import Check
+from busway.engine.conformance.groups import GROUP_CHECKS
 from busway.engine.conformance.journal import JOURNAL_CHECKS
 from busway.engine.conformance.queues import QUEUE_CHECKS
 from busway.engine.conformance.records import RECORD_CHECKS
 from busway.engine.conformance.waiting import WAITING_CHECKS
 
-CHECKS: tuple[Check, ...] = (*JOURNAL_CHECKS, *QUEUE_CHECKS, *WAITING_CHECKS, *RECORD_CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *JOURNAL_CHECKS,
+    *QUEUE_CHECKS,
+    *GROUP_CHECKS,
+    *WAITING_CHECKS,
+    *RECORD_CHECKS,
+)
 
 
 async def check_journal(engine: Engine, clock: ManualClock) -> None:
@@ -27,7 +34,7 @@ async def check_journal(engine: Engine, clock: ManualClock) -> None:
 
 
 async def check_queues(engine: Engine, clock: ManualClock) -> None:
-    for check in (*QUEUE_CHECKS, *WAITING_CHECKS):
+    for check in (*QUEUE_CHECKS, *GROUP_CHECKS, *WAITING_CHECKS):
         await check(engine, clock)
 
 

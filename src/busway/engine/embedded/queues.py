@@ -8,6 +8,7 @@ from typing import Any
 from busway.clock import Clock
 from busway.engine import Counts, Ended, Item, Origin, Put
 from busway.engine.embedded.committer import Call, Committer
+from busway.engine.embedded.groups import Groups
 from busway.engine.embedded.looking import ITEM_COLUMNS, checked_queue, items_where, while_prefixed, wrong_item
 from busway.engine.embedded.numbers import Numbers
 from busway.engine.embedded.reader import Reader
@@ -47,6 +48,7 @@ class EmbeddedQueues:
     ) -> None:
         self._committer, self._reader, self._space, self._clock = committer, reader, space, clock
         self._numbers, self._subscribers = numbers, subscribers
+        self._groups = Groups(committer)
         self._ids: dict[str, int] = {}
         self._next_queue = (committer.query("SELECT max(id) FROM queues")[0][0] or 0) + 1
         # Of the open batch: the first id that was put, and whether it ends anything (its number, then).
@@ -78,17 +80,49 @@ class EmbeddedQueues:
                     continue
                 marks[subscriber] = offset
             queue = self._ids.get(put.queue) or self._queue(put.queue) or self._create(put.queue)
+            if put.group or put.once is not None or queue in self._groups.ordered:
+                original = self._ordered(call, queue, number, put, rows, now)
+                if original is not None:
+                    ids.append(-original)
+                    continue
             crc = seal_item(number, queue, subscriber, offset, now, put.body, put.meta)
             rows.append((number, queue, put.due_at, now, subscriber, offset, crc, put.body, put.meta))
             ids.append(number)
+        if marks:
+            self._subscribers.move(marks)
         if rows:
             call.write_many(_INSERT, rows)
-            self._subscribers.move(marks)
             if self._fresh[0] != self._committer.open_batch():
                 self._fresh = self._committer.open_batch(), first
             names = {put.queue for put in puts}
             call.on_commit(lambda: self._ring(names))
         return ids
+
+    def _ordered(
+        self, call: Call[Any], queue: int, number: int, put: Put, before: list[tuple[Any, ...]], now: float
+    ) -> int | None:
+        """Note group and key of a put that has some; the item that it repeats, if it is left out."""
+        self._groups.check_kind(queue, put.queue, bool(put.group), before)
+        original = None if put.once is None else self._groups.original(call, queue, put.once, now)
+        if original is None:
+            if put.once is not None:
+                self._groups.remember(call, queue, put.once, number)
+            if put.group:
+                self._groups.add(call, queue, put.group, number, put.due_at)
+            return None
+        if put.origin is not None:
+            subscriber = self._subscribers.get(put.origin).id
+            self._subscribers.ended(subscriber, Ended(put.origin.offset, "duplicate", 0, now))
+        if original >= self._below() and not call.refusable and all(row[0] != original for row in before):
+            # A full disk may still refuse the original, and this put not: then this one stands in for it.
+            crc = seal_item(original, queue, None, None, now, put.body, put.meta)
+            row = (original, queue, put.due_at, now, None, None, crc, put.body, put.meta)
+            call.write(_INSERT.replace("INSERT", "INSERT OR IGNORE", 1), row)
+            if put.once is not None:
+                self._groups.remember(call, queue, put.once, original, again=True)
+            if put.group:
+                self._groups.add(call, queue, put.group, original, put.due_at)
+        return original
 
     async def lease(self, queue: str, limit: int, lease_s: float) -> list[Item]:
         return await self._committer.call(lambda call: self._lease(call, queue, limit, lease_s))
@@ -98,14 +132,19 @@ class EmbeddedQueues:
         if queue is None or limit <= 0:
             return []
         due_at = now + lease_s
-        rows = self._committer.query(_DUE, (queue, now, self._below(), limit))
+        if queue in self._groups.ordered:
+            rows = self._groups.lease(call, (queue, name), now, self._below(), limit, due_at)
+        else:
+            rows = self._committer.query(_DUE, (queue, now, self._below(), limit))
         found = [self._item(name, row, due_at, now) for row in rows]
         if found:
             call.write_many(_LEASE, [(due_at, now, item.id) for item in found])
             # That it was tried must not be forgotten: a crash here would try a deadly event for ever. And who ended
             # work and asks for more gets it when the end is durable: a crash repeats only what is in flight.
             tried = any(item.token > 1 for item in found)
-            call.durable = tried or self._ended_in == self._committer.open_batch()
+            ended = self._ended_in == self._committer.open_batch()
+            # And a group's lease is remembered, or after a crash another would get what somebody still works on.
+            call.durable = tried or ended or queue in self._groups.ordered
         return found
 
     def _item(self, queue: str, row: tuple[Any, ...], due_at: float, now: float) -> Item:
@@ -125,6 +164,8 @@ class EmbeddedQueues:
 
     def _next_due_at(self, name: str) -> float | None:
         queue = self._queue(name)
+        if queue in self._groups.ordered:
+            return self._groups.next_free_at(queue, self._below())
         rows = self._committer.query(
             "SELECT due FROM items WHERE queue = ? AND id < ? ORDER BY due LIMIT 1", (queue, self._below())
         )
@@ -138,9 +179,22 @@ class EmbeddedQueues:
             # By id and token alone: the caller may have rebuilt the item from a receipt.
             held = {row[0]: row for item in items for row in self._committer.query(_HELD, (item.id, item.token))}
             self._end(call, list(held.values()), outcome)
+            if self._groups.ordered and held:
+                self._end_grouped(call, items, list(held))
             return len(held)
 
         return await self._committer.call(work)
+
+    def _end_grouped(self, call: Call[Any], items: Sequence[Item], ended: list[int]) -> None:
+        """Free the groups of ended items, and wake who waits for them."""
+        names = {item.queue for item in items if self._is_ordered(item.queue)}
+        if names:
+            self._groups.ended(call, ended)
+            call.durable = True
+            call.on_commit(lambda: self._ring(names))
+
+    def _is_ordered(self, queue: str) -> bool:
+        return bool(self._groups.ordered) and self._queue(queue) in self._groups.ordered
 
     def _end(self, call: Call[Any], rows: list[tuple[Any, ...]], outcome: str) -> None:
         """Remove items, given as rows of `_HELD`, and note what became of those with an origin."""
@@ -159,8 +213,8 @@ class EmbeddedQueues:
                 changed = call.write(
                     "UPDATE items SET due = ? WHERE id = ? AND token = ?", (due_at, item.id, item.token)
                 )
-                return changed > 0
-            return self._release_with(call, item, due_at, meta)
+                return self._moved(call, item, changed > 0)
+            return self._moved(call, item, self._release_with(call, item, due_at, meta))
 
         return self._ring_if(await self._committer.call(work), item.queue)
 
@@ -182,26 +236,38 @@ class EmbeddedQueues:
         def work(call: Call[bool]) -> bool:
             # The token goes stale, or the same attempt could be given back twice.
             sql = "UPDATE items SET due = ?, attempts = attempts - 1, token = token + 1 WHERE id = ? AND token = ?"
-            return call.write(sql, (due_at, item.id, item.token)) > 0
+            return self._moved(call, item, call.write(sql, (due_at, item.id, item.token)) > 0)
 
         return self._ring_if(await self._committer.call(work), item.queue)
+
+    def _moved(self, call: Call[bool], item: Item, changed: bool) -> bool:
+        if changed and self._is_ordered(item.queue):
+            self._groups.changed(call, item.id)
+            call.durable = True
+        return changed
 
     async def purge(self, queue: str) -> int:
         ended, below = 0, self._numbers.following
         while True:
-            count = await self._committer.call(lambda call: self._purge(call, queue, below))
+            count, keys = await self._committer.call(lambda call: self._purge(call, queue, below))
             ended += count
-            if count < PURGE_ROWS:
+            if count < PURGE_ROWS and keys < PURGE_ROWS:
                 return ended
 
-    def _purge(self, call: Call[int], name: str, below: int) -> int:
+    def _purge(self, call: Call[Any], name: str, below: int) -> tuple[int, int]:
+        """Purge a piece; return how many items ended, and how many keys were forgotten."""
         queue = self._queue(name)
+        if queue is None:
+            return 0, 0
         rows = self._committer.query(
             "SELECT id, subscriber, offset, attempts FROM items WHERE queue = ? AND id < ? LIMIT ?",
             (queue, min(below, self._below()), PURGE_ROWS),
         )
         self._end(call, rows, "purged")
-        return len(rows)
+        if queue in self._groups.ordered:
+            self._groups.ended(call, [row[0] for row in rows])
+            call.durable = True
+        return len(rows), self._groups.forget(call, queue, PURGE_ROWS)
 
     # --- looking, without changing anything ---
 

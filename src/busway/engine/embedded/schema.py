@@ -43,6 +43,20 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "CREATE TABLE records (key TEXT PRIMARY KEY, version INTEGER NOT NULL, crc INTEGER NOT NULL,"
         " data BLOB NOT NULL)",
     ),
+    (
+        # Ordered groups: which item is in which, and of each group with items its first one and when that can be
+        # leased. Items without a group have no rows here, and cost nothing more.
+        "CREATE TABLE grouped (item INTEGER PRIMARY KEY, queue INTEGER NOT NULL, name TEXT NOT NULL,"
+        " crc INTEGER NOT NULL)",
+        "CREATE INDEX grouped_in_order ON grouped (queue, name, item)",
+        "CREATE TABLE item_groups (queue INTEGER NOT NULL, name TEXT NOT NULL, free REAL NOT NULL,"
+        " first INTEGER NOT NULL, PRIMARY KEY (queue, name)) WITHOUT ROWID",
+        "CREATE INDEX item_groups_free ON item_groups (queue, free, first)",
+        # What is to be put once: the keys, and the items that came first.
+        "CREATE TABLE keys (queue INTEGER NOT NULL, key TEXT NOT NULL, item INTEGER NOT NULL, until REAL NOT NULL,"
+        " crc INTEGER NOT NULL, PRIMARY KEY (queue, key)) WITHOUT ROWID",
+        "CREATE INDEX keys_until ON keys (until)",
+    ),
 )
 
 # https://sqlite.org/pragma.html. In this order: the page size is fixed by the first write.
