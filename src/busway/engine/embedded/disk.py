@@ -92,7 +92,9 @@ def sync_tree(folder: Path) -> None:
     """Make a folder, everything below it and its own name durable: for files that are not SQLite's."""
     for root, _, files in os.walk(folder):
         for path in (*(Path(root) / name for name in files), Path(root)):
-            _sync(path)
+            # A symbolic link is durable with the folder that it stands in.
+            if not path.is_symlink():
+                _sync(path)
     _sync(folder.parent)
 
 
