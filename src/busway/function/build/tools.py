@@ -32,7 +32,7 @@ ESBUILD = "0.28.2"
 ESBUILD_LOCK = Path(__file__).parent / "esbuild"
 NPM_OPTIONS = (
     "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--prefer-offline",
-    "--loglevel=error",
+    "--loglevel=error", "--logs-max=0",
 )  # fmt: skip
 
 # What of the server's environment a tool gets: how to find programs and its own settings, and the way to the outside.
