@@ -1,0 +1,268 @@
+"""One batch to the function, and what became of it: the part that pollers of queues and of streams share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from busway.clock import Clock, Entropy, uuids
+from busway.engine import Engine
+from busway.errors import BuswayError, EngineStopped, FunctionNotFound, FunctionThrottled, PayloadTooLarge
+from busway.function.letters import error_message, error_type
+from busway.function.mapping.record import MappingRecord
+from busway.function.mapping.report import failed_ids
+from busway.function.record import FunctionRecord
+from busway.metrics import Metrics
+from busway.queue.queues import SqsQueues
+from busway.stream.streams import Streams
+from busway.trail import Trail
+
+NAMESPACE = "AWS/Lambda"
+# AWS's words for LastProcessingResult (recorded, and K).
+NOTHING_YET, OK, CALL_FAILED = "No records processed", "OK", "PROBLEM: Function call failed"
+# Ours: of a batch that failed, so many events are named one by one in the trail.
+NAMED_MAX = 20
+
+log = logging.getLogger(__name__)
+
+
+class Result(Protocol):
+    """What the function answered. `function_error` is None for a success."""
+
+    @property
+    def payload(self) -> bytes: ...
+
+    @property
+    def request_id(self) -> str: ...
+
+    @property
+    def function_error(self) -> str | None: ...
+
+    @property
+    def executed_version(self) -> str: ...
+
+
+class Destinations(Protocol):
+    """Who takes the records of batches that are given up."""
+
+    async def send(
+        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
+    ) -> None:
+        """Return when the destination has it for good. Raises a `BuswayError` when it can't be sent there."""
+        ...
+
+
+class Runner(Protocol):
+    """The functions, as mappings need them."""
+
+    def find(self, function_arn: str, qualifier: str) -> FunctionRecord | None:
+        """The record that would run."""
+        ...
+
+    def room(self, function_arn: str) -> int:
+        """How many further invocations are worth having under way; may be negative."""
+        ...
+
+    async def invoke(
+        self, function_arn: str, payload: bytes, *, qualifier: str, request_id: str, trace_header: str
+    ) -> Result:
+        """Raises `FunctionNotFound`, `FunctionThrottled`, `PayloadTooLarge` and other `BuswayError`s: not run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every poller works with."""
+
+    engine: Engine
+    clock: Clock
+    entropy: Entropy
+    metrics: Metrics
+    trail: Trail
+    queues: SqsQueues
+    streams: Streams
+    runner: Runner
+    destinations: Destinations
+
+
+@dataclass(slots=True)
+class Status:
+    """What a mapping is doing. `result` is what LastProcessingResult shows, "" for nothing yet."""
+
+    state: str
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes into one invocation. `ids` are what a report may name, `contents` what the senders wrote."""
+
+    payload: bytes
+    ids: Sequence[str]
+    contents: Sequence[bytes]
+    source: str
+    attempt: int = 1
+    trace_header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The function ran. `failed` are the reported ids, [] for none, None when the whole batch failed."""
+
+    result: Result
+    failed: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """It did not run. `too_large`: nor will it ever, with this payload."""
+
+    too_large: bool = False
+
+
+async def run_batch(desk: Desk, record: MappingRecord, status: Status, batch: Batch) -> Answered | NotRun:
+    """Invoke the function once with this batch. Raises `EngineStopped`."""
+    request_id = uuids(desk.entropy, 1)[0]
+    facts = {
+        "function": record.function_arn, "mapping": record.uuid, "source": batch.source, "request_id": request_id,
+        "records": len(batch.ids), "attempt": batch.attempt,
+    }  # fmt: skip
+    if desk.trail.listening:
+        desk.trail.note("batch", **facts)
+    try:
+        result = await desk.runner.invoke(
+            record.function,
+            batch.payload,
+            qualifier=record.qualifier,
+            request_id=request_id,
+            trace_header=batch.trace_header,
+        )
+    except EngineStopped:
+        raise
+    except PayloadTooLarge as error:
+        _note_failure(desk, batch, facts, "PayloadTooLarge", str(error))
+        return NotRun(too_large=True)
+    except BuswayError as error:
+        status.result = f"PROBLEM: {error}"
+        kind = type(error).__name__
+        if not isinstance(error, FunctionThrottled):
+            desk.trail.note("retried", **facts, error_code=kind, error_message=str(error))
+        return NotRun()
+    return _judged(desk, record, status, batch, facts, result)
+
+
+def _judged(
+    desk: Desk, record: MappingRecord, status: Status, batch: Batch, facts: dict[str, Any], result: Result
+) -> Answered:
+    failed: list[str] | None = []
+    if result.function_error is not None:
+        failed = None
+        _note_failure(desk, batch, facts, error_type(result.payload), error_message(result.payload))
+    elif record.reports_failures:
+        failed = failed_ids(result.payload, set(batch.ids))
+        if failed is None:
+            _note_failure(desk, batch, facts, "BadReport", f"No report of failures: {result.payload[:200]!r}")
+        elif failed:
+            text = f"{len(failed)} of {len(batch.ids)} records failed, the first is {failed[0]}"
+            _note_failure(desk, batch, facts, "ReportBatchItemFailures", text, frozenset(failed))
+    if not failed and failed is not None and desk.trail.listening:
+        desk.trail.note("delivered", **facts)
+    status.result = CALL_FAILED if failed is None else OK
+    count(desk, record, "FailedInvokeEventCount" if failed is None else "InvokedEventCount", len(batch.ids))
+    return Answered(result, failed)
+
+
+def count(desk: Desk, record: MappingRecord, name: str, value: float) -> None:
+    """Count under AWS's name and dimensions for mappings.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
+    """
+    desk.metrics.count(NAMESPACE, name, value, EventSourceMappingUUID=record.uuid, FunctionName=record.function_name)
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    """An event, as a rule hands it to a queue or a stream."""
+
+    id: str
+    source: str
+    detail_type: str = msgspec.field(name="detail-type")
+
+
+def event_id_of(content: bytes) -> str:
+    """The id of the event that a message carries, "" for a message that is no event."""
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode(content, type=_Envelope).id
+    return ""
+
+
+def _note_failure(
+    desk: Desk, batch: Batch, facts: dict[str, Any], code: str, message: str, only: frozenset[str] | None = None
+) -> None:
+    """The failed batch, and the first of its events by name, so that `why` finds them."""
+    desk.trail.note("attempt", **facts, error_code=code, error_message=message)
+    named = [content for name, content in zip(batch.ids, batch.contents, strict=True) if only is None or name in only]
+    for content in named[:NAMED_MAX]:
+        event_id = event_id_of(content)
+        if event_id:
+            desk.trail.note("attempt", **facts, event_id=event_id, error_code=code, error_message=message)
+
+
+async def any_of(clock: Clock, delay_s: float, *wakes: Coroutine[Any, Any, Any]) -> None:
+    """Return when one of `wakes` does, or after `delay_s` seconds (infinity: never by that); the others end."""
+    if delay_s != float("inf"):
+        wakes = (*wakes, clock.sleep(delay_s))
+    tasks = [asyncio.ensure_future(wake) for wake in wakes]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(slots=True)
+class Crowd:
+    """The batches under way of one poller. `changed` is set whenever one of them ends."""
+
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def add(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self.changed.set()
+        if not task.cancelled() and task.exception() is not None and not isinstance(task.exception(), EngineStopped):
+            log.error("a batch ended by a fault of ours", exc_info=task.exception())
+
+    async def finish(self) -> None:
+        """Wait for all."""
+        while self.tasks:
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def cancel(self) -> None:
+        for task in list(self.tasks):
+            task.cancel()
+        await self.finish()
+
+
+def role_of(desk: Desk, record: MappingRecord) -> str:
+    """The function's role, which stream records carry. Raises `FunctionNotFound`."""
+    function = desk.runner.find(record.function, record.qualifier)
+    if function is None:
+        raise FunctionNotFound(record.function_arn)
+    return function.role
