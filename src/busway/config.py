@@ -36,6 +36,7 @@ class Settings:
     workers_max: int = _setting(32, "worker processes for functions, in total")
     worker_idle_s: float = _setting(600.0, "seconds after which an idle worker process is ended")
     reserve_mb: int = _setting(64, "disk space kept back so that delivery goes on when the disk is full; 16 or more")
+    shard_limits: str = _setting("off", "off, or aws: each shard of a stream takes 1,000 records and 1 MiB a second")
     upstream: str = _setting("", "URL that workers' calls to other AWS services go to")
 
 
@@ -59,6 +60,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     settings = Settings(**chosen)
     if not 0 <= settings.port <= PORT_MAX:
         raise ValueError(f"port is {settings.port}; wanted 1 to {PORT_MAX}, or 0 for any that is free")
+    if settings.shard_limits not in ("off", "aws"):
+        raise ValueError(f"shard_limits is {settings.shard_limits!r}; wanted off or aws")
     if settings.reserve_mb < RESERVE_MB_MIN:
         raise ValueError(f"reserve_mb is {settings.reserve_mb}; wanted {RESERVE_MB_MIN} or more")
     return settings

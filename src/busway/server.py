@@ -26,6 +26,7 @@ from busway.aws.gateway import OPEN_PATHS, Gateway
 from busway.aws.server_http import HttpServer, listen
 from busway.aws.services.cloudwatch import CloudWatch
 from busway.aws.services.events import Events
+from busway.aws.services.kinesis import Kinesis
 from busway.aws.services.lambda_ import Lambda
 from busway.aws.services.sesv2 import SesV2
 from busway.aws.services.sqs import Sqs
@@ -51,6 +52,7 @@ from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues
 from busway.redrive import Redrive
+from busway.stream.reading import ShardReader
 from busway.stream.streams import Streams
 from busway.targets.bus import BusTarget
 from busway.targets.destinations import FunctionDestinations
@@ -152,7 +154,8 @@ class Rooms:
         engine, clock, entropy = ground.engine, ground.clock, ground.entropy
         metrics, trail, settings = ground.metrics, ground.trail, ground.settings
         self.queues = SqsQueues(engine, clock, entropy, metrics)
-        self.streams = Streams(engine, clock, entropy, metrics)
+        self.streams = Streams(engine, clock, entropy, metrics, aws_limits=settings.shard_limits == "aws")
+        self.shard_reader = ShardReader(self.streams, clock, metrics)
         self.dead_letters = QueueDeadLetters(self.queues, metrics)
         self.bus = BusRoom(engine, clock, entropy, metrics, trail, settings)
         self.mailer = Mailer(engine, clock, entropy, metrics, settings.smtp)
@@ -211,6 +214,7 @@ class Rooms:
             Events(self.bus),
             Lambda(self.functions, self._ground.engine, self._ground.clock),
             Sqs(self.queues),
+            Kinesis(self.streams, self.shard_reader, self._ground.clock),
             SesV2(self.mailer),
             CloudWatch(self.alarms, self.evaluator),
             Sts(),

@@ -128,7 +128,7 @@ class Gateway:
                     403,
                 )
             service, operation = route.bound.name, route.model.name
-            if route.raw is not None:
+            if route.raw is not None and route.bound.wire_for(headers) is route.bound.wire:
                 try:
                     return Reply(200, await route.raw(body, caller), route.content_type)
                 except Slow:
@@ -224,13 +224,14 @@ class Gateway:
 async def run(route: Route, labels: dict[str, str], received: Received, caller: Caller) -> Reply:
     """The generic path of one operation: parse, validate, run, serialise."""
     bound = route.bound
-    request = bound.wire.read(route.model, labels, received)
+    wire = bound.wire_for(received.headers)
+    request = wire.read(route.model, labels, received)
     if route.model.input is not None:
         faults = bound.validator.faults(route.model.input.shape, request)
         if faults:
             raise bound.dialect.error(faults)
     result = await route.run(request, caller)
-    return bound.wire.write(route.model, result, caller.request_id)
+    return wire.write(route.model, result, caller.request_id)
 
 
 def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:

@@ -1,6 +1,6 @@
 """Which service and which operation a request is for, once it is authenticated.
 
-X-Amz-Target: AWSEvents.PutEvents            JSON: one look-up
+X-Amz-Target: AWSEvents.PutEvents            JSON (to some services also CBOR): one look-up
 POST / with a form                            query: Action, and the service that the signature names
 smithy-protocol: rpc-v2-cbor                  refused in CBOR: not there yet
 any other path                                REST-JSON: the service that the signature names
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from busway.aws.errors import AwsError, not_implemented, unknown_operation
 from busway.aws.protocols import Received, Reply, Wire
-from busway.aws.protocols.cbor import HEADER as CBOR_HEADER, refuse_in_cbor
+from busway.aws.protocols.cbor import CONTENT_TYPE as CBOR, HEADER as CBOR_HEADER, CborWire, refuse_in_cbor
 from busway.aws.protocols.json import JsonWire, refuse_plainly
 from busway.aws.protocols.query import QueryWire, form_action, refuse_in_xml
 from busway.aws.protocols.rest_json import RestJsonWire
@@ -21,6 +21,8 @@ from busway.aws.service import Operation, RawOperation, Service, body_max, raw_o
 from busway.aws.shapes import OperationModel, ServiceModel, load_model
 from busway.aws.validation import Dialect, Validator, dialect_of
 
+# Services whose clients (those for Java) may put CBOR in the place of JSON.
+CBOR_SERVICES = ("kinesis",)
 WIRES = {"json": JsonWire, "rest-json": RestJsonWire, "query": QueryWire}
 FORM = b"application/x-www-form-urlencoded"
 NO_LABELS: dict[str, str] = {}
@@ -38,6 +40,13 @@ class Bound:
     validator: Validator
     dialect: Dialect
     body_max: int
+    cbor: Wire | None = None
+
+    def wire_for(self, headers: dict[bytes, bytes]) -> Wire:
+        """The way in which this request speaks."""
+        if self.cbor is not None and headers.get(b"content-type", b"").startswith(CBOR):
+            return self.cbor
+        return self.wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,7 @@ class Routes:
         target = headers.get(b"x-amz-target")
         if target is not None:
             bound = self._by_prefix.get(target.rpartition(b".")[0])
-            return bound.wire.refuse(error, request_id) if bound else refuse_plainly(error)
+            return bound.wire_for(headers).refuse(error, request_id) if bound else refuse_plainly(error)
         if headers.get(CBOR_HEADER[0]) == CBOR_HEADER[1]:
             return refuse_in_cbor(error)
         services = self._by_signing_name.get(signing_name, [])
@@ -206,6 +215,7 @@ def _bind(service: Service) -> Bound:
         Validator(model, dialect),
         dialect,
         body_max(service),
+        CborWire(model) if service.name in CBOR_SERVICES else None,
     )
 
 

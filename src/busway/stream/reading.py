@@ -83,8 +83,8 @@ class ShardReader:
         except ForeignSequenceNumber as foreign:
             if foreign.shard_id != shard.id:
                 raise InvalidStreamRequest(
-                    f"Invalid StartingSequenceNumber. It encodes {foreign.shard_id}, while it was used in a call to a "
-                    f"shard with {shard.id}"
+                    f"Invalid StartingSequenceNumber. It encodes {foreign.shard_id}, while it was used in a call to "
+                    f"a shard with {shard.id}"
                 ) from None
             raise InvalidStreamRequest(f"{where} because it did not come from this stream.") from None
 

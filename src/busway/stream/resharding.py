@@ -156,7 +156,7 @@ def _open_shard(stream: StreamRecord, shard_id: str) -> Shard:
         raise ShardNotFound(shard_id, stream.name, stream.account, reshard=True)
     if shard.closed:
         raise InvalidStreamRequest(
-            f"Shard {shard.id} in stream {stream.name} under account {stream.account} has already been merged or split, "
-            "and thus is not eligible for merging or splitting."
+            f"Shard {shard.id} in stream {stream.name} under account {stream.account} has already been merged or "
+            "split, and thus is not eligible for merging or splitting."
         )
     return shard

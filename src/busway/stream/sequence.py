@@ -27,14 +27,19 @@ def sequence_number(prefix: str, offset: int) -> str:
     return f"{prefix}{offset:0{_OFFSET_DIGITS}d}"
 
 
+def check_form(number: str) -> None:
+    """Raises `InvalidSequenceNumber` for what is none of ours."""
+    if len(number) != DIGITS or not number.isascii() or not number.isdigit() or not number.startswith(_LEAD):
+        raise InvalidSequenceNumber(number)
+
+
 def offset_in(number: str, prefix: str) -> int:
     """The offset that a number of the shard with this prefix stands for.
 
     Raises `ForeignSequenceNumber` for a number of another shard (it says of which, if it is one of ours), and
     `InvalidSequenceNumber` for what is none at all.
     """
-    if len(number) != DIGITS or not number.isascii() or not number.isdigit() or not number.startswith(_LEAD):
-        raise InvalidSequenceNumber(number)
+    check_form(number)
     if not number.startswith(prefix):
         index = int(number[len(_LEAD) + _BIRTH_DIGITS : -_OFFSET_DIGITS])
         raise ForeignSequenceNumber(number, shard_id(index))

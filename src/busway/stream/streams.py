@@ -294,9 +294,14 @@ def _shard_for(stream: StreamRecord, record: NewRecord) -> Shard:
     return stream.shard_at(hash_of(record.partition_key or ""))
 
 
+def is_explicit(text: str) -> bool:
+    """Whether it is a whole number without leading zeros, as the model wants it."""
+    return _EXPLICIT.fullmatch(text) is not None
+
+
 def explicit_hash(text: str) -> int:
     """Raises `InvalidStreamRequest` for what is no place in the hash space."""
-    if not _EXPLICIT.fullmatch(text) or int(text) > HASH_MAX:
+    if not is_explicit(text) or int(text) > HASH_MAX:
         raise InvalidStreamRequest(
             "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was "
             f"{text[:100]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 SERVICES = {
     "cloudwatch": "busway.aws.services.cloudwatch:CloudWatch",
     "events": "busway.aws.services.events:Events",
+    "kinesis": "busway.aws.services.kinesis:Kinesis",
     "lambda": "busway.aws.services.lambda_:Lambda",
     "sesv2": "busway.aws.services.sesv2:SesV2",
     "sqs": "busway.aws.services.sqs:Sqs",
