@@ -28,6 +28,9 @@ MAX_AGE_S = (60, 21_600)
 TIMEOUT_S = (1, 900)
 MEMORY_MB = (128, 10_240)
 
+# Ours: how many starts a rate may name.
+RATE_MAX = 10_000
+
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,6 +46,16 @@ def duration_s(text: str | int) -> int:
     return int(found[1]) * _UNITS_S[found[2]]
 
 
+def rate_of(text: str) -> tuple[int, float]:
+    """`"10/s"` → 10 starts in any 1 second. Raises ValueError naming what was found."""
+    found = re.fullmatch(r"\s*(\d{1,9})\s*/\s*([smh])\s*", text)
+    if not found or not 1 <= int(found[1]) <= RATE_MAX:
+        raise ValueError(
+            f"{text!r} is no rate; wanted 1 to {RATE_MAX} and /s, /m or /h, for example '10/s' or '600/m'"
+        )
+    return int(found[1]), float(_UNITS_S[found[2]])
+
+
 @dataclass(frozen=True, slots=True)
 class HandlerOptions:
     """What a handler asks of whoever runs it. `filter` is an event pattern over the detail."""
@@ -55,6 +68,7 @@ class HandlerOptions:
     alert: str | None = None
     env: tuple[str, ...] = ()
     filter: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    rate: str | None = None
 
 
 class Handler(Generic[E, R]):
@@ -101,12 +115,14 @@ def handler(
     env: Sequence[str] = (),
     name: str | None = None,
     filter: Mapping[str, Any] | None = None,
+    rate: str | None = None,
 ) -> Callable[[Callable[[E], R]], Handler[E, R]]:
     """Make a function that takes `event_class` the handler of its events.
 
     `retries` after a first failed attempt, `max_age` of an event still worth trying, `alert` names the route that
     is told when an event is given up, `env` names variables passed on from where `busway` deploys, `filter` is an
     event pattern over the detail (`{"location": [{"prefix": "Oslo"}]}`). `name` defaults to the handler's folder.
+    `rate` is how often it may start (`"10/s"`, `"600/m"`), for third parties that throttle; on AWS it does nothing.
     Raises InvalidHandler for what AWS would refuse.
     """
     options = HandlerOptions(
@@ -118,6 +134,7 @@ def handler(
         alert=_named("alert", alert),
         env=_variables(env),
         filter=filter or {},
+        rate=_rate(rate),
     )
     _named("name", name)
     if not event_class.event_source:
@@ -151,6 +168,15 @@ def _within(option: str, value: int, limits: tuple[int, int], unit: str) -> int:
     if limits[0] <= value <= limits[1]:
         return value
     raise InvalidHandler(f"{option} is {value} {unit}; AWS allows {limits[0]} to {limits[1]}")
+
+
+def _rate(text: str | None) -> str | None:
+    if text is not None:
+        try:
+            rate_of(text)
+        except ValueError as error:
+            raise InvalidHandler(f"rate: {error}") from error
+    return text
 
 
 def _named(option: str, name: str | None) -> str | None:

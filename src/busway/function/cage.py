@@ -40,13 +40,10 @@ class Cage:
         return [str(folder / "cgroup.procs") for folder in self._folders()]
 
     def ran_out_of_memory(self) -> bool:
-        if self.memory is None:
-            return False
-        for name in ("memory.events", "memory.oom_control"):
-            with contextlib.suppress(OSError):
-                counts = dict(line.split() for line in (self.memory / name).read_text().splitlines())
-                return int(counts.get("oom_kill", "0")) > 0
-        return False
+        return any(_count(self.memory, name, "oom_kill") for name in ("memory.events", "memory.oom_control"))
+
+    def refused_processes(self) -> bool:
+        return _count(self.processes, "pids.events", "max") > 0
 
     def empty(self, kill: Callable[[int], None]) -> None:
         """End every process in the groups. Blocks for as long as the kernel takes to end them."""
@@ -143,6 +140,17 @@ def _remove_left_over(parent: Path | None) -> None:
         if not Path("/proc", folder.name.split("-")[1]).exists():
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _count(folder: Path | None, name: str, word: str) -> int:
+    """What a file of a group counts under a word; 0 where there is no such file."""
+    if folder is None:
+        return 0
+    try:
+        counts = dict(line.split() for line in (folder / name).read_text().splitlines())
+    except OSError:
+        return 0
+    return int(counts.get(word, "0"))
 
 
 def _lines(path: Path) -> list[str]:

@@ -82,6 +82,10 @@ class Child(Protocol):
         """Whether the kernel ended it, or a process of it, at the memory limit."""
         ...
 
+    def processes_refused(self) -> bool:
+        """Whether the kernel refused it a process at the limit."""
+        ...
+
     async def bury(self) -> None:
         """Return when nothing of it is left, processes outside its group too."""
         ...
@@ -149,7 +153,7 @@ class SystemChild:
         self.pid, self.output = popen.pid, output
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._popen, self._lifeline, self._cage, self._mark, self._spawn = popen, lifeline, cage, mark, spawn
-        self._out_of_memory = False
+        self._out_of_memory = self._refused = False
         self._watch_exit()
 
     @property
@@ -178,7 +182,7 @@ class SystemChild:
     def _finish(self) -> None:
         """The leader is dead but not reaped: its group can't be anyone else's yet, so end that first."""
         self._signal_group()
-        self._out_of_memory = self._cage.ran_out_of_memory()
+        self._out_of_memory, self._refused = self._cage.ran_out_of_memory(), self._cage.refused_processes()
         status = self._popen.wait()
         os.close(self._lifeline)
         if not self.exited.done():
@@ -200,6 +204,9 @@ class SystemChild:
 
     def ran_out_of_memory(self) -> bool:
         return self._out_of_memory or self._cage.ran_out_of_memory()
+
+    def processes_refused(self) -> bool:
+        return self._refused or self._cage.refused_processes()
 
     async def bury(self) -> None:
         self.kill()

@@ -71,6 +71,7 @@ async def _judge(worker: Worker, used: Usage) -> None:
     """End a worker whose session has more tasks, or uses more memory, than a function may."""
     bytes_max = worker.plan.memory_mb * 1_048_576
     if used.tasks > PROCESSES_MAX:
+        worker.ended_for = f"it had more than {PROCESSES_MAX} processes and threads"
         worker.kill()
     elif used.resident_bytes > bytes_max and await asyncio.to_thread(proportional_bytes, used.pids) > bytes_max:
         worker.over_memory = True

@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from busway.clock import Clock, first_of
+from busway.function.cage import PROCESSES_MAX
 from busway.function.output import Output
 from busway.function.process import Child, Spawn, Start, peer_is_ours
 from busway.function.runtime_api import RESPONSE_BYTES_MAX, Invocation, RuntimeConnection
@@ -84,8 +85,10 @@ class Worker:
         self.init_s = 0.0
         self.memory_peak = 0
         self.over_memory = False
-        self.idle_since = 0.0
+        self.idle_since = self.ready_at = 0.0
         self.runs = 0
+        # Why it was ended, where that was us and is no timeout.
+        self.ended_for = ""
         self.child: Child | None = None
         self._spawn, self._clock, self._sink, self._on_gone = spawn, clock, sink, on_gone
         self._ready: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
@@ -287,6 +290,17 @@ class Worker:
                 self._output.close()
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(shutil.rmtree, self.plan.scratch, True)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What was contained so far, in words for the function's log."""
+        said: list[str] = []
+        if self.over_memory:
+            said.append(f"[busway: ended: it used more than its {self.plan.memory_mb} MB of memory]")
+        if self.ended_for:
+            said.append(f"[busway: ended: {self.ended_for}]")
+        if self.child is not None and self.child.processes_refused():
+            said.append(f"[busway: it may have {PROCESSES_MAX} processes and threads; further ones were refused]")
+        return tuple(said)
 
     def sample_memory(self) -> int:
         """Note and return the memory in use now, in bytes."""
