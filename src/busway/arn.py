@@ -40,7 +40,9 @@ class Arn:
 
     @property
     def name(self) -> str:
-        """The last part of the resource: `rule/orders/big` gives `big`, `function:mail` gives `mail`."""
+        """The last part of the resource: `rule/orders/big` gives `big`, `function:mail:live` gives `mail`."""
+        if self.resource.startswith("function:"):
+            return self.resource.split(":")[1]
         return self.resource.replace(":", "/").rsplit("/", 1)[-1]
 
 

@@ -15,7 +15,7 @@ from busway.engine import Item
 from busway.errors import CorruptRecord, FunctionNotFound, StorageFull
 from busway.function.code_store import Zip
 from busway.function.letters import Work
-from busway.function.registry import EventInvokeChange
+from busway.function.attached import EventInvokeChange
 from busway.queue.message import decode_meta
 
 from .function_workshop import SCOPE, UNDELIVERABLE, Workshop, until, workshop, zipped
@@ -148,7 +148,7 @@ async def test_a_redriven_dead_letter_goes_to_the_same_function_as_a_new_invocat
 async def test_retries_and_age_follow_the_event_invoke_config(tmp_path: Path):
     async with workshop(tmp_path, async_retry_s="0,0") as shop:
         arn = await shop.create("bad", FAILS)
-        await shop.functions.registry.put_event_invoke(arn, EventInvokeChange(retries_max=0), merge=False)
+        await shop.functions.attached.put_event_invoke(arn, EventInvokeChange(retries_max=0), merge=False)
         await shop.put("bad", 1)
         await shop.until_gone("bad")
         assert await attempts(shop, "r-1") == [1]
@@ -158,7 +158,7 @@ async def test_a_wait_beyond_the_maximum_age_is_not_begun(tmp_path: Path, clock:
     async with workshop(tmp_path, clock=clock) as shop:
         arn = await shop.create("bad", FAILS)
         change = EventInvokeChange(age_s_max=60, on_failure=SCOPE.arn("sqs", "failed"))
-        await shop.functions.registry.put_event_invoke(arn, change, merge=False)
+        await shop.functions.attached.put_event_invoke(arn, change, merge=False)
         await clock.advance(0.5)
         await shop.put("bad", 1)
         await clock.advance(0.5)
@@ -172,7 +172,7 @@ async def test_a_wait_beyond_the_maximum_age_is_not_begun(tmp_path: Path, clock:
 async def test_no_attempt_starts_after_the_maximum_age(tmp_path: Path, clock: ManualClock):
     async with workshop(tmp_path, clock=clock) as shop:
         arn = await shop.create("ok", "def handler(event, context): return 1")
-        await shop.functions.registry.put_event_invoke(arn, EventInvokeChange(age_s_max=60), merge=False)
+        await shop.functions.attached.put_event_invoke(arn, EventInvokeChange(age_s_max=60), merge=False)
         put = shop.functions.invocation_put(arn, b"1", request_id="r-1", now=clock.now() - 61)
         await shop.engine.queues.put([put])
         await shop.until_gone("ok")
@@ -188,7 +188,7 @@ async def test_an_event_that_grows_too_old_in_line_is_not_started(tmp_path: Path
     )
     async with workshop(tmp_path / "data", clock=clock, workers_max=1) as shop:
         arn = await shop.create("slow", source)
-        await shop.functions.registry.put_event_invoke(arn, EventInvokeChange(age_s_max=60), merge=False)
+        await shop.functions.attached.put_event_invoke(arn, EventInvokeChange(age_s_max=60), merge=False)
         await shop.put("slow", 1, "r-1")
         await shop.put("slow", 2, "r-2")
         await until(lambda: shop.functions.running(arn) == 2)
@@ -203,7 +203,7 @@ async def test_an_event_that_grows_too_old_in_line_is_not_started(tmp_path: Path
 async def test_throttles_use_up_no_attempt_and_wait_longer_each_time(tmp_path: Path, clock: ManualClock):
     async with workshop(tmp_path, clock=clock) as shop:
         arn = await shop.create("f", "def handler(event, context): return 1")
-        await shop.functions.registry.put_concurrency(arn, 0)
+        await shop.functions.attached.put_concurrency(arn, 0)
         start = clock.now()
         await shop.put("f", 1)
         due: list[float] = []
@@ -215,7 +215,7 @@ async def test_throttles_use_up_no_attempt_and_wait_longer_each_time(tmp_path: P
             assert item.attempts == 0
             await clock.advance(wait_s)
         assert due == [1, 3, 7, 15]
-        await shop.functions.registry.put_concurrency(arn, 5)
+        await shop.functions.attached.put_concurrency(arn, 5)
         await clock.advance(16)
         await shop.until_gone("f")
         assert await attempts(shop, "r-1") == [1]
@@ -224,8 +224,8 @@ async def test_throttles_use_up_no_attempt_and_wait_longer_each_time(tmp_path: P
 async def test_a_throttled_event_is_given_up_when_it_is_too_old(tmp_path: Path, clock: ManualClock):
     async with workshop(tmp_path, clock=clock) as shop:
         arn = await shop.create("f", "def handler(event, context): return 1")
-        await shop.functions.registry.put_concurrency(arn, 0)
-        await shop.functions.registry.put_event_invoke(arn, EventInvokeChange(age_s_max=60), merge=False)
+        await shop.functions.attached.put_concurrency(arn, 0)
+        await shop.functions.attached.put_event_invoke(arn, EventInvokeChange(age_s_max=60), merge=False)
         await shop.put("f", 1)
         for _ in range(70):
             await clock.advance(1)
@@ -240,7 +240,7 @@ async def test_destinations_get_a_record_of_how_it_ended(tmp_path: Path, fails: 
     async with workshop(tmp_path, async_retry_s="0,0") as shop:
         arn = await shop.create("f", FAILS if fails else "def handler(event, context): return {'r': event}")
         change = EventInvokeChange(on_success=SCOPE.arn("sqs", "good"), on_failure=SCOPE.arn("sqs", "bad"))
-        await shop.functions.registry.put_event_invoke(arn, change, merge=False)
+        await shop.functions.attached.put_event_invoke(arn, change, merge=False)
         await shop.put("f", 3)
         await shop.until_gone("f")
         [(destination, record, success)] = shop.destinations.sent
@@ -268,7 +268,7 @@ async def test_a_dead_letter_queue_and_a_destination_both_get_it(tmp_path: Path)
         queue = (await shop.queues.create(SCOPE, "dead")).arn
         arn = await shop.create("bad", FAILS, dead_letter_arn=queue)
         change = EventInvokeChange(on_failure=SCOPE.arn("sqs", "failed"))
-        await shop.functions.registry.put_event_invoke(arn, change, merge=False)
+        await shop.functions.attached.put_event_invoke(arn, change, merge=False)
         await shop.put("bad", 1)
         await shop.until_gone("bad")
         assert len(await shop.items(queue)) == len(shop.destinations.sent) == 1
@@ -279,7 +279,7 @@ async def test_a_destination_that_takes_nothing_costs_no_event(tmp_path: Path):
         shop.destinations.refuse = True
         arn = await shop.create("bad", FAILS)
         change = EventInvokeChange(on_failure=SCOPE.arn("sqs", "failed"))
-        await shop.functions.registry.put_event_invoke(arn, change, merge=False)
+        await shop.functions.attached.put_event_invoke(arn, change, merge=False)
         await shop.put("bad", 1)
         await shop.until_gone("bad")
         assert len(await shop.items(UNDELIVERABLE)) == 1
@@ -289,7 +289,7 @@ async def test_a_destination_that_takes_nothing_costs_no_event(tmp_path: Path):
 async def test_a_dead_letter_that_can_not_be_stored_is_stored_later(tmp_path: Path, clock: ManualClock):
     async with workshop(tmp_path, clock=clock) as shop:
         arn = await shop.create("bad", FAILS)
-        await shop.functions.registry.put_event_invoke(arn, EventInvokeChange(retries_max=0), merge=False)
+        await shop.functions.attached.put_event_invoke(arn, EventInvokeChange(retries_max=0), merge=False)
         put, refused = shop.engine.queues.put, []
 
         async def refuse_once(puts, *, accepted=False):

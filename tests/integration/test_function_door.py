@@ -160,7 +160,7 @@ async def test_what_create_refuses(tmp_path: Path):
         bad: list[tuple[str, dict[str, Any]]] = [
             ("Could not unzip uploaded file", {"Code": {"ZipFile": b"no zip"}}),
             ("Could not unzip uploaded file", {"Code": {"ZipFile": zipped("", "../app.py")}}),
-            ("is not built yet", {"Runtime": "nodejs22.x"}),
+            ("is not built yet", {"Runtime": "java21"}),
             ("Layers is not built yet", {"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"]}),
             ("Code from S3", {"Code": {"S3Bucket": "bucket", "S3Key": "k"}}),
             ("less than or equal to 900", {"Timeout": 901}),

@@ -305,19 +305,19 @@ async def test_idle_workers_are_ended(tmp_path: Path):
 async def test_reserved_concurrency_throttles(tmp_path: Path):
     async with workshop(tmp_path) as shop:
         arn = await shop.create("slow", "import time\ndef handler(event, context): time.sleep(event); return 1")
-        await shop.functions.registry.put_concurrency(arn, 1)
+        await shop.functions.attached.put_concurrency(arn, 1)
         running = asyncio.create_task(shop.ask("slow", 0.3))
         await until(lambda: shop.functions.running(arn) == 1)
         with pytest.raises(FunctionThrottled) as caught:
             await shop.invoke("slow", 0)
         assert caught.value.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
         assert await running == 1
-        await shop.functions.registry.put_concurrency(arn, 0)
+        await shop.functions.attached.put_concurrency(arn, 0)
         with pytest.raises(FunctionThrottled):
             await shop.invoke("slow", 0)
         assert shop.metrics.value("AWS/Lambda", "Throttles", FunctionName="slow") == 2
         with pytest.raises(InvalidFunction, match="below its minimum value of"):
-            await shop.functions.registry.put_concurrency(arn, 901)
+            await shop.functions.attached.put_concurrency(arn, 901)
 
 
 async def test_new_code_takes_over_while_the_old_one_finishes(tmp_path: Path):

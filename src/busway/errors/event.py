@@ -58,3 +58,19 @@ class InvalidHandler(BuswayError):
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(problem)
         self.hint = hint
+
+
+class StillRunning(BuswayError):
+    """Another invocation runs this step of `once` at the moment; the one that finds it is tried again later."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"once({key}): another invocation runs this step; wanted it to have ended")
+        self.key = key
+
+
+class OnceUnavailable(BuswayError):
+    """What keeps the steps of `once` could not be asked, so the step was not run (or its end is not recorded)."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(f"once: {problem}")
+        self.hint = hint

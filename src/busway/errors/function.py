@@ -17,12 +17,39 @@ class FunctionNotFound(FunctionError):
         self.arn = arn
 
 
+class FunctionAliasNotFound(FunctionError):
+    """No alias of this ARN."""
+
+    def __init__(self, arn: str) -> None:
+        super().__init__(f"Cannot find alias arn: {arn}")
+        self.arn = arn
+
+
 class FunctionResourceNotFound(FunctionError):
     """The function has no such thing: event invoke config, policy, statement."""
 
 
 class FunctionConflict(FunctionError):
     """There is one of this name already, or it changed meanwhile."""
+
+
+class FunctionNotReady(FunctionConflict):
+    """What the function needs is still being built, or could not be. `state` is AWS's word, `reason` why."""
+
+    def __init__(self, state: str, reason: str) -> None:
+        super().__init__(
+            "The operation cannot be performed at this time. "
+            f"The function is currently in the following state: {state}" + (f" ({reason})" if reason else "")
+        )
+        self.state, self.reason = state, reason
+
+
+class RecursiveInvocation(FunctionError):
+    """The event went through this function too often already."""
+
+    def __init__(self, function_arn: str, passes: int) -> None:
+        super().__init__(f"{function_arn} was invoked {passes} times by way of its own events; the loop ends here")
+        self.function_arn, self.passes = function_arn, passes
 
 
 class RevisionMismatch(FunctionError):
@@ -83,3 +110,11 @@ class BuildFailed(FunctionError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class MappingInUse(FunctionError):
+    """An event source mapping whose last change has not taken effect yet. `verb` is what was to be done with it."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(f"Cannot {verb} the event source mapping because it is in use.")
+        self.verb = verb

@@ -77,5 +77,23 @@ class PurgeInProgress(QueueError):
         self.name = name
 
 
-class QueueFeatureNotBuilt(QueueError):
-    """AWS has it, Busway has not yet."""
+class QueueDeletedRecently(QueueError):
+    """A queue of that name was deleted a moment ago."""
+
+    def __init__(self, name: str, wait_s: float) -> None:
+        super().__init__(
+            f"You must wait {wait_s:.0f} seconds after deleting a queue before you can create another with the same name."
+        )
+        self.name = name
+
+
+class QueueLimitExceeded(QueueError):
+    """A queue holds, or a request asks for, more than there may be."""
+
+
+class NoSuchMove(QueueError):
+    """A queue that is to be moved from or to, or the task that moves, does not exist."""
+
+
+class MoveNotRunning(QueueError):
+    """The task ended, so it can't be cancelled."""

@@ -17,11 +17,20 @@ import msgspec
 from msgspec.structs import replace
 
 from busway.engine import Item
-from busway.errors import CorruptRecord, EngineStopped, FunctionNotFound, FunctionThrottled, WorkersStopped
+from busway.errors import (
+    CorruptRecord,
+    EngineStopped,
+    FunctionNotFound,
+    FunctionNotReady,
+    FunctionThrottled,
+    RecursiveInvocation,
+    WorkersStopped,
+)
 from busway.function.desk import NAMESPACE, Desk, TooOld
-from busway.function.ending import Ending, Lost, interrupted, no_function, words
+from busway.function.ending import Ending, Lost, interrupted, no_function, recursive, words
 from busway.function.letters import Work, error_message
 from busway.function.pool import Run
+from busway.function.record import PENDING, FunctionRecord, qualified
 from busway.function.retry import (
     EXHAUSTED,
     TOO_OLD,
@@ -119,9 +128,12 @@ class Dispatcher:
             await asyncio.gather(self._renewing, return_exceptions=True)
 
     def _limit(self) -> int:
-        record = self._desk.record_of(self._arn)
+        record = self._desk.books.functions.get(self._arn)
         if record is None or record.reserved == 0:
             return JUDGED_AT_ONCE - len(self._in_flight)
+        if record.state == PENDING:
+            # What it needs is still being built: its events wait, and grow older.
+            return 0
         pool = self._desk.pool
         return pool.capacity(self._arn) - max(len(self._in_flight), pool.running(self._arn))
 
@@ -159,10 +171,10 @@ class Dispatcher:
 
     async def _attempt(self, item: Item, work: Work) -> None:
         desk, now = self._desk, self._desk.clock.now()
-        record = desk.record_of(self._arn)
+        record = desk.record_of(self._arn, work.qualifier)
         if record is None:
-            return await self._give_up(item, Lost(work, EXHAUSTED, no_function(self._arn)))
-        policy = desk.policy(record)
+            return await self._give_up(item, Lost(work, EXHAUSTED, no_function(qualified(self._arn, work.qualifier))))
+        policy = desk.policy(self._arn, work.qualifier)
         if item.attempts == 1 and not work.errors:
             desk.metrics.count(NAMESPACE, "AsyncEventsReceived", FunctionName=record.name)
         if not may_start(policy, work.received_at, now):
@@ -172,29 +184,31 @@ class Dispatcher:
         if not work.first_at:
             work = replace(work, first_at=now)
         try:
-            run = await self._run(item, work, policy)
-        except FunctionThrottled:
+            run = await self._run(item, record, work, policy)
+        except (FunctionThrottled, FunctionNotReady):
             return await self._put_back(item, work)
+        except RecursiveInvocation as error:
+            return await self._give_up(item, Lost(work, EXHAUSTED, recursive(error)))
         except WorkersStopped:
             await self._queues.refund(self._held(item), now)
             return None
         except TooOld:
             return await self._give_up(item, Lost(work, TOO_OLD, work.error))
         except FunctionNotFound:
-            return await self._give_up(item, Lost(work, EXHAUSTED, no_function(self._arn)))
+            return await self._give_up(item, Lost(work, EXHAUSTED, no_function(qualified(self._arn, work.qualifier))))
         if run.answer.kind is None:
-            return await self._succeed(item, work, run)
+            return await self._succeed(item, work, run, record.version)
         return await self._fail(item, work, policy, run)
 
-    async def _run(self, item: Item, work: Work, policy: Policy) -> Run:
+    async def _run(self, item: Item, record: FunctionRecord, work: Work, policy: Policy) -> Run:
         desk = self._desk
         if desk.trail.listening:
             desk.trail.note("attempt", **self._facts(work), attempt=work.errors + 1)
         start_by = work.received_at + policy.age_s_max
-        return await desk.attempt(self._arn, item.body, work, work.errors + 1, start_by)
+        return await desk.attempt(record, item.body, work, work.errors + 1, start_by)
 
-    async def _succeed(self, item: Item, work: Work, run: Run) -> None:
-        await self._ending.succeeded(item, work, run.answer.body)
+    async def _succeed(self, item: Item, work: Work, run: Run, version: str) -> None:
+        await self._ending.succeeded(item, work, run.answer.body, version)
         self._done(item, "delivered")
         if self._desk.trail.listening:
             self._desk.trail.note("delivered", **self._facts(work), attempt=work.errors + 1)
@@ -215,8 +229,7 @@ class Dispatcher:
     async def _put_back(self, item: Item, work: Work) -> None:
         """A throttle, or a fault of ours: due again later, without counting as an attempt."""
         desk, now = self._desk, self._desk.clock.now()
-        record = desk.record_of(self._arn)
-        policy = Policy(waits_s=desk.waits_s) if record is None else desk.policy(record)
+        policy = desk.policy(self._arn, work.qualifier)
         throttles = self._throttles[item.id] = self._throttles.get(item.id, 0) + 1
         decision = after_throttle(policy, throttles, work.received_at, now)
         if isinstance(decision, Retry):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from busway.clock import Clock
 from busway.delivery.dead_letter import DeadLetters
 from busway.engine import Engine
+from busway.errors import FunctionNotFound
+from busway.function.attached import own
+from busway.function.books import Books
 from busway.function.letters import Work
 from busway.function.pool import Pool, Run
-from busway.function.record import FunctionRecord
+from busway.function.record import EventInvoke, FunctionRecord
 from busway.function.retry import AGE_S_MAX, RETRIES_MAX, Policy
 from busway.metrics import Metrics
 from busway.trail import Trail
@@ -25,15 +27,22 @@ class Destinations(Protocol):
     async def send(
         self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
     ) -> None:
-        """Return when the destination has it for good. Raises a `BuswayError` when it can't be sent there."""
+        """Return when the destination has it for good; `function_arn` has its qualifier.
+
+        Raises a `BuswayError` when it can't be sent there.
+        """
         ...
 
 
 class Attempt(Protocol):
     """Runs one attempt, with its logs and metrics."""
 
-    async def __call__(self, function_arn: str, payload: bytes, work: Work, attempt: int, start_by: float) -> Run:
-        """Raises `TooOld` when no worker was free before `start_by`, and what `Pool.run` raises."""
+    async def __call__(
+        self, record: FunctionRecord, payload: bytes, work: Work, attempt: int, start_by: float
+    ) -> Run:
+        """Raises `TooOld` when no worker was free before `start_by`, `FunctionNotReady`, `RecursiveInvocation`,
+        and what `Pool.run` raises.
+        """
         ...
 
 
@@ -49,15 +58,26 @@ class Desk:
     clock: Clock
     metrics: Metrics
     trail: Trail
+    books: Books
     pool: Pool
     dead_letters: DeadLetters
     destinations: Destinations | None
     waits_s: tuple[float, ...]
     attempt: Attempt
-    record_of: Callable[[str], FunctionRecord | None]
 
-    def policy(self, record: FunctionRecord) -> Policy:
-        config = record.event_invoke
+    def policy(self, function_arn: str, qualifier: str) -> Policy:
+        config = self.event_invoke(function_arn, qualifier)
         retries = RETRIES_MAX if config is None or config.retries_max is None else config.retries_max
         age_s = AGE_S_MAX if config is None or config.age_s_max is None else config.age_s_max
         return Policy(retries, float(age_s), self.waits_s)
+
+    def event_invoke(self, function_arn: str, qualifier: str) -> EventInvoke | None:
+        """As on AWS an alias does not inherit its version's."""
+        return self.books.event_invokes.get(function_arn, own(qualifier))
+
+    def record_of(self, function_arn: str, qualifier: str) -> FunctionRecord | None:
+        """What runs; None for a function, version or alias that is gone."""
+        try:
+            return self.books.resolve(function_arn, qualifier)
+        except FunctionNotFound:
+            return None

@@ -14,7 +14,7 @@ import msgspec
 from busway.arn import Scope, parse_arn
 from busway.delivery.dead_letter import Source
 from busway.engine import Item
-from busway.errors import BuswayError, EngineStopped, FunctionNotFound
+from busway.errors import BuswayError, EngineStopped, FunctionNotFound, RecursiveInvocation
 from busway.function.desk import NAMESPACE, Desk
 from busway.function.letters import (
     SUCCESS,
@@ -24,6 +24,7 @@ from busway.function.letters import (
     error_message,
     error_type,
 )
+from busway.function.record import LATEST, qualified
 
 # Ours: how long until a dead letter that could not be stored is tried again, at first and at most.
 PUT_AGAIN_S = (1.0, 60.0)
@@ -46,28 +47,27 @@ class Ending:
     def __init__(self, function_arn: str, desk: Desk) -> None:
         self._arn, self._desk = function_arn, desk
 
-    async def succeeded(self, item: Item, work: Work, result: bytes) -> None:
-        """Send the record of a success, if there is a destination for it."""
-        desk, record = self._desk, self._desk.record_of(self._arn)
-        config = None if record is None else record.event_invoke
+    async def succeeded(self, item: Item, work: Work, result: bytes, version: str) -> None:
+        """Send the record of a success, if there is a destination for it. `version` is the one that ran."""
+        desk, config = self._desk, self._desk.event_invoke(self._arn, work.qualifier)
         if config is None or config.on_success is None:
             return
         letter = destination_record(
-            work, self._arn, item.body, result, condition=SUCCESS, attempts=work.errors + 1, at=desk.clock.now()
-        )
+            work, self._arn, item.body, result, condition=SUCCESS, attempts=work.errors + 1, at=desk.clock.now(),
+            version=version,
+        )  # fmt: skip
         await self._send(config.on_success, letter, work, success=True)
 
     async def given_up(self, item: Item, lost: Lost) -> None:
         """Return when the event is put aside for good: a failure's record sent, or a dead letter stored, or both."""
         desk, work = self._desk, lost.work
-        record = desk.record_of(self._arn)
-        config = None if record is None else record.event_invoke
+        record, config = desk.record_of(self._arn, work.qualifier), desk.event_invoke(self._arn, work.qualifier)
         queue_arn = None if record is None else record.dead_letter_arn
         told = False
         if config is not None and config.on_failure is not None:
             letter = destination_record(
                 work, self._arn, item.body, lost.error or None, condition=lost.condition, attempts=work.errors,
-                at=desk.clock.now(),
+                at=desk.clock.now(), version=work.qualifier or LATEST if record is None else record.version,
             )  # fmt: skip
             told = await self._send(config.on_failure, letter, work, success=False)
         if queue_arn is not None or not told:
@@ -77,7 +77,8 @@ class Ending:
         desk, work, now = self._desk, lost.work, self._desk.clock.now()
         code, message = words(lost)
         source = Source(
-            kind="function", payload=item.body, rule_arn=work.rule_arn, function_arn=self._arn,
+            kind="function", payload=item.body, rule_arn=work.rule_arn,
+            function_arn=qualified(self._arn, work.qualifier),
             event_id=work.event_id, request_id=work.request_id, bus_arn=work.bus_arn, error_code=code,
             error_message=message, attempts=work.errors, first_at=work.first_at, failed_at=now,
             trace_header=work.trace_header or None,
@@ -94,8 +95,8 @@ class Ending:
             if desk.destinations is None:
                 raise FunctionNotFound(destination)
             await desk.destinations.send(
-                destination, record, function_arn=self._arn, success=success, trace_header=work.trace_header,
-                now=desk.clock.now(),
+                destination, record, function_arn=qualified(self._arn, work.qualifier or LATEST), success=success,
+                trace_header=work.trace_header, now=desk.clock.now(),
             )  # fmt: skip
         except EngineStopped:
             raise
@@ -130,6 +131,10 @@ def no_function(arn: str) -> bytes:
     return msgspec.json.encode(
         {"errorType": "ResourceNotFoundException", "errorMessage": f"Function not found: {arn}"}
     )
+
+
+def recursive(error: RecursiveInvocation) -> bytes:
+    return msgspec.json.encode({"errorType": "RecursiveInvocationException", "errorMessage": str(error)})
 
 
 def interrupted(attempts: int) -> bytes:

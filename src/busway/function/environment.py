@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from busway.function.build import Built
 from busway.function.process import MARK
-from busway.function.record import LATEST, FunctionRecord
+from busway.function.record import FunctionRecord
 
 # The SDKs' names of the services that Busway has: https://docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html
 # Never AWS_ENDPOINT_URL: a handler's other calls must go where they would go without us.
@@ -16,6 +17,9 @@ SERVICES = ("EVENTBRIDGE", "SQS", "LAMBDA", "SESV2", "STS", "CLOUDWATCH")
 
 # What of the server's environment a worker gets: how to find programs, and how text is written.
 PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+# Where the Node.js client finds the handler when it was built; the task root stays the code as it was given.
+ENTRY = "BUSWAY_ENTRY"
 
 PACKAGE_FOLDER = Path(__file__).parents[2]
 
@@ -42,6 +46,7 @@ def worker_environment(
     key, secret, token = credentials
     passed_on = {name: value for name, value in surroundings.passed_on.items() if name in PASSED_ON}
     path = passed_on.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+    built = record.built or Built()
     environment = {
         "LANG": "en_US.UTF-8",
         **passed_on,
@@ -49,7 +54,7 @@ def worker_environment(
         "TZ": ":UTC",
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
-        "PYTHONPATH": f"{code}:{PACKAGE_FOLDER}",
+        "PYTHONPATH": ":".join((str(code), *built.python_path, str(PACKAGE_FOLDER))),
         "LAMBDA_TASK_ROOT": str(code),
         "LAMBDA_RUNTIME_DIR": str(Path(__file__).parent / "runtimes"),
         "_HANDLER": record.handler,
@@ -58,15 +63,19 @@ def worker_environment(
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{record.runtime}",
         "AWS_LAMBDA_FUNCTION_NAME": record.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(record.memory_mb),
-        "AWS_LAMBDA_FUNCTION_VERSION": LATEST,
+        "AWS_LAMBDA_FUNCTION_VERSION": record.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{record.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": f"[{LATEST}]{mark.strip('/').replace('/', '-')}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"[{record.version}]{mark.strip('/').replace('/', '-')}",
         "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_SESSION_TOKEN": token,
         **{f"AWS_ENDPOINT_URL_{service}": surroundings.endpoint for service in SERVICES},
     }
+    if built.node_path:
+        environment["NODE_PATH"] = ":".join(built.node_path)
+    if built.entry:
+        environment[ENTRY] = built.entry
     if surroundings.upstream:
         environment["AWS_ENDPOINT_URL"] = surroundings.upstream
     return {**environment, **record.environment, MARK: mark}

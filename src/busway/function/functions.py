@@ -1,6 +1,7 @@
 """The function room as others see it: what functions there are, and how they are invoked.
 
-registry        create, change, delete
+registry        create, change, delete; versions, aliases, attached, urls: what belongs to a function
+resolve         what runs for a function and a qualifier
 invoke          now, and wait for the answer
 invocation_put  later: the row that makes an asynchronous invocation, put by whoever has a promise to keep
 logs            what they printed
@@ -12,7 +13,7 @@ import asyncio
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,21 +23,38 @@ from busway.clock import Clock, Entropy, SystemClock, first_of, uuids
 from busway.config import Settings, data_folder, environment
 from busway.delivery.dead_letter import DeadLetters, Source
 from busway.engine import Engine, Origin, Put
-from busway.errors import FunctionNotFound, FunctionThrottled, InvalidPayload, PayloadTooLarge
+from busway.errors import (
+    FunctionNotReady,
+    FunctionThrottled,
+    InvalidFunction,
+    InvalidPayload,
+    PayloadTooLarge,
+    RecursiveInvocation,
+)
+from busway.function import lineage
 from busway.function.asynchronous import Dispatcher
+from busway.function.attached import Attached
+from busway.function.books import Books
+from busway.function.build import Builder, NothingToBuild
+from busway.function.building import Building
 from busway.function.code_store import CodeStore
 from busway.function.desk import NAMESPACE, Desk, Destinations, TooOld
+from busway.function.download import Downloads
 from busway.function.environment import Surroundings, worker_environment
 from busway.function.letters import Work, is_json
 from busway.function.logs import Line, Logs
 from busway.function.pool import PATIENCE_S, Pool, Run
 from busway.function.process import Spawn
-from busway.function.record import LATEST, FunctionRecord
+from busway.function.rate import rate_in
+from busway.function.record import ACTIVE, ALLOW, LATEST, FunctionRecord, qualified, split
 from busway.function.registry import Registry
+from busway.function.report import closing_lines, start_line
 from busway.function.retry import parse_waits
 from busway.function.runtime_api import Invocation
 from busway.function.runtimes import RUNTIMES, Runtime, ready, runtime_kind
-from busway.function.worker import Plan, billed_ms
+from busway.function.urls import FunctionUrls
+from busway.function.versions import Aliases, Versions
+from busway.function.worker import Plan
 from busway.metrics import Metrics
 from busway.trail import Trail
 
@@ -78,7 +96,7 @@ class Functions:
         credentials_for: Credentials = any_credentials,
         credentials_ended: Callable[[str], None] = lambda _: None, endpoint: str | None = None,
         machine_clock: Clock | None = None, runtimes: dict[str, Runtime] | None = None,
-        sync_tree: Callable[[Path], None] = only_written,
+        sync_tree: Callable[[Path], None] = only_written, builder: Builder | None = None,
     ) -> None:  # fmt: skip
         """`machine_clock` is what processes live by, also when `clock` is moved by hand; the system's by default.
 
@@ -89,9 +107,14 @@ class Functions:
         data = data_folder(settings).absolute()
         self.endpoint = endpoint or f"http://{settings.host}:{settings.port}"
         self.logs = Logs(data / "logs", machine)
-        store = CodeStore(data / "functions", entropy, live_allowed=not settings.access_keys, sync_tree=sync_tree)
-        self.registry = Registry(engine, clock, entropy, store)
-        self._store, self._spawn, self._settings = store, spawn, settings
+        self.code = CodeStore(data / "functions", entropy, live_allowed=not settings.access_keys, sync_tree=sync_tree)
+        self._books = Books(engine, clock, entropy)
+        self._building = Building(self._books, self.code, builder or NothingToBuild())
+        self.versions, self.aliases = Versions(self._books, self.code), Aliases(self._books)
+        self.attached, self.urls = Attached(self._books), FunctionUrls(self._books)
+        self.registry = Registry(self._books, self.code, self._building, self.versions)
+        self.downloads = Downloads(clock, entropy, self.code)
+        self._spawn, self._settings = spawn, settings
         self._engine, self._clock, self._entropy, self._machine = engine, clock, entropy, machine
         self._metrics, self._trail, self._credentials_for = metrics, trail, credentials_for
         self._runtimes = dict(RUNTIMES) if runtimes is None else runtimes
@@ -102,12 +125,14 @@ class Functions:
             spawn, machine, self._printed, self._worker_plan, workers_max=settings.workers_max,
             idle_s=settings.worker_idle_s,
         )  # fmt: skip
-        self._pool.on_end = lambda plan: credentials_ended(plan.environment["AWS_ACCESS_KEY_ID"])
+        self._pool.listen(self._room, lambda plan: credentials_ended(plan.environment["AWS_ACCESS_KEY_ID"]))
         self._desk = Desk(
-            engine, clock, metrics, trail, self._pool, dead_letters, destinations,
-            parse_waits(settings.async_retry_s), self._attempt, self.registry.get,
+            engine, clock, metrics, trail, self._books, self._pool, dead_letters, destinations,
+            parse_waits(settings.async_retry_s), self._attempt,
         )  # fmt: skip
         self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[None]]] = {}
+        # What the pool runs of each function.
+        self._crews: dict[str, set[str]] = {}
 
     # --- open and close ---
 
@@ -115,18 +140,20 @@ class Functions:
         """Load the functions, end what an earlier server left running, and take up the queued work."""
         await self._spawn.sweep(f"{self.mark}/")
         await asyncio.to_thread(shutil.rmtree, self._scratch, True)
-        await self.registry.open()
+        await self._books.open()
+        await self.code.sweep(self._books.records())
         self.logs.open()
-        self._pool.on_room = self._room
         self._pool.open()
-        self.registry.on_change = self._changed
+        self._books.on_change = self._changed
         for record in self.registry.all():
             self._changed(record.arn)
+        await self._building.open()
         for queue in await self._engine.queues.names("arn:aws:lambda:"):
             self._dispatch(queue)
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Take no further work, let what runs go on for `drain_s` seconds, end the rest; it is due again later."""
+        await self._building.close()
         for _, task in self._dispatchers.values():
             task.cancel()
         await asyncio.gather(*(task for _, task in self._dispatchers.values()), return_exceptions=True)
@@ -141,11 +168,13 @@ class Functions:
 
     def _changed(self, arn: str) -> None:
         """A function was made, changed or deleted: its workers and its dispatcher follow."""
-        record = self.registry.get(arn)
-        if record is None:
-            self._pool.dismiss(arn)
-        else:
-            self._pool.assign(arn, record.revision, record.reserved)
+        record, wanted = self.registry.get(arn), self._books.crews(arn)
+        for gone in self._crews.get(arn, set()) - {version.crew for version in wanted}:
+            self._pool.dismiss(gone)
+        for version in wanted:
+            reserved, rate = (None, None) if record is None else (record.reserved, rate_in(record.tags))
+            self._pool.assign(version.crew, version.revision, reserved, rate)
+        self._crews[arn] = {version.crew for version in wanted}
         self._dispatch(arn)
         self._room(arn)
 
@@ -164,38 +193,51 @@ class Functions:
     def get(self, arn: str) -> FunctionRecord | None:
         return self.registry.get(arn)
 
+    def resolve(self, arn: str, qualifier: str = "") -> FunctionRecord:
+        """The record that runs for a function's ARN and a version or alias, "" for the function itself.
+
+        The ARN may have the qualifier in it. Raises `FunctionNotFound`.
+        """
+        return self._books.resolve(*_parts(arn, qualifier))
+
     def running(self, arn: str) -> int:
         """Invocations of the function that are under way, those that wait for a worker included."""
         return self._pool.running(arn)
 
     async def invoke(
         self, arn: str, payload: bytes, log_tail: bool = False, *, trace_header: str = "", client_context: str = "",
-        request_id: str | None = None,
+        request_id: str | None = None, qualifier: str = "",
     ) -> InvokeResult:  # fmt: skip
         """Run it now. Whatever the handler does is in the result.
 
-        Raises `FunctionNotFound`, `PayloadTooLarge`, `InvalidPayload`, `FunctionThrottled`, `WorkersStopped`.
+        Raises `FunctionNotFound`, `FunctionNotReady`, `PayloadTooLarge`, `InvalidPayload`, `FunctionThrottled`,
+        `RecursiveInvocation`, `WorkersStopped`.
         """
-        record = self.registry.need(arn)
+        arn, qualifier = _parts(arn, qualifier)
+        record = self._books.resolve(arn, qualifier)
         payload = check_payload(payload, "RequestResponse", SYNC_BYTES_MAX)
         about = _About(
-            request_id or uuids(self._entropy, 1)[0], trace_header=trace_header, client_context=client_context
-        )
+            request_id or uuids(self._entropy, 1)[0], trace_header=trace_header, client_context=client_context,
+            qualifier=qualifier,
+        )  # fmt: skip
         run, tail = await self._run(record, payload, about, PATIENCE_S, log_tail=log_tail)
         error = None if run.answer.kind is None else "Unhandled"
-        return InvokeResult(run.answer.body, about.request_id, error, tail)
+        return InvokeResult(run.answer.body, about.request_id, error, tail, record.version)
 
     def invocation_put(
         self, function_arn: str, payload: bytes, *, request_id: str, now: float, event_id: str | None = None,
         bus_arn: str | None = None, rule_arn: str | None = None, trace_header: str | None = None,
-        origin: Origin | None = None,
+        origin: Origin | None = None, qualifier: str = "",
     ) -> Put:  # fmt: skip
-        """The work of an asynchronous invocation. Raises `FunctionNotFound`; what it may hold, the caller checks."""
-        if self.registry.get(function_arn) is None:
-            raise FunctionNotFound(function_arn)
+        """The work of an asynchronous invocation. Raises `FunctionNotFound`; what it may hold, the caller checks.
+
+        The ARN may have the qualifier in it.
+        """
+        function_arn, qualifier = _parts(function_arn, qualifier)
+        self._books.resolve(function_arn, qualifier)
         work = Work(
             request_id=request_id, received_at=now, event_id=event_id or "", bus_arn=bus_arn or "",
-            rule_arn=rule_arn or "", trace_header=trace_header or "",
+            rule_arn=rule_arn or "", trace_header=trace_header or "", qualifier=qualifier,
         )  # fmt: skip
         return Put(function_arn, payload, now, msgspec.json.encode(work), origin)
 
@@ -204,67 +246,88 @@ class Functions:
         return self.invocation_put(
             source.function_arn, source.payload, request_id=uuids(self._entropy, 1)[0], now=now,
             event_id=source.event_id, bus_arn=source.bus_arn, rule_arn=source.rule_arn,
-            trace_header=source.trace_header,
+            trace_header=lineage.without(source.trace_header or ""),
         )  # fmt: skip
 
-    async def _attempt(self, function_arn: str, payload: bytes, work: Work, attempt: int, start_by: float) -> Run:
-        record = self.registry.need(function_arn)
-        about = _About(work.request_id, work.event_id, attempt, work.trace_header, start_by=start_by)
+    async def _attempt(
+        self, record: FunctionRecord, payload: bytes, work: Work, attempt: int, start_by: float
+    ) -> Run:
+        about = _About(
+            work.request_id, work.event_id, attempt, work.trace_header, start_by=start_by, qualifier=work.qualifier
+        )
         run, _ = await self._run(record, payload, about, None, log_tail=False)
         return run
 
     async def _run(
         self, record: FunctionRecord, payload: bytes, about: _About, patience_s: float | None, *, log_tail: bool
     ) -> tuple[Run, bytes | None]:
-        count = partial(self._metrics.count, NAMESPACE, FunctionName=record.name)
+        if record.state != ACTIVE:
+            raise FunctionNotReady(record.state, record.failure)
+        about = self._passed(record, about)
         try:
-            run = await self._pool.run(record.arn, partial(self._begin, record.arn, payload, about), patience_s)
+            run = await self._pool.run(record.crew, partial(self._begin, record, payload, about), patience_s)
         except FunctionThrottled:
-            count("Throttles")
+            self._count(record, about, "Throttles")
             raise
-        count("Invocations")
-        count("Duration", run.duration_s * 1000)
+        self._count(record, about, "Invocations")
+        self._count(record, about, "Duration", run.duration_s * 1000)
         if run.answer.kind is not None:
-            count("Errors")
-        end, report = f"END RequestId: {about.request_id}", _report(about.request_id, run)
-        self._log(record.arn, about, end, report)
+            self._count(record, about, "Errors")
+        closing = closing_lines(about.request_id, run)
+        self._log(record.arn, about, *closing)
         self._metrics.gauge(
             NAMESPACE, "ConcurrentExecutions", self._pool.running(record.arn), FunctionName=record.name
         )
         if not log_tail:
             return run, None
-        text = f"{_start(about.request_id)}\n".encode() + run.tail + f"{end}\n{report}\n".encode()
+        closed = "".join(f"{line}\n" for line in closing)
+        text = f"{start_line(about.request_id, record.version)}\n".encode() + run.tail + closed.encode()
         return run, text[-TAIL_BYTES:]
 
-    def _begin(self, function_arn: str, payload: bytes, about: _About, plan: Plan) -> Invocation:
+    def _passed(self, record: FunctionRecord, about: _About) -> _About:
+        """With the trace header that the handler's own calls carry on. Raises `RecursiveInvocation`."""
+        trace = about.trace_header or lineage.new_trace(self._clock.now(), self._entropy.token(20))
+        owner, passes = self.registry.get(record.arn), lineage.passes(trace, record.arn)
+        if passes >= lineage.PASSES_MAX and (owner is None or owner.recursive_loop != ALLOW):
+            self._count(record, about, "RecursiveInvocationsDropped")
+            raise RecursiveInvocation(record.arn, passes)
+        return replace(about, trace_header=lineage.passed(trace, record.arn))
+
+    def _count(self, record: FunctionRecord, about: _About, metric: str, value: float = 1.0) -> None:
+        self._metrics.count(NAMESPACE, metric, value, FunctionName=record.name)
+        if about.qualifier:
+            resource = qualified(record.name, about.qualifier)
+            self._metrics.count(NAMESPACE, metric, value, FunctionName=record.name, Resource=resource)
+
+    def _begin(self, record: FunctionRecord, payload: bytes, about: _About, plan: Plan) -> Invocation:
         """A worker is free: make the invocation for it."""
         if about.start_by is not None and self._clock.now() > about.start_by:
             raise TooOld
-        self._log(function_arn, about, _start(about.request_id))
+        self._log(record.arn, about, start_line(about.request_id, record.version))
         deadline_ms = int((self._machine.now() + plan.timeout_s) * 1000)
         return Invocation(
-            about.request_id, payload, function_arn, deadline_ms, about.trace_header, about.client_context,
-            about.event_id, about.attempt,
+            about.request_id, payload, qualified(record.arn, about.qualifier), deadline_ms, about.trace_header,
+            about.client_context, about.event_id, about.attempt,
         )  # fmt: skip
 
     # --- what workers need, and print ---
 
-    def _worker_plan(self, function_arn: str, number: int) -> Plan:
-        """What a new worker of the function is made from."""
-        record = self.registry.need(function_arn)
+    def _worker_plan(self, crew: str, number: int) -> Plan:
+        """What a new worker of the function, or of a version of it, is made from."""
+        record = self._books.resolve(*split(crew))
         mark = f"{self.mark}/{number}/"
         scratch = self._scratch / str(number)
         surroundings = Surroundings(self.endpoint, self._settings.upstream, environment())
-        code = self._store.path(record)
-        credentials = self._credentials_for(function_arn)
+        code = self.code.path(record)
+        credentials = self._credentials_for(record.arn)
         return Plan(
-            function_arn, record.revision, ready(self._runtimes[runtime_kind(record.runtime) or ""]),
+            crew, record.revision, ready(self._runtimes[runtime_kind(record.runtime) or ""]),
             worker_environment(record, surroundings, credentials, code, scratch, mark), code, scratch,
             record.memory_mb, record.timeout_s,
         )  # fmt: skip
 
     def _printed(self, function_arn: str, invocation: Invocation | None, text: str) -> None:
-        now = self._clock.now()
+        now, (function_arn, _) = self._clock.now(), split(function_arn)
         if invocation is None:
             self.logs.write(Line(function_arn, now, "", "", 0, text))
         else:
@@ -288,6 +351,15 @@ class _About:
     trace_header: str = ""
     client_context: str = ""
     start_by: float | None = None
+    qualifier: str = ""
+
+
+def _parts(arn: str, qualifier: str) -> tuple[str, str]:
+    """(ARN of the function, qualifier): the qualifier may stand in the ARN. Raises `InvalidFunction` for two."""
+    function, own = split(arn)
+    if own and qualifier and own != qualifier:
+        raise InvalidFunction("The derived qualifier from the function name does not match the specified qualifier.")
+    return function, own or qualifier
 
 
 def check_payload(payload: bytes, invocation_type: str, bytes_max: int) -> bytes:
@@ -305,23 +377,3 @@ def check_payload(payload: bytes, invocation_type: str, bytes_max: int) -> bytes
             f"found {payload[:40].decode(errors='replace')!r}"
         )
     return payload
-
-
-def _start(request_id: str) -> str:
-    return f"START RequestId: {request_id} Version: {LATEST}"
-
-
-def _report(request_id: str, run: Run) -> str:
-    """AWS's REPORT line."""
-    billed = billed_ms(run.duration_s + (run.init_s or 0.0))
-    line = (
-        f"REPORT RequestId: {request_id}\tDuration: {run.duration_s * 1000:.2f} ms\tBilled Duration: {billed} ms\t"
-        f"Memory Size: {run.memory_mb} MB\tMax Memory Used: {-(-run.memory_bytes // 1_048_576)} MB\t"
-    )
-    if run.init_s is not None:
-        line += f"Init Duration: {run.init_s * 1000:.2f} ms\t"
-    if run.answer.kind == "Sandbox.Timedout":
-        line += "Status: timeout"
-    elif run.answer.kind is not None and run.answer.kind.startswith("Runtime."):
-        line += f"Status: error\tError Type: {run.answer.kind}"
-    return line

@@ -22,7 +22,8 @@ SUCCESS = "Success"
 class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept beside a queued invocation, off the wire. Times are Unix seconds.
 
-    `errors` counts the function's errors so far; `error` is the last one's body.
+    `qualifier` is the version or alias that is invoked, "" for the function itself. `errors` counts the function's
+    errors so far; `error` is the last one's body.
     """
 
     request_id: str
@@ -34,6 +35,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: int = 0
     first_at: float = 0.0
     error: bytes = b""
+    qualifier: str = ""
 
 
 class _Context(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,15 +55,19 @@ class _Record(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def destination_record(
-    work: Work, function: str, payload: bytes, answer: bytes | None, *, condition: str, attempts: int, at: float
-) -> bytes:
-    """The record of an invocation that ended. `answer` is the result or the error; None when it was never tried."""
+    work: Work, function: str, payload: bytes, answer: bytes | None, *, condition: str, attempts: int, at: float,
+    version: str = LATEST,
+) -> bytes:  # fmt: skip
+    """The record of an invocation that ended. `answer` is the result or the error; None when it was never tried.
+
+    `function` is its ARN without a qualifier, `version` the one that ran.
+    """
     tried: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     if answer is not None:
-        tried = {"statusCode": 200, "executedVersion": LATEST}
+        tried = {"statusCode": 200, "executedVersion": version}
         if condition != SUCCESS:
             tried["functionError"] = "Unhandled"
-    context = _Context(work.request_id, f"{function}:{LATEST}", condition, attempts)
+    context = _Context(work.request_id, f"{function}:{work.qualifier or LATEST}", condition, attempts)
     return msgspec.json.encode(
         _Record("1.0", iso_ms(at), context, _raw(payload), tried, msgspec.UNSET if answer is None else _raw(answer))
     )

@@ -17,10 +17,10 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from busway.errors import InvalidPackage, StorageFull
+from busway.errors import InvalidFunction, InvalidPackage, StorageFull
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (unzipped, layers included)
 UNPACKED_BYTES_MAX = 262_144_000
@@ -34,6 +34,8 @@ _CHUNK = 65_536
 _ENTRY_MARK = b"PK\x01\x02"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FOLDER_FILES_MAX = 10_000
+# The earliest time that a zip can hold: the same for all, so that only bytes and names make a difference.
+_PACKED_AT = (1980, 1, 1, 0, 0, 0)
 
 
 def code_sha256(data: bytes) -> str:
@@ -86,6 +88,35 @@ def folder_sha256(folder: Path) -> str:
             found = (Path(root) / name).lstat()
             digest.update(f"{root}/{name} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return base64.b64encode(digest.digest()).decode()
+
+
+def pack(folder: Path) -> bytes:
+    """The folder as a zip, the same bytes for the same files. Without hidden folders and Python's caches.
+
+    Raises `InvalidFunction` when it is larger than a function's code may be, or its files can't be read.
+    """
+    buffer, left = io.BytesIO(), UNPACKED_BYTES_MAX
+    try:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in _files(folder):
+                data = path.read_bytes()
+                left -= len(data)
+                if left < 0:
+                    raise InvalidFunction(f"{folder} holds more than {UNPACKED_BYTES_MAX} bytes")
+                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _PACKED_AT)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = (stat.S_IFREG | (0o755 if path.stat().st_mode & 0o111 else 0o644)) << 16
+                archive.writestr(entry, data)
+    except OSError as error:
+        raise InvalidFunction(f"{folder} can't be read as code: {error}") from error
+    return buffer.getvalue()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Its plain files, in the order of their paths."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        yield from (Path(root) / name for name in sorted(files) if (Path(root) / name).is_file())
 
 
 def _open(data: bytes) -> zipfile.ZipFile:

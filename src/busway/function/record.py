@@ -9,10 +9,13 @@ from typing import Any
 import msgspec
 
 from busway.arn import Arn, Scope, parse_arn
-from busway.errors import FunctionFeatureNotBuilt, FunctionNotFound, InvalidFunction
-from busway.function.runtimes import RUNTIMES, runtime_kind
+from busway.errors import FunctionFeatureNotBuilt, InvalidFunction
+from busway.function.build import Built
+from busway.function.runtimes import missing, runtime_kind
 
 LATEST = "$LATEST"
+PENDING, ACTIVE, FAILED = "Pending", "Active", "Failed"
+ALLOW, TERMINATE = "Allow", "Terminate"
 _ANY_NAME = re.compile(r"[a-zA-Z0-9-_]+")
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -54,11 +57,29 @@ class EventInvoke(msgspec.Struct, frozen=True, omit_defaults=True):
     on_failure: str | None = None
 
 
-class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A function as it is stored. Times are Unix seconds.
+class Policy(msgspec.Struct, frozen=True):
+    """The statements of a function, version or alias. `revision` changes with each of them."""
 
-    `code` is where it lies: a folder's absolute path if `live`, else the name of a folder below the function's own.
-    `revision` changes with every change of code or configuration.
+    revision: str
+    statements: list[dict[str, Any]]
+
+
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """A name for a version of the function `arn`."""
+
+    arn: str
+    name: str
+    version: str
+    description: str
+    revision: str
+
+
+class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A function as it is stored, or a published version of it, which never changes. Times are Unix seconds.
+
+    `arn` is the function's own, without a qualifier. `code` is where it lies: a folder's absolute path if `live`,
+    else the name of a folder below the function's own. `revision` changes with each change of code or configuration.
+    `update` is the function as it will be when what it needs is built; until then it runs as it was.
     """
 
     arn: str
@@ -78,15 +99,31 @@ class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     dead_letter_arn: str | None = None
     tracing: str = "PassThrough"
     architectures: tuple[str, ...] = ("x86_64",)
+    version: str = LATEST
+    state: str = ACTIVE
+    built: Built | None = None
+    # Why the last build, of the function or of its update, failed.
+    failure: str = ""
+    # What follows belongs to the function, and is not in its versions.
+    update: FunctionRecord | None = None
+    published: int = 0
     tags: dict[str, str] = {}
     reserved: int | None = None
-    policy: list[dict[str, Any]] = []
-    policy_revision: str = ""
-    event_invoke: EventInvoke | None = None
+    recursive_loop: str = TERMINATE
 
     @property
     def name(self) -> str:
         return self.arn.rsplit(":", 1)[1]
+
+    @property
+    def crew(self) -> str:
+        """What its workers go by: a version has workers of its own."""
+        return self.arn if self.version == LATEST else f"{self.arn}:{self.version}"
+
+    @property
+    def shown(self) -> FunctionRecord:
+        """The function as its owner last wanted it, which is what AWS shows."""
+        return self.update or self
 
     @property
     def scope(self) -> Scope:
@@ -123,11 +160,14 @@ def resolve(given: str, scope: Scope, qualifier: str | None = None) -> tuple[str
     return function_arn(scope, name), suffix or qualifier or None
 
 
-def latest(arn: str, qualifier: str | None) -> str:
-    """The ARN, if the qualifier stands for the only version there is. Raises `FunctionNotFound` otherwise."""
-    if qualifier in (None, LATEST):
-        return arn
-    raise FunctionNotFound(f"{arn}:{qualifier}")
+def qualified(arn: str, qualifier: str) -> str:
+    return f"{arn}:{qualifier}" if qualifier else arn
+
+
+def split(arn: str) -> tuple[str, str]:
+    """A function's ARN without its qualifier, and the qualifier, "" for none."""
+    parts = arn.split(":", 7)
+    return (arn, "") if len(parts) < 8 else (":".join(parts[:7]), parts[7])
 
 
 def check_runtime(runtime: str, handler: str) -> None:
@@ -135,8 +175,13 @@ def check_runtime(runtime: str, handler: str) -> None:
         raise InvalidFunction(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
-    if runtime_kind(runtime) not in RUNTIMES or runtime == "python3":
-        raise FunctionFeatureNotBuilt(f"Runtime {runtime} is not built yet in Busway; wanted python3.x")
+    if runtime_kind(runtime) is None:
+        raise FunctionFeatureNotBuilt(
+            f"Runtime {runtime} is not built yet in Busway; wanted python3.x, nodejsN.x or provided.x"
+        )
+    lacking = missing(runtime)
+    if lacking:
+        raise InvalidFunction(f"Runtime {runtime} can't run on this server: {lacking}")
 
 
 def check_range(member: str, value: int, bounds: tuple[int, int]) -> int:

@@ -43,7 +43,10 @@ class FunctionDestinations:
     async def send(
         self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
     ) -> None:
-        """Return when it is durable there. Raises `NoSuchDestination`, `QueueNotFound`, `FunctionNotFound`."""
+        """Return when it is durable there; `function_arn` has its qualifier.
+
+        Raises `NoSuchDestination`, `QueueNotFound`, `FunctionNotFound`.
+        """
         arn = parse_arn(destination_arn)
         service = arn.service if arn else ""
         if service == "sqs":
@@ -60,7 +63,7 @@ class FunctionDestinations:
                 source="lambda",
                 detail_type=RESULT + ("Success" if success else "Failure"),
                 detail=record.decode(),
-                resources=[destination_arn, f"{function_arn}:$LATEST"],
+                resources=[destination_arn, function_arn],
                 event_bus_name=destination_arn,
             )
             (result,) = await self._publisher.put_events([entry], arn.scope, trace_header or None)

@@ -3,15 +3,16 @@ from __future__ import annotations
 import pytest
 
 from busway.arn import Scope
-from busway.errors import FunctionFeatureNotBuilt, FunctionNotFound, InvalidFunction
+from busway.errors import FunctionFeatureNotBuilt, InvalidFunction
 from busway.function.record import (
     check_dead_letter,
     check_destination,
     check_environment,
     check_range,
     check_runtime,
-    latest,
+    qualified,
     resolve,
+    split,
 )
 
 HERE = Scope("111122223333", "eu-west-1")
@@ -40,14 +41,14 @@ def test_what_is_no_name_is_refused(given: str):
         resolve(given, HERE)
 
 
-def test_only_the_latest_version_is_there():
-    assert latest(ARN, "$LATEST") == ARN
-    with pytest.raises(FunctionNotFound, match=r"Function not found: .*:function:mail:7"):
-        latest(ARN, "7")
+def test_a_qualified_arn_is_split_and_put_together():
+    assert split(f"{ARN}:live") == (ARN, "live")
+    assert split(ARN) == (ARN, "")
+    assert qualified(*split(f"{ARN}:$LATEST")) == f"{ARN}:$LATEST"
 
 
-@pytest.mark.parametrize("runtime", ["nodejs22.x", "provided.al2023", "java21", "python2.7"])
-def test_another_runtime_than_python_3_is_refused_by_name(runtime: str):
+@pytest.mark.parametrize("runtime", ["java21", "dotnet8", "python2.7"])
+def test_a_runtime_that_is_not_there_is_refused_by_name(runtime: str):
     with pytest.raises(FunctionFeatureNotBuilt, match=f"Runtime {runtime} is not built yet"):
         check_runtime(runtime, "app.handler")
 

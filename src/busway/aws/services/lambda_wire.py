@@ -10,10 +10,25 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from busway.arn import Scope
 from busway.errors import FunctionFeatureNotBuilt, InvalidFunction
+from busway.function.attached import EventInvokeChange
 from busway.function.code_store import Code, Folder, Zip
-from busway.function.record import LATEST, EventInvoke, FunctionRecord
-from busway.function.registry import Configuration, EventInvokeChange
+from busway.function.letters import iso_ms
+from busway.function.record import (
+    ACTIVE,
+    FAILED,
+    LATEST,
+    PENDING,
+    Alias,
+    EventInvoke,
+    FunctionRecord,
+    Policy,
+    qualified,
+    resolve,
+)
+from busway.function.registry import Configuration
+from busway.function.url import Cors, FunctionUrl
 
 Answer = dict[str, Any]
 
@@ -26,8 +41,26 @@ _ACCOUNT = re.compile(r"\d{12}")
 # Members of the request that ask for something that is not built, unless they say "no" in one of these ways.
 _NOT_BUILT = (
     "AcceleratorConfig", "CapacityProviderConfig", "CodeSigningConfigArn", "DurableConfig", "FileSystemConfigs",
-    "ImageConfig", "KMSKeyArn", "Layers", "Publish", "PublishTo", "TenancyConfig",
+    "ImageConfig", "KMSKeyArn", "Layers", "PublishTo", "TenancyConfig",
 )  # fmt: skip
+
+
+def asked(request: Mapping[str, Any], scope: Scope, member: str = "FunctionName") -> tuple[str, str]:
+    """The function's ARN and the qualifier, "" for none. Raises `InvalidFunction`."""
+    arn, qualifier = resolve(request[member], scope, request.get("Qualifier"))
+    return arn, qualifier or ""
+
+
+def check_no_weights(request: Mapping[str, Any]) -> None:
+    """Raises `FunctionFeatureNotBuilt`."""
+    if _within(request, "RoutingConfig", "AdditionalVersionWeights"):
+        raise FunctionFeatureNotBuilt("RoutingConfig (weighted aliases) is not built yet in Busway; leave it out")
+
+
+def check_buffered(request: Mapping[str, Any]) -> None:
+    """Raises `FunctionFeatureNotBuilt`."""
+    if request.get("InvokeMode") == "RESPONSE_STREAM":
+        raise FunctionFeatureNotBuilt("InvokeMode RESPONSE_STREAM is not built yet in Busway; wanted BUFFERED")
 
 
 def check_built(request: Mapping[str, Any]) -> None:
@@ -78,14 +111,46 @@ def configuration_of(request: Mapping[str, Any]) -> Configuration:
         environment=None if environment is None else environment.get("Variables") or {},
         dead_letter_arn=None if dead_letter is None else dead_letter.get("TargetArn") or "",
         tracing=None if tracing is None else tracing.get("Mode"),
+        architectures=architectures_of(request),
     )
 
 
-def configuration_answer(record: FunctionRecord) -> Answer:
-    """A FunctionConfiguration."""
+def architectures_of(request: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Kept and shown: functions run on the machine's own. AWS takes one."""
+    given = request.get("Architectures")
+    if given is not None and len(given) != 1:
+        raise InvalidFunction(
+            f"1 validation error detected: Value '[{', '.join(given)}]' at 'architectures' failed to satisfy "
+            "constraint: Member must have length less than or equal to 1"
+        )
+    return None if given is None else tuple(given)
+
+
+def configuration_answer(record: FunctionRecord, qualifier: str = "") -> Answer:
+    """A FunctionConfiguration. `qualifier` is how the function was asked for, and stands behind its ARN."""
+    shown = record.shown
+    return {**_described(shown, qualifier), **_state(record)}
+
+
+def _state(record: FunctionRecord) -> Answer:
+    """How far it is. What is built is ours, so AWS's codes for why have only general words for it."""
+    told: Answer = {"State": record.state}
+    if record.state == PENDING:
+        told |= {"StateReason": "The function is being created.", "StateReasonCode": "Creating"}
+    elif record.state == FAILED:
+        told |= {"StateReason": record.failure, "StateReasonCode": "FunctionError"}
+    if record.update is not None:
+        return {**told, "LastUpdateStatus": "InProgress", "LastUpdateStatusReason": "The update is being built."}
+    if record.state == ACTIVE and record.failure:
+        told |= {"LastUpdateStatusReason": record.failure, "LastUpdateStatusReasonCode": "FunctionError"}
+        return {**told, "LastUpdateStatus": "Failed"}
+    return {**told, "LastUpdateStatus": {PENDING: "InProgress", FAILED: "Failed"}.get(record.state, "Successful")}
+
+
+def _described(record: FunctionRecord, qualifier: str) -> Answer:
     return {
         "FunctionName": record.name,
-        "FunctionArn": record.arn,
+        "FunctionArn": qualified(record.arn, qualifier),
         "Runtime": record.runtime,
         "Role": record.role,
         "Handler": record.handler,
@@ -95,13 +160,11 @@ def configuration_answer(record: FunctionRecord) -> Answer:
         "MemorySize": record.memory_mb,
         "LastModified": last_modified(record.modified_at),
         "CodeSha256": record.code_sha256,
-        "Version": LATEST,
+        "Version": record.version,
         "DeadLetterConfig": {"TargetArn": record.dead_letter_arn} if record.dead_letter_arn else None,
         "Environment": {"Variables": record.environment} if record.environment else None,
         "TracingConfig": {"Mode": record.tracing},
         "RevisionId": record.revision,
-        "State": "Active",
-        "LastUpdateStatus": "Successful",
         "PackageType": "Zip",
         "Architectures": list(record.architectures),
         "EphemeralStorage": {"Size": 512},
@@ -131,14 +194,14 @@ def _destination(destinations: Mapping[str, Any] | None, side: str) -> str | Non
     return destinations[side].get("Destination") or ""
 
 
-def event_invoke_answer(function_arn: str, config: EventInvoke) -> Answer:
+def event_invoke_answer(function_arn: str, qualifier: str, config: EventInvoke) -> Answer:
     destinations = {
         side: {"Destination": arn} if arn else {}
         for side, arn in (("OnSuccess", config.on_success), ("OnFailure", config.on_failure))
     }
     return {
         "LastModified": config.modified_at,
-        "FunctionArn": f"{function_arn}:{LATEST}",
+        "FunctionArn": qualified(function_arn, qualifier or LATEST),
         "MaximumRetryAttempts": config.retries_max,
         "MaximumEventAgeInSeconds": config.age_s_max,
         "DestinationConfig": destinations,
@@ -175,15 +238,61 @@ def statement_of(request: Mapping[str, Any], function_arn: str) -> Answer:
     return {**statement, "Condition": condition} if condition else statement
 
 
-def policy_text(record: FunctionRecord) -> str:
-    policy = {"Version": "2012-10-17", "Id": "default", "Statement": record.policy}
-    return json.dumps(policy, separators=(",", ":"))
+def policy_text(policy: Policy) -> str:
+    text = {"Version": "2012-10-17", "Id": "default", "Statement": policy.statements}
+    return json.dumps(text, separators=(",", ":"))
+
+
+def alias_answer(alias: Alias) -> Answer:
+    return {
+        "AliasArn": qualified(alias.arn, alias.name),
+        "Name": alias.name,
+        "FunctionVersion": alias.version,
+        "Description": alias.description,
+        "RevisionId": alias.revision,
+    }
+
+
+def cors_of(given: Mapping[str, Any] | None) -> Cors | None:
+    if given is None:
+        return None
+    return Cors(
+        allow_credentials=bool(given.get("AllowCredentials")),
+        allow_headers=tuple(given.get("AllowHeaders") or ()),
+        allow_methods=tuple(given.get("AllowMethods") or ()),
+        allow_origins=tuple(given.get("AllowOrigins") or ()),
+        expose_headers=tuple(given.get("ExposeHeaders") or ()),
+        max_age_s=given.get("MaxAge"),
+    )
+
+
+def url_answer(url: FunctionUrl, where: str) -> Answer:
+    """A FunctionUrlConfig; `where` is the URL itself."""
+    return {
+        "FunctionUrl": where,
+        "FunctionArn": qualified(url.arn, url.qualifier),
+        "AuthType": url.auth_type,
+        "Cors": None if url.cors is None else _cors_answer(url.cors),
+        "CreationTime": iso_ms(url.created_at),
+        "LastModifiedTime": iso_ms(url.modified_at),
+        "InvokeMode": "BUFFERED",
+    }
+
+
+def _cors_answer(cors: Cors) -> Answer:
+    lists = {
+        "AllowHeaders": cors.allow_headers, "AllowMethods": cors.allow_methods, "AllowOrigins": cors.allow_origins,
+        "ExposeHeaders": cors.expose_headers,
+    }  # fmt: skip
+    told: Answer = {name: list(values) for name, values in lists.items() if values}
+    return {**told, "AllowCredentials": cors.allow_credentials, "MaxAge": cors.max_age_s}
 
 
 def page(names: list[str], request: Mapping[str, Any]) -> tuple[list[str], str | None]:
     """The names of one page, and the marker of the next one."""
-    start = _name_of_marker(request.get("Marker"))
-    rest = [name for name in names if name > start]
+    marker = request.get("Marker")
+    start = _name_of_marker(marker)
+    rest = [name for name in names if name > start] if marker else names
     size = min(request.get("MaxItems") or _PAGE_MAX, _PAGE_MAX)
     more = base64.b64encode(rest[size - 1].encode()).decode() if len(rest) > size else None
     return rest[:size], more

@@ -13,7 +13,14 @@ import msgspec
 
 from busway.clock import Clock, Entropy, uuids
 from busway.engine import Engine
-from busway.errors import BuswayError, EngineStopped, FunctionNotFound, FunctionThrottled, PayloadTooLarge
+from busway.errors import (
+    BuswayError,
+    EngineStopped,
+    FunctionNotFound,
+    FunctionThrottled,
+    PayloadTooLarge,
+    RecursiveInvocation,
+)
 from busway.function.letters import error_message, error_type
 from busway.function.mapping.record import MappingRecord
 from busway.function.mapping.report import failed_ids
@@ -65,8 +72,12 @@ class Runner(Protocol):
         """The record that would run."""
         ...
 
-    def room(self, function_arn: str) -> int:
-        """How many further invocations are worth having under way; may be negative."""
+    def capacity(self, function_arn: str) -> int:
+        """How many invocations are worth having under way."""
+        ...
+
+    def running(self, function_arn: str) -> int:
+        """How many are, of whomever."""
         ...
 
     async def invoke(
@@ -121,9 +132,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class NotRun:
-    """It did not run. `too_large`: nor will it ever, with this payload."""
+    """It did not run. `hopeless`: nor will it ever, with this batch."""
 
-    too_large: bool = False
+    hopeless: bool = False
 
 
 async def run_batch(desk: Desk, record: MappingRecord, status: Status, batch: Batch) -> Answered | NotRun:
@@ -145,9 +156,10 @@ async def run_batch(desk: Desk, record: MappingRecord, status: Status, batch: Ba
         )
     except EngineStopped:
         raise
-    except PayloadTooLarge as error:
-        _note_failure(desk, batch, facts, "PayloadTooLarge", str(error))
-        return NotRun(too_large=True)
+    except (PayloadTooLarge, RecursiveInvocation) as error:
+        status.result = f"PROBLEM: {error}"
+        _note_failure(desk, batch, facts, type(error).__name__, str(error))
+        return NotRun(hopeless=True)
     except BuswayError as error:
         status.result = f"PROBLEM: {error}"
         kind = type(error).__name__
