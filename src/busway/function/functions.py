@@ -35,7 +35,9 @@ from busway.function import lineage
 from busway.function.asynchronous import Dispatcher
 from busway.function.attached import Attached
 from busway.function.books import Books
-from busway.function.build import Builder, NothingToBuild
+from busway.function.build import Builder
+from busway.function.build.environments import Environments
+from busway.function.build.tools import Machine
 from busway.function.building import Building
 from busway.function.code_store import CodeStore
 from busway.function.desk import NAMESPACE, Desk, Destinations, TooOld
@@ -109,7 +111,11 @@ class Functions:
         self.logs = Logs(data / "logs", machine)
         self.code = CodeStore(data / "functions", entropy, live_allowed=not settings.access_keys, sync_tree=sync_tree)
         self._books = Books(engine, clock, entropy)
-        self._building = Building(self._books, self.code, builder or NothingToBuild())
+        # Names the processes of this data folder's servers, also of one that died.
+        self.mark = hashlib.sha256(str(data).encode()).hexdigest()[:16]
+        tools = Machine(spawn, machine, environment(), self.mark)
+        builder = builder or Environments(data, tools, machine, entropy, sync_tree)
+        self._building = Building(self._books, self.code, builder)
         self.versions, self.aliases = Versions(self._books, self.code), Aliases(self._books)
         self.attached, self.urls = Attached(self._books), FunctionUrls(self._books)
         self.registry = Registry(self._books, self.code, self._building, self.versions)
@@ -119,8 +125,6 @@ class Functions:
         self._metrics, self._trail, self._credentials_for = metrics, trail, credentials_for
         self._runtimes = dict(RUNTIMES) if runtimes is None else runtimes
         self._scratch = data / "tmp"
-        # Names the processes of this data folder's servers, also of one that died.
-        self.mark = hashlib.sha256(str(data).encode()).hexdigest()[:16]
         self._pool = Pool(
             spawn, machine, self._printed, self._worker_plan, workers_max=settings.workers_max,
             idle_s=settings.worker_idle_s,
