@@ -17,6 +17,7 @@ from busway.function.letters import iso_ms
 from busway.function.mapping.retry import EXHAUSTED, GivenUp
 from busway.function.record import LATEST
 from busway.pattern.event_tree import Tree
+from busway.queue.fifo import sequence_number
 from busway.queue.message import md5_of_attributes, md5_of_body
 from busway.queue.receiving import Received
 from busway.stream.record import StreamEntry
@@ -87,13 +88,15 @@ def _or_unset(value: T | None) -> T | msgspec.UnsetType:
 
 
 def system_attributes(received: Received) -> dict[str, str]:
-    meta = received.meta
+    item, meta = received.item, received.meta
     shown = {
         "ApproximateReceiveCount": str(received.receive_count),
         "SentTimestamp": str(meta.sent_ms),
         "SenderId": meta.sender,
         "ApproximateFirstReceiveTimestamp": str(received.first_received_ms),
+        "SequenceNumber": sequence_number(item.id) if item.queue.endswith(".fifo") else None,
         "MessageGroupId": meta.group_id,
+        "MessageDeduplicationId": meta.deduplication_id,
         "AWSTraceHeader": meta.trace_header,
         "DeadLetterQueueSourceArn": meta.source_queue_arn,
     }

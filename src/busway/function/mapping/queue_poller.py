@@ -24,8 +24,6 @@ from busway.pattern.event_tree import Tree
 from busway.queue.queues import RECEIVE_MAX, VISIBILITY_S_MAX, VisibilityChange
 from busway.queue.receiving import Received
 
-# Ours. A long poll is this short so that a mapping stops within it; a longer one would find nothing sooner.
-POLL_S = 1.0
 LOOK_AGAIN_S = 0.1
 THROTTLED_S_MAX = 30.0
 AGAIN_S = 1.0
@@ -59,11 +57,14 @@ def fitting(messages: Sequence[Message], size: int, bytes_max: int) -> int:
     return min(size, len(messages))
 
 
-def may_take(under_way: int, room: int, concurrency_max: int | None) -> bool:
-    """Whether one more batch is to be received. One may always be under way: that is how room is made."""
+def may_take(under_way: int, running: int, capacity: int, concurrency_max: int | None) -> bool:
+    """Whether one more batch is to be received. One may always be under way: who asks for a worker gets it started.
+
+    `under_way` are this mapping's batches, `running` all invocations of the function that have begun.
+    """
     if concurrency_max is not None and under_way >= concurrency_max:
         return False
-    return under_way == 0 or room > 0
+    return under_way == 0 or max(under_way, running) < capacity
 
 
 class QueuePoller:
@@ -120,8 +121,9 @@ class QueuePoller:
 
     async def _turn(self) -> None:
         desk, clock = self._desk, self._desk.clock
-        room = desk.runner.room(self._record.function)
-        if not may_take(len(self._crowd), room, self._record.concurrency_max):
+        runner, function = desk.runner, self._record.function
+        running, capacity = runner.running(function), runner.capacity(function)
+        if not may_take(len(self._crowd), running, capacity, self._record.concurrency_max):
             self._crowd.changed.clear()
             await any_of(clock, LOOK_AGAIN_S, self._crowd.changed.wait(), self._stopping.wait())
             return
@@ -161,8 +163,7 @@ class QueuePoller:
             await any_of(desk.clock, delay_s, desk.engine.queues.wait(arn), self._stopping.wait())
             if self._stopping.is_set():
                 return
-            wait_s = POLL_S if left_s is None else min(POLL_S, left_s)
-            received = await desk.queues.receive(arn, limit, visibility_s=hidden_s, wait_s=wait_s)
+            received = await desk.queues.receive(arn, limit, visibility_s=hidden_s, wait_s=0)
         if received:
             count(desk, self._record, "PolledEventCount", len(received))
             await self._hold(received)
@@ -197,7 +198,7 @@ class QueuePoller:
         if isinstance(answer, Answered):
             self._throttles = 0
             await self._finish(messages, answer)
-        elif not answer.too_large:
+        elif not answer.hopeless:
             self._throttles += 1
             delay_s = min(THROTTLED_S_MAX, wait_s(self._throttles))
             self._not_before = self._desk.clock.monotonic() + delay_s
@@ -210,6 +211,7 @@ class QueuePoller:
             [message.received.item.body for message in messages],
             self._record.source_arn,
             messages[0].received.receive_count,
+            next((header for one in messages if (header := one.received.meta.trace_header)), ""),
         )
 
     async def _finish(self, messages: Sequence[Message], answer: Answered) -> None:

@@ -111,7 +111,8 @@ def kind_of(source_arn: str) -> Kind | None:
         return None
     if arn.service == "sqs":
         return "sqs-fifo" if arn.resource.endswith(".fifo") else "sqs"
-    return "kinesis" if arn.service == "kinesis" and arn.resource.startswith("stream/") else None
+    stream = arn.service == "kinesis" and arn.resource.startswith("stream/") and arn.resource.count("/") == 1
+    return "kinesis" if stream else None
 
 
 def check_source(source_arn: str | None) -> Kind:

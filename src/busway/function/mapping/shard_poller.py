@@ -249,7 +249,7 @@ class ShardPoller:
 def follow(segment: Segment, answer: Answered | NotRun, policy: Policy) -> Step:
     """What the answer means for the segment."""
     if isinstance(answer, NotRun):
-        return too_large(segment) if answer.too_large and len(segment.entries) == 1 else after_no_start(segment)
+        return too_large(segment) if answer.hopeless and len(segment.entries) == 1 else after_no_start(segment)
     if answer.failed is None:
         return after_error(segment, policy)
     if not answer.failed:

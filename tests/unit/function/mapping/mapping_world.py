@@ -58,7 +58,7 @@ class TestRunner:
     refuse: BuswayError | None = None
     known: bool = True
     places: int = 100
-    running: int = 0
+    busy: int = 0
 
     def find(self, function_arn: str, qualifier: str) -> FunctionRecord | None:
         if not self.known or function_arn != FUNCTION:
@@ -68,8 +68,11 @@ class TestRunner:
             code_size=0, revision="1", modified_at=0.0, timeout_s=3,
         )  # fmt: skip
 
-    def room(self, function_arn: str) -> int:
-        return self.places - self.running
+    def capacity(self, function_arn: str) -> int:
+        return self.places
+
+    def running(self, function_arn: str) -> int:
+        return self.busy
 
     async def invoke(
         self, function_arn: str, payload: bytes, *, qualifier: str, request_id: str, trace_header: str
@@ -80,14 +83,14 @@ class TestRunner:
             raise self.refuse
         event = json.loads(payload)
         self.events.append(event)
-        self.running += 1
+        self.busy += 1
         try:
             return Answer(json.dumps(await self.handler(event)).encode(), request_id)
         except HandlerFailed as error:
             told = {"errorMessage": str(error), "errorType": "HandlerFailed"}
             return Answer(json.dumps(told).encode(), request_id, "Unhandled")
         finally:
-            self.running -= 1
+            self.busy -= 1
 
 
 class Letters:
