@@ -28,7 +28,8 @@ MAX_AGE_S = (60, 21_600)
 TIMEOUT_S = (1, 900)
 MEMORY_MB = (128, 10_240)
 
-# Ours: how many starts a rate may name.
+# Ours: the tag of a function that has a rate, and how many starts that may name.
+RATE_TAG = "busway:rate"
 RATE_MAX = 10_000
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}

@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from busway.handling import rate_of
-
-RATE_TAG = "busway:rate"
+from busway.errors import InvalidFunction
+from busway.handling import RATE_TAG, rate_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,14 @@ class Rate:
 def rate_in(tags: Mapping[str, str]) -> Rate | None:
     """The rate that a function's tags name. Raises ValueError that says what was found and wanted."""
     return Rate(*rate_of(tags[RATE_TAG])) if RATE_TAG in tags else None
+
+
+def check_rate(tags: Mapping[str, str]) -> None:
+    """Raises `InvalidFunction` for tags that name a rate which is none."""
+    try:
+        rate_in(tags)
+    except ValueError as error:
+        raise InvalidFunction(f"Tag {RATE_TAG}: {error}") from error
 
 
 class Window:

@@ -42,6 +42,7 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     alert: str | None
     env: list[str]
+    rate: str | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 
 from busway.arn import Scope
 from busway.errors import BrokenProject
+from busway.handling import RATE_TAG
 from busway.road.manifest import (
     DEAD_LETTER_RETENTION_S,
     EVENT_TAG,
@@ -113,7 +114,7 @@ def _handler_calls(
     settings = _function_settings(manifest, entry, scope, runtime, queue_arn, environment)
     return [
         create_queue,
-        _function_call(manifest, entry, code, settings),
+        _function_call(manifest, entry, code, settings, scope),
         Call(
             "lambda",
             "PutFunctionEventInvokeConfig",
@@ -156,11 +157,13 @@ def _function_settings(
 
 
 def _function_call(
-    manifest: Manifest, entry: HandlerEntry, code: Mapping[str, Any], settings: Mapping[str, Any]
+    manifest: Manifest, entry: HandlerEntry, code: Mapping[str, Any], settings: Mapping[str, Any], scope: Scope
 ) -> Call:
     tags = {PROJECT_TAG: manifest.project, HANDLER_TAG: entry.name, EVENT_TAG: entry.event}
     if "S3Bucket" in code:
         tags[FOLDER_TAG] = str(code["S3Key"])
+    if entry.rate:
+        tags[RATE_TAG] = entry.rate
     name = settings["FunctionName"]
     return Call(
         "lambda",
@@ -170,8 +173,16 @@ def _function_call(
         then=(
             Call("lambda", "UpdateFunctionConfiguration", settings),
             Call("lambda", "UpdateFunctionCode", {"FunctionName": name, **code}),
+            _rate_call(scope.arn("lambda", f"function:{name}"), entry.rate),
         ),
     )
+
+
+def _rate_call(function_arn: str, rate: str | None) -> Call:
+    """The rate as it is now; the other tags of a function stay as they were made."""
+    if rate is None:
+        return Call("lambda", "UntagResource", {"Resource": function_arn, "TagKeys": [RATE_TAG]})
+    return Call("lambda", "TagResource", {"Resource": function_arn, "Tags": {RATE_TAG: rate}})
 
 
 def _rule_calls(

@@ -204,6 +204,7 @@ def _handler_entry(config: ProjectConfig, folder: str, handler: AnyHandler) -> H
         memory_mb=options.memory_mb,
         alert=options.alert,
         env=list(options.env),
+        rate=options.rate,
     )
 
 

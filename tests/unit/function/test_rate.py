@@ -5,8 +5,8 @@ from hypothesis import given, strategies as st
 
 from busway.errors import InvalidHandler
 from busway.event import Event
-from busway.function.rate import RATE_TAG, Rate, Window, rate_in
-from busway.handling import RATE_MAX, handler, rate_of
+from busway.function.rate import Rate, Window, rate_in
+from busway.handling import RATE_MAX, RATE_TAG, handler, rate_of
 
 
 class Called(Event, source="rates", detail_type="Called"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from busway.arn import Scope
 from busway.errors import BrokenProject
@@ -108,3 +109,15 @@ def test_the_same_files_give_the_same_zip(tmp_path: Path):
     first = zip_code(tmp_path / "shop")
     (tmp_path / "shop/README.md").touch()
     assert zip_code(tmp_path / "shop") == first
+
+
+def test_a_rate_is_a_tag_of_the_function_and_follows_the_handler_when_it_changes():
+    limited = structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, rate="10/s")])
+    (step,) = plan(limited, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    create = next(call for call in step.calls if call.operation == "CreateFunction")
+    assert create.parameters["Tags"]["busway:rate"] == "10/s"
+    assert create.then[-1].parameters["Tags"] == {"busway:rate": "10/s"}
+    (step,) = plan(MANIFEST, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    create = next(call for call in step.calls if call.operation == "CreateFunction")
+    assert "busway:rate" not in create.parameters["Tags"]
+    assert create.then[-1].parameters["TagKeys"] == ["busway:rate"]
