@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage, Message
 from email.utils import format_datetime, getaddresses
@@ -28,9 +27,7 @@ _OWN_HEADERS = frozenset(
 )
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,126}")
 # Seven bits, so that no server on the way needs 8BITMIME.
-_POLICY = email.policy.SMTP.clone(cte_type="7bit", refold_source="none")
-# Between two lines of one header.
-_FOLD = "\r\n "
+_POLICY = email.policy.SMTP.clone(cte_type="7bit")
 # As it came, but with line ends for SMTP and without the ">From" of mailbox files.
 _RAW_POLICY = email.policy.compat32.clone(linesep="\r\n", mangle_from_=False)
 _LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
@@ -79,16 +76,16 @@ def compose(letter: Letter, message_id: str, now: float) -> Composed:
     """
     message = EmailMessage(policy=_POLICY)
     sender = _address("FromEmailAddress", letter.sender)
-    _add_addresses(message, "From", [sender])
+    message["From"] = sender
     envelope: list[str] = []
     for header, given in (("To", letter.recipients.to), ("Cc", letter.recipients.cc)):
         addresses = [_address(f"{header}Addresses", text) for text in given]
         envelope += [address.addr_spec for address in addresses]
         if addresses:
-            _add_addresses(message, header, addresses)
+            message[header] = addresses
     envelope += [_address("BccAddresses", text).addr_spec for text in letter.recipients.bcc]
     if letter.reply_to:
-        _add_addresses(message, "Reply-To", [_address("ReplyToAddresses", text) for text in letter.reply_to])
+        message["Reply-To"] = [_address("ReplyToAddresses", text) for text in letter.reply_to]
     message["Subject"] = _one_line("Subject", letter.subject)
     message["Date"] = _date(now)
     message["Message-ID"] = f"<{message_id}@{MESSAGE_ID_DOMAIN}>"
@@ -96,17 +93,6 @@ def compose(letter: Letter, message_id: str, now: float) -> Composed:
         _add_header(message, name, value)
     _fill_body(message, letter)
     return _sealed(Composed(message_id, sender.addr_spec, tuple(envelope), letter.subject, message.as_bytes()))
-
-
-def _add_addresses(message: EmailMessage, name: str, addresses: Sequence[Address]) -> None:
-    """Add addresses in lines of our own: the library's folding puts blanks into long names that are not ASCII."""
-    lines = [
-        str(address)
-        if address.display_name.isascii()
-        else f"{Header(address.display_name, 'utf-8', header_name=name).encode(linesep=_FOLD.rstrip())}{_FOLD}<{address.addr_spec}>"
-        for address in addresses
-    ]
-    message.set_raw(name, f",{_FOLD}".join(lines))
 
 
 def _add_header(message: EmailMessage, name: str, value: str) -> None:

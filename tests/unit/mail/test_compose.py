@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 import email.policy
 from dataclasses import replace
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import parseaddr
 
 import pytest
 from hypothesis import given, strategies as st
@@ -75,7 +77,9 @@ def test_any_words_survive_in_seven_bits(subject: str, text: str, name: str):
     message = read(composed)
     assert message["Subject"] == subject
     assert message.get_content().rstrip("\r\n") == text
-    assert message["From"].addresses[0].display_name == name
+    # Not by the parser of `message`: Python 3.11's leaves a blank between the two encoded words of a long name.
+    sender = email.message_from_bytes(composed.content, policy=email.policy.compat32)["From"]
+    assert parseaddr(str(make_header(decode_header(sender))))[0] == name
 
 
 def test_text_and_html_are_alternatives():
