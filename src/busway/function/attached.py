@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from busway.errors import FunctionConflict, FunctionResourceNotFound, InvalidFunction
 from busway.function import record as rules
 from busway.function.books import Books, check_revision
+from busway.function.rate import check_rate
 from busway.function.record import LATEST, EventInvoke, FunctionRecord, Policy, qualified
 
 
@@ -53,6 +54,7 @@ class Attached:
         await self._books.set(arn, recursive_loop=recursive_loop)
 
     async def tag(self, arn: str, tags: Mapping[str, str]) -> None:
+        check_rate(tags)
         await self._books.set(arn, tags={**self._books.need(arn).tags, **tags})
 
     async def untag(self, arn: str, keys: Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from busway.function import record as rules
 from busway.function.books import Books, check_at_rest, check_revision
 from busway.function.building import Building
 from busway.function.code_store import Code, CodeStore, Kept
+from busway.function.rate import check_rate
 from busway.function.record import FunctionRecord
 from busway.function.versions import Versions
 
@@ -88,6 +89,7 @@ class Registry:
                 f"1 validation error detected: Value '{name}' at 'functionName' failed to satisfy constraint: "
                 f"Member must have length less than or equal to {rules.NAME_CHARS_MAX}"
             )
+        check_rate(tags or {})
         rules.check_runtime(configuration.runtime or "", configuration.handler or "")
         fields = {"role": "", **configuration.checked()}
         self._check_free(arn, name)
