@@ -43,6 +43,9 @@ from busway.engine.embedded.disk import sync_tree
 from busway.engine.memory import MemoryEngine
 from busway.errors import NotLoopback, UnknownEngine
 from busway.function.functions import Functions, only_written
+from busway.function.mapping.function_runner import FunctionRunner
+from busway.function.mapping.mappings import Mappings
+from busway.function.mapping.runner import Desk
 from busway.function.process import SystemSpawn, hide_from_own_user
 from busway.inspect.app import InspectApp
 from busway.inspect.ports import Inspection
@@ -169,6 +172,11 @@ class Rooms:
             endpoint=url, machine_clock=ground.machine_clock,
             sync_tree=sync_tree if settings.engine == "embedded" else only_written,
         )  # fmt: skip
+        runner = FunctionRunner(self.functions)
+        self.mappings = Mappings(
+            Desk(engine, clock, entropy, metrics, trail, self.queues, self.streams, runner, destinations),
+            ground.machine_clock,
+        )
         self.routes = Routes(engine, clock)
         self.alerts = AlertTarget(self.routes, ground.machine_clock, environment(), metrics=metrics, trail=trail)
         targets: dict[str, Target] = {
@@ -201,6 +209,8 @@ class Rooms:
         stack.push_async_callback(self.mailer.close)
         await self.functions.open()
         stack.push_async_callback(self.functions.close, DRAIN_S)
+        await self.mappings.open()
+        stack.push_async_callback(self.mappings.close, DRAIN_S)
         await self.outbox.open()
         stack.push_async_callback(self.outbox.close)
         await self.router.open()
@@ -212,7 +222,7 @@ class Rooms:
     def services(self) -> list[Any]:
         return [
             Events(self.bus),
-            Lambda(self.functions, self._ground.engine, self._ground.clock),
+            Lambda(self.functions, self._ground.engine, self._ground.clock, self.mappings),
             Sqs(self.queues),
             Kinesis(self.streams, self.shard_reader, self._ground.clock),
             SesV2(self.mailer),

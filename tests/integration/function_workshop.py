@@ -22,12 +22,16 @@ from busway.errors import QueueNotFound
 from busway.function.cage import Cages
 from busway.function.code_store import Zip
 from busway.function.functions import Functions, InvokeResult
+from busway.function.mapping.function_runner import FunctionRunner
+from busway.function.mapping.mappings import Mappings
+from busway.function.mapping.runner import Desk
 from busway.function.process import SystemSpawn
 from busway.function.registry import Configuration
 from busway.function.runtimes import Runtime
 from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues
+from busway.stream.streams import Streams
 from busway.trail import Trail
 
 SCOPE = Scope()
@@ -75,6 +79,18 @@ class Workshop:
     queues: SqsQueues
     destinations: RecordingDestinations
     functions: Functions
+
+    def mappings(self) -> Mappings:
+        """Mappings of this workshop's queues; there are no streams here."""
+        streams = Streams(self.engine, self.clock, SystemEntropy(), self.metrics)
+        runner = FunctionRunner(self.functions)
+        return Mappings(
+            Desk(
+                self.engine, self.clock, SystemEntropy(), self.metrics, self.trail, self.queues, streams, runner,
+                self.destinations,
+            ),
+            self.clock,
+        )  # fmt: skip
 
     def arn(self, name: str) -> str:
         return SCOPE.arn("lambda", f"function:{name}")

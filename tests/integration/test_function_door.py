@@ -35,7 +35,7 @@ async def door(folder: Path, **settings: Any) -> AsyncIterator[tuple[Workshop, C
     """A server, and a function that makes one boto3 call off the event loop."""
     clock = SystemClock()
     async with workshop(folder, **settings) as shop:
-        service = Lambda(shop.functions, shop.engine, shop.clock)
+        service = Lambda(shop.functions, shop.engine, shop.clock, shop.mappings())
         server = HttpServer(Gateway([service], Gate(clock, None), clock, SystemEntropy()), clock)
         await server.start()
         client: Any = boto3.client(

@@ -204,6 +204,10 @@ class Functions:
         """
         return self._books.resolve(*_parts(arn, qualifier))
 
+    def capacity(self, arn: str) -> int:
+        """How many invocations of the function are worth having under way."""
+        return self._pool.capacity(arn)
+
     def running(self, arn: str) -> int:
         """Invocations of the function that are under way, those that wait for a worker included."""
         return self._pool.running(arn)

@@ -2,6 +2,7 @@
 
 lambda_functions  functions, versions, aliases
 lambda_attached   what hangs on them: event invoke configs, policies, concurrency, tags, URLs
+lambda_mappings   event source mappings
 lambda_wire       their members
 """
 
@@ -16,11 +17,13 @@ from busway.aws.errors import aws_error
 from busway.aws.service import Caller, Operation
 from busway.aws.services.lambda_attached import Attachments
 from busway.aws.services.lambda_functions import FunctionOperations
+from busway.aws.services.lambda_mappings import MappingOperations
 from busway.aws.services.lambda_wire import asked, client_context
 from busway.clock import Clock
 from busway.engine import Engine
 from busway.errors import BuswayError, FunctionThrottled
 from busway.function.functions import ASYNC_BYTES_MAX, Functions, check_payload
+from busway.function.mapping.mappings import Mappings
 
 Answer = dict[str, Any]
 
@@ -29,27 +32,31 @@ BODY_BYTES_MAX = 70_167_211
 
 
 class Lambda:
-    """The operations of Lambda's functions. `engine` takes the work of asynchronous invocations."""
+    """The operations of Lambda's functions and mappings. `engine` takes the work of asynchronous invocations."""
 
     name = "lambda"
     body_max = BODY_BYTES_MAX
     partial: Mapping[str, str] = {
         "AddPermission": "kept and shown, not enforced",
         "CreateAlias": "no weights",
+        "CreateEventSourceMapping": "SQS and Kinesis; no tumbling windows, consumers, provisioned pollers",
         "CreateFunction": "no layers, images, VPCs, code from S3",
         "CreateFunctionUrlConfig": "no response streaming; the URL is one of this server's",
         "Invoke": "no response streaming",
         "UpdateAlias": "no weights",
+        "UpdateEventSourceMapping": "as CreateEventSourceMapping",
         "UpdateFunctionCode": "no code from S3",
         "UpdateFunctionConfiguration": "no layers, images, VPCs",
         "UpdateFunctionUrlConfig": "no response streaming",
     }
 
-    def __init__(self, functions: Functions, engine: Engine, clock: Clock) -> None:
+    def __init__(self, functions: Functions, engine: Engine, clock: Clock, mappings: Mappings) -> None:
         self._functions, self._engine, self._clock = functions, engine, clock
+        attached = Attachments(functions).operations
         plain: dict[str, Operation] = {
             **FunctionOperations(functions).operations,
-            **Attachments(functions).operations,
+            **attached,
+            **MappingOperations(mappings, attached).operations,
             "Invoke": self.invoke,
         }
         self.operations: Mapping[str, Operation] = {name: partial(_typed, run) for name, run in plain.items()}

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from busway.arn import Scope, parse_arn
-from busway.clock import first_of, uuids
+from busway.clock import Clock, first_of, uuids
 from busway.errors import EngineStopped, FunctionConflict, FunctionResourceNotFound, InvalidFunction, MappingInUse
 from busway.function.mapping import record as rules
 from busway.function.mapping.queue_poller import QueuePoller
@@ -56,8 +56,9 @@ class Poller(Protocol):
 class Mappings:
     """All mappings of this server."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, machine_clock: Clock) -> None:
+        """`machine_clock` is what a close is measured by, also when the desk's clock is moved by hand."""
+        self._desk, self._machine_clock = desk, machine_clock
         self._records: dict[str, MappingRecord] = {}
         self._statuses: dict[str, Status] = {}
         self._pollers: dict[str, tuple[Poller, asyncio.Task[None]]] = {}
@@ -82,7 +83,7 @@ class Mappings:
         for poller, _ in self._pollers.values():
             poller.stop()
         if drain_s > 0:
-            await first_of(self._desk.clock, self._ended(), drain_s)
+            await first_of(self._machine_clock, self._ended(), drain_s)
         for poller, _ in list(self._pollers.values()):
             await poller.abandon()
         for task in [*self._tasks, *(task for _, task in self._pollers.values())]:

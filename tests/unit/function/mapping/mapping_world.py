@@ -124,7 +124,8 @@ class World:
             Desk(
                 self.engine, self.clock, self.entropy, self.metrics, self.trail, self.queues, self.streams,
                 self.runner, self.letters,
-            )
+            ),
+            self.clock,
         )  # fmt: skip
 
     async def open(self) -> None:
