@@ -1,5 +1,7 @@
 """The HTTP server in front of the gateway: uvicorn with httptools on uvloop, started from code and bounded.
 
+A connection that begins with HTTP/2's preface is handed to `http2`; the first bytes decide, once.
+
 What uvicorn leaves open is closed here: the size and number of headers, and how long a client may take to send
 them (a keep-alive connection that waits for its next request is closed after `KEEP_ALIVE_S`).
 """
@@ -20,24 +22,23 @@ import uvicorn
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from busway.aws.http2 import PREFACE, Http2Connection
 from busway.aws.http_answer import Answer
+from busway.aws.http_limits import (
+    BACKLOG,
+    CONNECTIONS_MAX,
+    GRACE_S,
+    HEAD_BYTES_MAX,
+    HEAD_READ_S,
+    HEADERS_MAX,
+    KEEP_ALIVE_S,
+    REQUEST_READ_S,
+    SWEEP_S,
+)
 from busway.clock import Clock
 from busway.errors import CannotListen
 
 T = TypeVar("T")
-
-# Ours. SDKs keep connections for reuse; a server that closes first makes them retry.
-KEEP_ALIVE_S = 75
-HEAD_READ_S = 30.0
-# From the first byte of a request to its last: longer than the gateway waits for a body, so this ends only those
-# connections that go on sending a body after it was refused.
-REQUEST_READ_S = 180.0
-SWEEP_S = 5.0
-HEAD_BYTES_MAX = 64 * 1024
-HEADERS_MAX = 128
-CONNECTIONS_MAX = 4096
-GRACE_S = 10
-BACKLOG = 1024
 
 
 class _HeadTooLarge(Exception):
@@ -54,12 +55,18 @@ class BoundedHttp(HttpToolsProtocol):
     _head_bytes = 0
     _too_large = False
     _refused = False
+    # The first bytes of the connection while they may still become HTTP/2's preface; None once that is decided.
+    _first: bytes | None = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.head_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
+        if self._first is not None:
+            data = self._decide(data)
+            if not data:
+                return
         if self._refused:
             return
         super().data_received(data)
@@ -68,6 +75,26 @@ class BoundedHttp(HttpToolsProtocol):
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._too_large = True
                 self.send_400_response("")
+
+    def _decide(self, data: bytes) -> bytes:
+        """What HTTP/1.1 is to read of the first bytes: all, or nothing where they are HTTP/2's or not yet clear."""
+        first = (self._first or b"") + data
+        if first.startswith(PREFACE):
+            self._hand_over(first)
+            return b""
+        if PREFACE.startswith(first):
+            self._first = first
+            return b""
+        self._first = None
+        return first
+
+    def _hand_over(self, first: bytes) -> None:
+        busy = service_unavailable if self._over_limit() else None
+        successor = Http2Connection(self.app, self.server_state, busy)  # pyright: ignore
+        self.connections.discard(self)
+        self.transport.set_protocol(successor)
+        successor.connection_made(self.transport)
+        successor.data_received(first)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -237,7 +264,9 @@ class HttpServer:
 def close_slow(connections: set[Any], now: float) -> None:
     """Close the connections that send one head, or one request, for too long. `now` is the loop's time."""
     for connection in list(connections):
-        if isinstance(connection, BoundedHttp) and (
+        if isinstance(connection, Http2Connection):
+            connection.close_if_slow(now)
+        elif isinstance(connection, BoundedHttp) and (
             _longer_than(HEAD_READ_S, connection.head_since, now)
             or _longer_than(REQUEST_READ_S, connection.request_since, now)
         ):
