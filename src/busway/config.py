@@ -37,6 +37,8 @@ class Settings:
     worker_idle_s: float = _setting(600.0, "seconds after which an idle worker process is ended")
     reserve_mb: int = _setting(64, "disk space kept back so that delivery goes on when the disk is full; 16 or more")
     shard_limits: str = _setting("off", "off, or aws: each shard of a stream takes 1,000 records and 1 MiB a second")
+    queue_in_flight_max: int = _setting(120_000, "messages of one queue that may be received and not deleted yet")
+    queue_recreate_s: float = _setting(0.0, "seconds until a deleted queue's name may be used again; AWS: 60")
     upstream: str = _setting("", "URL that workers' calls to other AWS services go to")
 
 

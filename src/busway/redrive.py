@@ -21,7 +21,7 @@ from busway.delivery.dead_letter import Source
 from busway.engine import Engine, Item, Put
 from busway.errors import BuswayError, NoWayBack
 from busway.metrics import Metrics
-from busway.queue.message import decode_meta
+from busway.queue.fifo import read_meta
 from busway.trail import Trail
 
 # Ours. A page is one engine call; a lease outlives what one call can take.
@@ -230,7 +230,7 @@ async def pages(engine: Engine, queue_arn: str, *, to_the_end: bool) -> AsyncIte
 
 
 def _letter(item: Item) -> DeadLetter:
-    meta = decode_meta(item.meta)
+    meta = read_meta(item)
     return DeadLetter(item.queue, item, meta.message_id, meta.source)
 
 

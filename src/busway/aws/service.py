@@ -18,7 +18,8 @@ A service may also have
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -53,7 +54,8 @@ class Caller:
     """Who asks, and how: the account and Region to work in, and the request's own facts.
 
     `endpoint` is the address the client used (`http://127.0.0.1:4566`), for URLs in answers. `trace_header` is the
-    request's `X-Amzn-Trace-Id`. Not frozen only because that costs a microsecond on the hot path.
+    request's `X-Amzn-Trace-Id`. `receive` is ASGI's, once the body was read. Not frozen only because that costs a
+    microsecond on the hot path.
     """
 
     scope: Scope
@@ -62,6 +64,15 @@ class Caller:
     endpoint: str
     trace_header: str | None
     headers: Headers
+    receive: Callable[[], Awaitable[MutableMapping[str, Any]]] | None = None
+
+    async def until_gone(self) -> None:
+        """Return when the client hung up: for operations that would wait for nobody."""
+        if self.receive is None:
+            await asyncio.Event().wait()
+            return
+        while (await self.receive())["type"] != "http.disconnect":
+            continue
 
 
 Operation: TypeAlias = Callable[[dict[str, Any], Caller], Awaitable[dict[str, Any]]]

@@ -82,7 +82,8 @@ class QueueDeletedRecently(QueueError):
 
     def __init__(self, name: str, wait_s: float) -> None:
         super().__init__(
-            f"You must wait {wait_s:.0f} seconds after deleting a queue before you can create another with the same name."
+            f"You must wait {wait_s:.0f} seconds after deleting a queue before you can create another with the same "
+            "name."
         )
         self.name = name
 

@@ -12,9 +12,9 @@ from busway.arn import parse_arn
 from busway.errors import (
     InvalidQueueAttribute,
     InvalidQueueRequest,
-    QueueFeatureNotBuilt,
     UnknownQueueAttribute,
 )
+from busway.queue.permissions import check_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,13 @@ RECEIVES_MAX = Range(1, 1_000, 10)
 # Stored and given back, and no more: nothing is encrypted, and any account may do anything in one server.
 TEXTS = frozenset({"Policy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled"})
 POLICIES = frozenset({"RedrivePolicy", "RedriveAllowPolicy"})
-FIFO = frozenset({"FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"})
+# What a FIFO queue has besides: the values that each may have, the default first.
+FIFO: Mapping[str, tuple[str, ...]] = {
+    "FifoQueue": ("true",),
+    "ContentBasedDeduplication": ("false", "true"),
+    "DeduplicationScope": ("queue", "messageGroup"),
+    "FifoThroughputLimit": ("perQueue", "perMessageGroupId"),
+}
 COUNTS = {
     "ApproximateNumberOfMessages": "ready",
     "ApproximateNumberOfMessagesDelayed": "delayed",
@@ -75,18 +81,27 @@ class RedriveAllow:
         return self.permission == "allowAll"
 
 
-def check_attributes(given: Mapping[str, str]) -> dict[str, str]:
-    """What is to be stored of attributes that a user sets; "" stays for those to be taken away.
+def check_attributes(given: Mapping[str, str], *, fifo: bool) -> dict[str, str]:
+    """What is to be stored of attributes that a user sets on such a queue; "" stays for those to be taken away.
 
-    Raises `UnknownQueueAttribute`, `InvalidQueueAttribute`, `InvalidQueueRequest` (a redrive policy),
-    `QueueFeatureNotBuilt` (FIFO).
+    Raises `UnknownQueueAttribute`, `InvalidQueueAttribute`, `InvalidQueueRequest` (a redrive policy).
     """
-    return {name: _checked(name, value) for name, value in given.items()}
+    return {name: _checked(name, value, fifo) for name, value in given.items()}
 
 
-def _checked(name: str, value: str) -> str:
-    if name == "FifoQueue" and value.lower() == "true":
-        raise QueueFeatureNotBuilt("FIFO queues are not built yet: create a standard queue.")
+def check_throughput(attributes: Mapping[str, str]) -> None:
+    """High throughput is by group, so duplicates must be looked for by group too. Raises `InvalidQueueAttribute`."""
+    by_group = attributes.get("DeduplicationScope") == "messageGroup"
+    if attributes.get("FifoThroughputLimit") == "perMessageGroupId" and not by_group:
+        raise InvalidQueueAttribute(
+            "FifoThroughputLimit",
+            "The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup.",
+        )
+
+
+def _checked(name: str, value: str, fifo: bool) -> str:
+    if name in FIFO:
+        return _of_fifo(name, value, fifo)
     if name in NUMBERS:
         return _number(name, value, NUMBERS[name])
     if name == "KmsDataKeyReusePeriodSeconds":
@@ -96,12 +111,24 @@ def _checked(name: str, value: str) -> str:
     if name not in TEXTS and name not in POLICIES:
         raise UnknownQueueAttribute(name)
     if value and name == "Policy":
-        _json_object(value, InvalidQueueAttribute(name))
+        check_policy(value)
     elif value and name == "RedrivePolicy":
         parse_redrive(value)
     elif value and name == "RedriveAllowPolicy":
         parse_redrive_allow(value)
     return value.lower() if name == "SqsManagedSseEnabled" else value
+
+
+def _of_fifo(name: str, value: str, fifo: bool) -> str:
+    if not fifo:
+        raise UnknownQueueAttribute(name)
+    if name == "FifoQueue" and value.lower() != "true":
+        raise InvalidQueueAttribute(name, "Modifying queue type is not supported.")
+    if name in ("FifoQueue", "ContentBasedDeduplication"):
+        value = value.lower()
+    if value not in FIFO[name]:
+        raise InvalidQueueAttribute(name)
+    return value
 
 
 def _number(name: str, value: str, allowed: Range) -> str:

@@ -41,7 +41,9 @@ class QueueDeadLetters:
 
     def _destination(self, queue_arn: str | None, bus_arn: str | None, scope: Scope, source: Source) -> str:
         if queue_arn is not None:
-            if self._queues.exists(queue_arn):
+            queue = self._queues.get(queue_arn)
+            # Neither rules nor functions can have FIFO queues for dead letters: those have no group.
+            if queue is not None and not queue.fifo:
                 return queue_arn
             self._note_missing(source)
         bus = parse_arn(bus_arn) if bus_arn else None

@@ -23,7 +23,7 @@ BATCH_BYTES_MAX = 1_048_576
 # Everything but these: #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF
 _NOT_CARRIED = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws\.|amazon\.))(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]+(?<!\.)")
-_GROUP_ID = re.compile(r"""[A-Za-z0-9!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}""")
+_ID = re.compile(r"""[A-Za-z0-9!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}""")
 
 
 class AttributeValue(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,8 +44,9 @@ Attributes = Mapping[str, AttributeValue]
 class MessageMeta(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is kept beside a body, in `Put.meta`. Times are Unix milliseconds, as on AWS's wire.
 
-    A message that moves to a dead-letter queue keeps its id and `sent_ms`, so its retention counts from the first
-    queue, and brings along how often it was received before. `source` is ours and never shown to a consumer.
+    A message that moves to a dead-letter queue keeps its id and brings along how often it was received before. In a
+    standard queue it keeps `sent_ms` too, so its retention counts from the first queue. `message_id` is "" where it
+    is made of the engine's number (`fifo.read_meta`). `source` is ours and never shown to a consumer.
     """
 
     message_id: str
@@ -54,6 +55,7 @@ class MessageMeta(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     attributes: dict[str, AttributeValue] = {}
     trace_header: str | None = None
     group_id: str | None = None
+    deduplication_id: str | None = None
     source_queue_arn: str | None = None
     received_before: int = 0
     first_received_ms: int | None = None
@@ -69,6 +71,7 @@ class Outgoing:
     attributes: Attributes | None = None
     trace_header: str | None = None
     group_id: str | None = None
+    deduplication_id: str | None = None
 
 
 _META_ENCODER = msgspec.json.Encoder()
@@ -132,11 +135,8 @@ def check_outgoing(message: Outgoing, bytes_max: int) -> bytes:
             f"Value {message.delay_s} for parameter DelaySeconds is invalid. "
             f"Reason: DelaySeconds must be >= 0 and <= {DELAY_S_MAX}."
         )
-    if message.group_id is not None and not _GROUP_ID.fullmatch(message.group_id):
-        raise InvalidQueueRequest(
-            f"Value {message.group_id} for parameter MessageGroupId is invalid. Reason: MessageGroupId can only "
-            "include alphanumeric and punctuation characters. 1 to 128 in length."
-        )
+    if message.group_id is not None:
+        check_id("MessageGroupId", message.group_id)
     check_message_attributes(message.attributes or {})
     body = message.body.encode()
     if message_size(body, message.attributes) > bytes_max:
@@ -144,6 +144,16 @@ def check_outgoing(message: Outgoing, bytes_max: int) -> bytes:
             f"One or more parameters are invalid. Reason: Message must be shorter than {bytes_max} bytes."
         )
     return body
+
+
+def check_id(parameter: str, value: str) -> str:
+    """A group's id, one that deduplicates, or one of an attempt. Raises `InvalidQueueRequest`."""
+    if not _ID.fullmatch(value):
+        raise InvalidQueueRequest(
+            f"Value {value} for parameter {parameter} is invalid. Reason: {parameter} can only include alphanumeric "
+            "and punctuation characters. 1 to 128 in length."
+        )
+    return value
 
 
 def check_message_attributes(attributes: Attributes) -> None:

@@ -1,46 +1,30 @@
-"""SQS-shaped standard queues: what can be done with their messages."""
+"""SQS-shaped queues: what can be done with their messages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from busway.clock import Clock, Entropy, uuids
 from busway.delivery.dead_letter import Source
 from busway.engine import Engine, Item, Origin, Put
-from busway.errors import InvalidQueueRequest, InvalidReceiptHandle, MessageNotInFlight, QueueError, StorageFull
+from busway.errors import InvalidQueueRequest, MessageNotInFlight, QueueError, StorageFull
 from busway.metrics import Metrics
-from busway.queue.message import (
-    AttributeValue,
-    MessageMeta,
-    Outgoing,
-    Receipt,
-    check_outgoing,
-    encode_meta,
-    md5_of_attributes,
-    md5_of_body,
-    read_receipt,
-    trace_attributes,
-)
-from busway.queue.receiving import Received, Receiver
+from busway.queue.attempts import Attempts
+from busway.queue.in_flight import IN_FLIGHT_MAX, InFlight
+from busway.queue.message import Outgoing, Receipt, check_id, read_receipt
+from busway.queue.moves import MessageMoves
+from busway.queue.receiving import Gone, Received, Receiver
 from busway.queue.record import QueueRecord
 from busway.queue.registry import QueueRegistry
+from busway.queue.sending import Attributes, Sent, outgoing_put, plain_meta, put_of, sent_answer_of
 
 RECEIVE_MAX = 10
 WAIT_S_MAX = 20
 VISIBILITY_S_MAX = 43_200
 # Ours: how often messages past their retention are looked for in queues that nobody reads.
 SWEEP_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What a sender is told of a message, to compare checksums."""
-
-    message_id: str
-    md5_of_body: str
-    md5_of_attributes: str | None
-    md5_of_system_attributes: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +43,29 @@ class SqsQueues(QueueRegistry):
     is theirs to tell.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, entropy: Entropy, metrics: Metrics) -> None:
-        super().__init__(engine, clock)
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        entropy: Entropy,
+        metrics: Metrics,
+        *,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        recreate_s: float = 0.0,
+    ) -> None:
+        """`in_flight_max` messages of a queue may be in flight; `recreate_s` as for `QueueRegistry`."""
+        super().__init__(engine, clock, recreate_s)
         self._entropy = entropy
         self._metrics = metrics
         self.listeners: list[Callable[[str], None]] = []
-        self._receiver = Receiver(engine, clock, self, self.tell)
+        self._in_flight = InFlight(engine, in_flight_max)
+        self._receiver = Receiver(engine, clock, self, self.tell, self._in_flight)
+        self._attempts = Attempts(engine, clock)
+        self.moves = MessageMoves(engine, clock, entropy, self, self.tell)
+
+    async def open(self) -> None:
+        await super().open()
+        await self.moves.open()
 
     def tell(self, arn: str) -> None:
         """Call the listeners."""
@@ -81,7 +82,7 @@ class SqsQueues(QueueRegistry):
         body: bytes,
         *,
         now: float,
-        attributes: Mapping[str, tuple[str, str]] | None = None,
+        attributes: Attributes | None = None,
         due_at: float | None = None,
         origin: Origin | None = None,
         source: Source | None = None,
@@ -92,20 +93,18 @@ class SqsQueues(QueueRegistry):
     ) -> Put:
         """The put of one message, for rooms that put it in an engine call of their own. No I/O.
 
-        `attributes` are (data type, text) by name. Without `due_at` the queue's delay counts from `now`. Raises
-        `QueueNotFound`. Size is not checked: what comes this way was accepted before.
+        `attributes` are (data type, text) by name. Without `due_at` the queue's delay counts from `now`. A message to
+        a FIFO queue needs a `group_id`, is deduplicated by its content, and has an id that the queue gives it. Size
+        is not checked: what comes this way was accepted before.
+
+        Raises `QueueNotFound`, `MissingQueueParameter` and `InvalidQueueRequest` for what a FIFO queue can't take.
         """
         queue = self.need(arn)
-        meta = MessageMeta(
-            message_id=message_id or uuids(self._entropy, 1)[0],
-            sent_ms=int(now * 1000),
-            sender=sender or queue.account,
-            attributes={name: AttributeValue(kind, text=text) for name, (kind, text) in (attributes or {}).items()},
-            trace_header=trace_header,
-            group_id=group_id,
-            source=source,
-        )
-        return Put(arn, body, now + queue.delay_s if due_at is None else due_at, encode_meta(meta), origin)
+        meta = plain_meta(
+            message_id or uuids(self._entropy, 1)[0], sender or queue.account, now,
+            attributes=attributes, trace_header=trace_header, group_id=group_id, source=source,
+        )  # fmt: skip
+        return put_of(queue, body, meta, now + queue.delay_s if due_at is None else due_at, now, origin)
 
     async def send(self, arn: str, messages: Sequence[Outgoing], sender: str) -> list[Sent | QueueError]:
         """Send messages; each is accepted or refused by itself, in the order given. Durable before return.
@@ -115,71 +114,91 @@ class SqsQueues(QueueRegistry):
         queue = self.need(arn)
         await self.save_new()
         now = self._clock.now()
-        answers: list[Sent | QueueError] = []
-        puts: list[Put] = []
-        for message, message_id in zip(messages, uuids(self._entropy, len(messages)), strict=True):
+        answers: dict[int, Sent | QueueError] = {}
+        puts: dict[int, Put] = {}
+        message_ids = uuids(self._entropy, len(messages))
+        for place, message in enumerate(messages):
             try:
-                body = check_outgoing(message, queue.message_bytes_max)
+                puts[place] = outgoing_put(queue, message, message_ids[place], sender, now)
             except QueueError as refused:
-                answers.append(refused)
-                continue
-            puts.append(_outgoing_put(queue, message, body, message_id, sender, now))
-            answers.append(
-                Sent(
-                    message_id,
-                    md5_of_body(body),
-                    md5_of_attributes(message.attributes or {}),
-                    md5_of_attributes(trace_attributes(message.trace_header)),
-                )
-            )
+                answers[place] = refused
         if puts:
-            await self._engine.queues.put(puts)
+            item_ids = await self._engine.queues.put(list(puts.values()))
+            for (place, put), item_id in zip(puts.items(), item_ids, strict=True):
+                answers[place] = sent_answer_of(queue, messages[place], put, message_ids[place], item_id)
             self._count(queue, "NumberOfMessagesSent", len(puts))
-            self._count(queue, "SentMessageSize", sum(len(put.body) for put in puts))
+            self._count(queue, "SentMessageSize", sum(len(put.body) for put in puts.values()))
             self.tell(arn)
-        return answers
+        return [answers[place] for place in range(len(messages))]
 
     async def receive(
-        self, arn: str, limit: int = 1, *, visibility_s: int | None = None, wait_s: float | None = None
+        self,
+        arn: str,
+        limit: int = 1,
+        *,
+        visibility_s: int | None = None,
+        wait_s: float | None = None,
+        attempt_id: str | None = None,
+        gone: Gone | None = None,
     ) -> list[Received]:
         """Up to `limit` messages, hidden from others for `visibility_s`; waits up to `wait_s` for the first.
 
-        The queue's own settings hold where None is given. Raises `QueueNotFound`, `InvalidQueueRequest`.
+        The queue's own settings hold where None is given. The same `attempt_id` gives the same messages of a FIFO
+        queue again, for five minutes. Who waits and is `gone` takes nothing.
+
+        Raises `QueueNotFound`, `InvalidQueueRequest`, `QueueLimitExceeded`.
         """
         queue = self.need(arn)
         _check_range("MaxNumberOfMessages", limit, 1, RECEIVE_MAX, "Must be between 1 and 10, if provided.")
         _check_range("WaitTimeSeconds", wait_s, 0, WAIT_S_MAX, "Must be >= 0 and <= 20, if provided.")
         _check_visibility(visibility_s)
+        if attempt_id is not None:
+            check_id("ReceiveRequestAttemptId", attempt_id)
+        visibility_s = queue.visibility_s if visibility_s is None else visibility_s
+        if attempt_id is not None and queue.fifo:
+            again = await self._attempts.again(arn, attempt_id, visibility_s)
+            if again is not None:
+                return again
         received = await self._receiver.receive(
-            queue,
-            limit,
-            queue.visibility_s if visibility_s is None else visibility_s,
-            queue.wait_s if wait_s is None else wait_s,
+            queue, limit, visibility_s, queue.wait_s if wait_s is None else wait_s, gone
         )
+        if received and attempt_id is not None and queue.fifo:
+            self._attempts.remember(arn, attempt_id, received)
         self._count(queue, "NumberOfMessagesReceived" if received else "NumberOfEmptyReceives", len(received) or 1)
         if received:
             self.tell(arn)
         return received
 
     async def remove(self, arn: str, handles: Sequence[str]) -> list[QueueError | None]:
-        """Delete messages by receipt handle; an old handle deletes nothing and is no error, as on AWS.
+        """Delete messages by receipt handle; an old handle deletes nothing.
 
-        Raises `QueueNotFound`.
+        As on AWS that is no error in a standard queue, and one in a FIFO queue. Raises `QueueNotFound`.
         """
         queue = self.need(arn)
         answers: list[QueueError | None] = []
         items: list[Item] = []
         for handle in handles:
             try:
-                items.append(_held(read_receipt(handle, arn)))
+                receipt = read_receipt(handle, arn)
+                if queue.fifo:
+                    await self._check_not_expired(receipt, handle)
+                items.append(_held(receipt))
                 answers.append(None)
-            except InvalidReceiptHandle as refused:
+            except QueueError as refused:
                 answers.append(refused)
         if items:
             ended = await self._engine.queues.done(items)
             self._count(queue, "NumberOfMessagesDeleted", ended)
             self.tell(arn)
         return answers
+
+    async def _check_not_expired(self, receipt: Receipt, handle: str) -> None:
+        item = await self._engine.queues.find(receipt.queue_arn, receipt.item_id)
+        # What was deleted before is deleted.
+        if item is not None and (item.token != receipt.token or item.due_at <= self._clock.now()):
+            raise InvalidQueueRequest(
+                f"Value {handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
+            )
 
     async def change_visibility(self, arn: str, changes: Sequence[VisibilityChange]) -> list[QueueError | None]:
         """Make messages in flight visible sooner or later. Raises `QueueNotFound`."""
@@ -216,6 +235,10 @@ class SqsQueues(QueueRegistry):
                 "received again."
             )
 
+    async def delete(self, arn: str) -> None:
+        await super().delete(arn)
+        self._in_flight.forget(arn)
+
     async def purge(self, arn: str) -> int:
         ended = await super().purge(arn)
         self.tell(arn)
@@ -236,28 +259,15 @@ class SqsQueues(QueueRegistry):
         return ended
 
     async def run(self) -> None:
-        """Sweep every minute, until cancelled."""
-        while True:
-            await self._clock.sleep(SWEEP_EVERY_S)
-            await self.sweep()
+        """Sweep every minute and run move tasks, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.moves.run())
+            while True:
+                await self._clock.sleep(SWEEP_EVERY_S)
+                await self.sweep()
 
     def _count(self, queue: QueueRecord, name: str, value: float) -> None:
         self._metrics.count("AWS/SQS", name, value, QueueName=queue.name)
-
-
-def _outgoing_put(
-    queue: QueueRecord, message: Outgoing, body: bytes, message_id: str, sender: str, now: float
-) -> Put:
-    meta = MessageMeta(
-        message_id=message_id,
-        sent_ms=int(now * 1000),
-        sender=sender,
-        attributes=dict(message.attributes or {}),
-        trace_header=message.trace_header,
-        group_id=message.group_id,
-    )
-    delay_s = queue.delay_s if message.delay_s is None else message.delay_s
-    return Put(queue.arn, body, now + delay_s, encode_meta(meta))
 
 
 def _held(receipt: Receipt) -> Item:

@@ -9,9 +9,10 @@ import msgspec
 
 from busway.arn import Scope
 from busway.engine import Counts
-from busway.errors import InvalidQueueRequest, QueueFeatureNotBuilt
+from busway.errors import InvalidQueueRequest
 from busway.queue.attributes import (
     COUNTS,
+    FIFO,
     NUMBERS,
     Redrive,
     RedriveAllow,
@@ -21,6 +22,8 @@ from busway.queue.attributes import (
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_FIFO_NAME = re.compile(r"(?=.{1,80}\Z)[A-Za-z0-9_-]+\.fifo")
+FIFO_SUFFIX = ".fifo"
 # Ours: the queue of a bus for what found no other dead-letter queue. A tag tells it from queues that users made.
 UNDELIVERABLE_PREFIX = "busway-undeliverable-"
 UNDELIVERABLE_TAG = "busway:undeliverable-of"
@@ -41,6 +44,18 @@ class QueueRecord(msgspec.Struct, frozen=True, dict=True):
     @property
     def scope(self) -> Scope:
         return Scope(self.account, self.region)
+
+    @cached_property
+    def fifo(self) -> bool:
+        return self.name.endswith(FIFO_SUFFIX)
+
+    @cached_property
+    def deduplicates_by_content(self) -> bool:
+        return self.attributes.get("ContentBasedDeduplication") == "true"
+
+    @cached_property
+    def deduplicates_by_group(self) -> bool:
+        return self.attributes.get("DeduplicationScope") == "messageGroup"
 
     @cached_property
     def delay_s(self) -> int:
@@ -85,15 +100,19 @@ class QueueRecord(msgspec.Struct, frozen=True, dict=True):
             "LastModifiedTimestamp": str(int(self.modified_at)),
             **{name: str(allowed.default) for name, allowed in NUMBERS.items()},
             "SqsManagedSseEnabled": "false" if "KmsMasterKeyId" in self.attributes else "true",
+            **({name: values[0] for name, values in FIFO.items()} if self.fifo else {}),
             **self.attributes,
         }
 
 
-def check_name(name: str) -> None:
-    """Raises `InvalidQueueRequest`, or `QueueFeatureNotBuilt` for a FIFO queue's name."""
-    if name.endswith(".fifo"):
-        raise QueueFeatureNotBuilt(f"FIFO queues are not built yet: {name!r} ends in .fifo; use a standard queue.")
-    if not _NAME.fullmatch(name):
+def check_name(name: str, *, fifo: bool) -> None:
+    """Raises `InvalidQueueRequest`. The name of a FIFO queue ends in `.fifo`, and no other does."""
+    if fifo and not _FIFO_NAME.fullmatch(name):
+        raise InvalidQueueRequest(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end "
+            "with .fifo suffix and be 1 to 80 in length."
+        )
+    if not fifo and not _NAME.fullmatch(name):
         raise InvalidQueueRequest(
             "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
         )

@@ -12,10 +12,18 @@ import msgspec
 from busway.arn import Arn, Scope, parse_arn
 from busway.clock import Clock
 from busway.engine import Counts, Engine
-from busway.errors import InvalidQueueRequest, PurgeInProgress, QueueNameTaken, QueueNotFound, UnknownQueueAttribute
-from busway.queue.attributes import EVERY_NAME, check_attributes, parse_redrive
+from busway.errors import (
+    InvalidQueueRequest,
+    PurgeInProgress,
+    QueueDeletedRecently,
+    QueueNameTaken,
+    QueueNotFound,
+    UnknownQueueAttribute,
+)
+from busway.queue.attributes import EVERY_NAME, check_attributes, check_throughput, parse_redrive
 from busway.queue.permissions import with_permission, without_permission
 from busway.queue.record import (
+    FIFO_SUFFIX,
     UNDELIVERABLE_PREFIX,
     UNDELIVERABLE_TAG,
     QueueRecord,
@@ -32,13 +40,15 @@ Texts = dict[str, str]
 class QueueRegistry:
     """Queues by ARN. Lookups are answered from memory; every change is durable before it returns.
 
-    AWS refuses to create a queue within a minute of deleting one of the same name (QueueDeletedRecently). Here a
-    delete is complete when it returns, so a test suite may recreate its queues at once.
+    AWS refuses to create a queue within a minute of deleting one of the same name. Here a delete is complete when it
+    returns, so a test suite may recreate its queues at once, unless `recreate_s` says after how many seconds.
     """
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, recreate_s: float = 0.0) -> None:
         self._engine = engine
         self._clock = clock
+        self._recreate_s = recreate_s
+        self._deleted_at: dict[str, float] = {}
         self._queues: dict[str, QueueRecord] = {}
         self._purged_at: dict[str, float] = {}
         self._unsaved: set[str] = set()
@@ -93,10 +103,13 @@ class QueueRegistry:
         """A new queue, or the one that is there if every attribute given has the same value there.
 
         Raises `QueueNameTaken`, `InvalidQueueRequest`, `UnknownQueueAttribute`, `InvalidQueueAttribute`,
-        `QueueFeatureNotBuilt`.
+        `QueueDeletedRecently`.
         """
-        check_name(name)
-        checked = check_attributes(attributes or {})
+        given = attributes or {}
+        fifo = given.get("FifoQueue", "").lower() == "true"
+        check_name(name, fifo=fifo)
+        checked = check_attributes(given, fifo=fifo)
+        check_throughput(checked)
         arn = scope.arn("sqs", name)
         async with self._writing:
             present = self._queues.get(arn)
@@ -104,6 +117,7 @@ class QueueRegistry:
                 return self._same(present, checked)
             self._check_redrive(arn, checked)
             now = self._clock.now()
+            self._check_recreate(arn, name, now)
             record = QueueRecord(
                 arn, name, scope.account, scope.region, now, now, merged({}, checked), dict(tags or {})
             )
@@ -117,6 +131,12 @@ class QueueRegistry:
                 raise QueueNameTaken(present.name, name)
         return present
 
+    def _check_recreate(self, arn: str, name: str, now: float) -> None:
+        for deleted in [deleted for deleted, at in self._deleted_at.items() if now - at >= self._recreate_s]:
+            del self._deleted_at[deleted]
+        if arn in self._deleted_at:
+            raise QueueDeletedRecently(name, self._recreate_s)
+
     def _check_redrive(self, arn: str, attributes: Mapping[str, str]) -> None:
         text = attributes.get("RedrivePolicy")
         if not text:
@@ -125,6 +145,8 @@ class QueueRegistry:
         dead_letter = self._queues.get(parse_redrive(text).dead_letter_arn)
         if dead_letter is None:
             raise InvalidQueueRequest(f"{where}Dead letter target does not exist.")
+        if dead_letter.fifo != arn.endswith(FIFO_SUFFIX):
+            raise InvalidQueueRequest(f"{where}Dead letter target must be same type of queue as the source.")
         if not dead_letter.redrive_allow.allows(arn):
             raise InvalidQueueRequest(
                 f"{where}Dead letter target does not allow this queue in its RedriveAllowPolicy."
@@ -139,6 +161,8 @@ class QueueRegistry:
             del self._queues[arn]
             self._unsaved.discard(arn)
             self._purged_at.pop(arn, None)
+            if self._recreate_s > 0:
+                self._deleted_at[arn] = self._clock.now()
             await self._engine.queues.purge(arn)
 
     async def purge(self, arn: str) -> int:
@@ -165,10 +189,15 @@ class QueueRegistry:
 
     async def set_attributes(self, arn: str, changes: Mapping[str, str]) -> None:
         """Change the attributes given, all or none. Raises as `create` does, and `QueueNotFound`."""
-        self.need(arn)
-        checked = check_attributes(changes)
+        checked = check_attributes(changes, fifo=self.need(arn).fifo)
         self._check_redrive(arn, checked)
-        await self._change(arn, lambda queue: (merged(queue.attributes, checked), queue.tags))
+
+        def change(queue: QueueRecord) -> tuple[Texts, Texts]:
+            attributes = merged(queue.attributes, checked)
+            check_throughput(attributes)
+            return attributes, queue.tags
+
+        await self._change(arn, change)
 
     async def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         await self._change(arn, lambda queue: (queue.attributes, {**queue.tags, **tags}))

@@ -14,7 +14,6 @@ from busway.errors import (
     InvalidQueueAttribute,
     InvalidQueueRequest,
     PurgeInProgress,
-    QueueFeatureNotBuilt,
     QueueNameTaken,
     QueueNotFound,
     UnknownQueueAttribute,
@@ -81,13 +80,6 @@ async def test_equal_redrive_policies_may_be_written_differently(queues: SqsQueu
 async def test_a_bad_name_is_refused(queues: SqsQueues, scope: Scope, name: str):
     with pytest.raises(InvalidQueueRequest, match="Can only include alphanumeric characters"):
         await queues.create(scope, name)
-
-
-async def test_fifo_says_that_it_is_not_built_yet(queues: SqsQueues, scope: Scope):
-    with pytest.raises(QueueFeatureNotBuilt, match="not built yet"):
-        await queues.create(scope, "orders.fifo", {"FifoQueue": "true"})
-    with pytest.raises(QueueFeatureNotBuilt, match="not built yet"):
-        await queues.create(scope, "orders", {"FifoQueue": "true"})
 
 
 @pytest.mark.parametrize(

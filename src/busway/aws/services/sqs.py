@@ -12,7 +12,9 @@ from busway.aws.services.sqs_wire import (
     batch_answer,
     batch_answer_in_order,
     check_batch,
+    known_arn,
     message_answer,
+    move_answer,
     outgoing_message,
     page,
     queue_arn,
@@ -28,20 +30,20 @@ Answer = dict[str, Any]
 
 
 class Sqs:
-    """The operations of SQS's standard queues."""
+    """The operations of SQS, on standard and FIFO queues."""
 
     name = "sqs"
 
     def __init__(self, queues: SqsQueues) -> None:
         self._queues = queues
         self.partial: Mapping[str, str] = {
-            "CreateQueue": "standard queues only; encryption settings are stored and nothing is encrypted",
+            "CreateQueue": "encryption settings are stored and nothing is encrypted",
             "AddPermission": "stored in the queue's policy, not enforced",
             "RemovePermission": "edits the queue's policy, which is not enforced",
-            "ReceiveMessage": "no limit on messages in flight (AWS: 120,000)",
         }
         self.operations: Mapping[str, Operation] = {
             "AddPermission": self.add_permission,
+            "CancelMessageMoveTask": self.cancel_message_move_task,
             "ChangeMessageVisibility": self.change_message_visibility,
             "ChangeMessageVisibilityBatch": self.change_message_visibility_batch,
             "CreateQueue": self.create_queue,
@@ -51,6 +53,7 @@ class Sqs:
             "GetQueueAttributes": self.get_queue_attributes,
             "GetQueueUrl": self.get_queue_url,
             "ListDeadLetterSourceQueues": self.list_dead_letter_source_queues,
+            "ListMessageMoveTasks": self.list_message_move_tasks,
             "ListQueueTags": self.list_queue_tags,
             "ListQueues": self.list_queues,
             "PurgeQueue": self.purge_queue,
@@ -59,6 +62,7 @@ class Sqs:
             "SendMessage": self.send_message,
             "SendMessageBatch": self.send_message_batch,
             "SetQueueAttributes": self.set_queue_attributes,
+            "StartMessageMoveTask": self.start_message_move_task,
             "TagQueue": self.tag_queue,
             "UntagQueue": self.untag_queue,
         }
@@ -124,6 +128,24 @@ class Sqs:
         await self._queues.remove_permission(queue_arn(request["QueueUrl"], caller), request["Label"])
         return {}
 
+    # Moves of messages.
+
+    async def start_message_move_task(self, request: Answer, caller: Caller) -> Answer:
+        task = await self._queues.moves.start(
+            known_arn("SourceArn", request["SourceArn"]),
+            None if "DestinationArn" not in request else known_arn("DestinationArn", request["DestinationArn"]),
+            request.get("MaxNumberOfMessagesPerSecond"),
+        )
+        return {"TaskHandle": task.handle}
+
+    async def list_message_move_tasks(self, request: Answer, caller: Caller) -> Answer:
+        found = self._queues.moves.latest(known_arn("SourceArn", request["SourceArn"]), request.get("MaxResults"))
+        return {"Results": [move_answer(task) for task in found]}
+
+    async def cancel_message_move_task(self, request: Answer, caller: Caller) -> Answer:
+        task = await self._queues.moves.cancel(request["TaskHandle"])
+        return {"ApproximateNumberOfMessagesMoved": task.moved}
+
     # Messages.
 
     async def send_message(self, request: Answer, caller: Caller) -> Answer:
@@ -155,6 +177,8 @@ class Sqs:
             1 if limit is None else limit,
             visibility_s=request.get("VisibilityTimeout"),
             wait_s=request.get("WaitTimeSeconds"),
+            attempt_id=request.get("ReceiveRequestAttemptId"),
+            gone=caller.until_gone,
         )
         system = {*(request.get("AttributeNames") or ()), *(request.get("MessageSystemAttributeNames") or ())}
         chosen = request.get("MessageAttributeNames") or ()

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from busway.arn import Scope
+from busway.arn import Scope, parse_arn
 from busway.aws.errors import QUERY_CODES, AwsError, aws_error
 from busway.aws.service import Caller
 from busway.errors import QueueError
 from busway.queue.message import AttributeValue, Outgoing, chosen_attributes, md5_of_attributes, md5_of_body
-from busway.queue.queues import Sent
+from busway.queue.moves import RUNNING, MoveTask
 from busway.queue.receiving import Received
 from busway.queue.record import QueueRecord
+from busway.queue.sending import Sent
 
 Answer = dict[str, Any]
 
@@ -48,6 +49,32 @@ def queue_arn(url: str, caller: Caller) -> str:
     host = _REGION_IN_HOST.match(parts.hostname or "")
     region = (host[1] or host[2]) if host else caller.scope.region
     return Scope(path[-2], region).arn("sqs", path[-1])
+
+
+def known_arn(parameter: str, text: str) -> str:
+    """The ARN of a queue. Raises AwsError InvalidParameterValueException for a text that is none."""
+    arn = parse_arn(text)
+    if arn is None or arn.service != "sqs":
+        raise _invalid(
+            f"You must use this format to specify the {parameter}: "
+            "arn:<partition>:sqs:<region>:<account-id>:<queue-name>"
+        )
+    return text
+
+
+def move_answer(task: MoveTask) -> Answer:
+    """A task as ListMessageMoveTasks shows it; only one that runs has a handle, since only that can be cancelled."""
+    return {
+        "TaskHandle": task.handle if task.status == RUNNING else None,
+        "Status": task.status,
+        "SourceArn": task.source_arn,
+        "DestinationArn": task.destination_arn,
+        "MaxNumberOfMessagesPerSecond": task.rate,
+        "ApproximateNumberOfMessagesMoved": task.moved,
+        "ApproximateNumberOfMessagesToMove": task.to_move,
+        "FailureReason": task.failure,
+        "StartedTimestamp": task.started_ms,
+    }
 
 
 def page(urls: list[str], request: Answer) -> tuple[list[str], str | None]:
@@ -113,11 +140,6 @@ def read_each(
 
 def outgoing_message(entry: Answer, caller: Caller) -> Outgoing:
     """A message to send, from SendMessage's request or a batch's entry."""
-    if entry.get("MessageDeduplicationId") is not None:
-        raise _invalid(
-            f"Value {entry['MessageDeduplicationId']} for parameter MessageDeduplicationId is invalid. "
-            "Reason: The request include parameter that is not valid for this queue type."
-        )
     attributes = entry.get("MessageAttributes")
     return Outgoing(
         entry["MessageBody"],
@@ -125,6 +147,7 @@ def outgoing_message(entry: Answer, caller: Caller) -> Outgoing:
         {name: _attribute(name, value) for name, value in attributes.items()} if attributes else None,
         _trace_header(entry.get("MessageSystemAttributes") or {}, caller),
         entry.get("MessageGroupId"),
+        entry.get("MessageDeduplicationId"),
     )
 
 
@@ -153,6 +176,7 @@ def sent_answer(sent: Sent) -> Answer:
         "MD5OfMessageBody": sent.md5_of_body,
         "MD5OfMessageAttributes": sent.md5_of_attributes,
         "MD5OfMessageSystemAttributes": sent.md5_of_system_attributes,
+        "SequenceNumber": sent.sequence_number,
     }
 
 
@@ -180,7 +204,9 @@ def _system_attributes(received: Received, wanted: set[str]) -> Answer | None:
         "SentTimestamp": str(meta.sent_ms),
         "ApproximateReceiveCount": str(received.receive_count),
         "ApproximateFirstReceiveTimestamp": str(received.first_received_ms),
+        "MessageDeduplicationId": meta.deduplication_id,
         "MessageGroupId": meta.group_id,
+        "SequenceNumber": received.sequence_number,
         "AWSTraceHeader": meta.trace_header,
         "DeadLetterQueueSourceArn": meta.source_queue_arn,
     }
