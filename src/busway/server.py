@@ -21,6 +21,7 @@ from busway.alarm.queues import DeadLetterQueues
 from busway.alarm.registry import Alarms
 from busway.alert.routes import Routes
 from busway.arn import DEFAULT_ACCOUNT, Scope
+from busway.aws.code_door import CodeDoor
 from busway.aws.gate import AccessKey, Gate, Keys, parse_access_keys
 from busway.aws.gateway import OPEN_PATHS, Gateway
 from busway.aws.server_http import HttpServer, listen
@@ -31,6 +32,7 @@ from busway.aws.services.lambda_ import Lambda
 from busway.aws.services.sesv2 import SesV2
 from busway.aws.services.sqs import Sqs
 from busway.aws.services.sts import Sts
+from busway.aws.url_door import UrlDoor
 from busway.bus.room import BusRoom
 from busway.bus.routing import Ports
 from busway.clock import Clock, Entropy, ManualClock, SystemClock, SystemEntropy
@@ -140,7 +142,10 @@ class Server:
         await rooms.open(self._stack)
         own = InspectApp(rooms.inspection())
         open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
-        gateway = Gateway(rooms.services(), gate, machine_clock, ground.entropy, own=own, open_paths=open_paths)
+        doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, gate, clock))
+        gateway = Gateway(
+            rooms.services(), gate, machine_clock, ground.entropy, own=own, open_paths=open_paths, doors=doors
+        )
         http = HttpServer(gateway, machine_clock, listener=listener)
         await http.start()
         self._stack.push_async_callback(http.stop)

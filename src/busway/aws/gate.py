@@ -1,7 +1,8 @@
 """The one gate that every request passes before anything of it is parsed, whatever route it asks for.
 
     Host      one that this server answers to: otherwise a web page could reach it by DNS rebinding
-    Origin    none: no page in a browser may speak to it, so none can create a function on a laptop
+    Origin    none: no page in a browser may speak to it, so none can create a function on a laptop; only function
+              URLs that say so are open to pages
     SigV4     with access keys: verified, whole; without: its form only, any key and any signature
 
 What comes through is an `Identity`. A refusal is an `AwsError`. As on AWS an unknown key and a wrong signature are
@@ -115,9 +116,17 @@ class Gate:
 
         Raises AwsError AccessDeniedException, 403.
         """
+        self.check_host(headers)
+        self.check_no_page(headers)
+
+    def check_host(self, headers: Mapping[bytes, bytes]) -> None:
+        """Raises AwsError AccessDeniedException, 403."""
         host = headers.get(b"host", b"")
         if host not in self._known_hosts:
             self._admit_host(host)
+
+    def check_no_page(self, headers: Mapping[bytes, bytes]) -> None:
+        """Raises AwsError AccessDeniedException, 403."""
         if b"origin" in headers:
             raise _denied(f"Requests from web pages are refused (Origin {_shown(headers[b'origin'])}).")
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):

@@ -1,6 +1,7 @@
 """One ASGI app for every service on one port.
 
     headers -> gate (Host, Origin, form of the signature) -> body, bounded -> gate (signature) -> route
+      doors (function URLs, downloads of code)     -> judge their callers themselves
       own paths (/health, /metrics, /_busway/...)  -> the server's own handler
       a raw operation                              -> its bytes; `Slow` falls back to
       any other                                    -> parse, validate, run, serialise
@@ -16,6 +17,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
+from busway.aws.doors import Door, Visit
 from busway.aws.errors import AwsError, aws_error, internal_failure, serialization_error, too_large
 from busway.aws.gate import Gate, Identity
 from busway.aws.protocols import Received, Reply
@@ -62,17 +64,20 @@ class Gateway:
         *,
         own: AsgiApp | None = None,
         open_paths: Iterable[bytes] = OPEN_PATHS,
+        doors: Iterable[Door] = (),
     ) -> None:
         """`own` answers what is not AWS's; it finds a `Caller` at `scope[CALLER_KEY]` (None on open paths).
 
         `open_paths` need no signature: pass () when listening beyond loopback. `clock` bounds slow clients: the
-        machine's own. Raises as `Routes` for services that do not fit their models.
+        machine's own. `doors` are asked before anything else. Raises as `Routes` for services that do
+        not fit their models.
         """
         self._gate = gate
         self._clock = clock
         self._entropy = entropy
         self._own = own
         self._open_paths = frozenset(open_paths) if own is not None else frozenset[bytes]()
+        self._doors = tuple(doors)
         self._routes = Routes(services)
         self._endpoints: dict[tuple[str, bytes], str] = {}
 
@@ -85,8 +90,12 @@ class Gateway:
         try:
             if len(headers) != len(scope["headers"]):
                 headers = _joined(scope["headers"])
-            self._gate.check_source(headers)
             path: bytes = scope["raw_path"]
+            for door in self._doors:
+                if door.takes(headers, path):
+                    await _send(send, await self._visit(door, headers, request_id, scope, receive), request_id)
+                    return
+            self._gate.check_source(headers)
             if path in self._open_paths and self._own is not None:
                 await self._run_own(self._own, None, b"", scope, receive, send)
                 return
@@ -95,7 +104,7 @@ class Gateway:
             body = await self._body(headers, self._routes.body_max(signing_name) or BODY_MAX, receive)
             signable = Signable(scope["method"], path, scope["query_string"], headers, body)
             identity = self._gate.admit(signed, signable)
-            caller = self._caller(identity, request_id, scope, headers)
+            caller = self._caller(identity, request_id, scope, headers, receive)
             if self._own is not None and (path.startswith(OWN_PREFIX) or path in OPEN_PATHS):
                 await self._run_own(self._own, caller, body, scope, receive, send)
                 return
@@ -105,6 +114,28 @@ class Gateway:
         except AwsError as error:
             reply = self._routes.refuse(error, headers, scope["raw_path"], signing_name, request_id)
         await _send(send, reply, request_id, close=reply.status == 413 and not _drainable(headers))
+
+    async def _visit(
+        self, door: Door, headers: dict[bytes, bytes], request_id: str, scope: AsgiScope, receive: Receive
+    ) -> Reply:
+        """A request that is none of AWS's API. Raises AwsError for whatever went wrong, also inside."""
+        path: bytes = scope["raw_path"]
+        self._gate.check_host(headers)
+        if not door.open_to_pages(headers, path):
+            self._gate.check_no_page(headers)
+        body = await self._body(headers, door.body_max, receive)
+        client = (scope.get("client") or ("", 0))[0]
+        visit = Visit(
+            scope["method"], scope["scheme"], path, scope["query_string"], headers, body, request_id, client
+        )
+        try:
+            return await door.answer(visit)
+        except Exception as error:
+            told = aws_error("lambda", error)
+            if told is None:
+                log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
+                told = internal_failure(request_id)
+            raise told from None
 
     async def _answer(
         self, scope: AsgiScope, headers: dict[bytes, bytes], body: bytes, caller: Caller, signing_name: str
@@ -177,7 +208,9 @@ class Gateway:
                 "RequestTimeout", f"The body did not arrive within {BODY_READ_S:.0f} seconds.", 408
             ) from None
 
-    def _caller(self, identity: Identity, request_id: str, scope: AsgiScope, headers: dict[bytes, bytes]) -> Caller:
+    def _caller(
+        self, identity: Identity, request_id: str, scope: AsgiScope, headers: dict[bytes, bytes], receive: Receive
+    ) -> Caller:
         where = (scope["scheme"], headers[b"host"])
         endpoint = self._endpoints.get(where)
         if endpoint is None:
@@ -192,6 +225,7 @@ class Gateway:
             endpoint,
             trace.decode("latin-1") if trace is not None else None,
             Headers(headers),
+            receive,
         )
 
     async def _run_own(
