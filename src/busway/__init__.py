@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Event", "__version__", "handler"]
+__all__ = ["Event", "__version__", "handler", "once"]
 
 if TYPE_CHECKING:
     from busway.event import Event
     from busway.handling import handler
+    from busway.idempotent import once
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from busway.handling import handler
 
         return handler
+    if name == "once":
+        from busway.idempotent import once
+
+        return once
     raise AttributeError(f"module 'busway' has no attribute {name!r}")

@@ -7,7 +7,6 @@ envelope, runs the function to its end and gives back its result. Imports no ser
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from busway.errors import InvalidHandler
 from busway.event import Event
+from busway.idempotent import events_are_ours, once as run_once, remaining_ms
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
@@ -30,6 +30,8 @@ MEMORY_MB = (128, 10_240)
 
 # Ours: the tag of a function that has a rate, and how many starts that may name.
 RATE_TAG = "busway:rate"
+# On a function, with ONCE_EVENT: an event that it completed is not given to it again.
+ONCE_TAG, ONCE_EVENT = "busway:once", "event"
 RATE_MAX = 10_000
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
@@ -70,6 +72,7 @@ class HandlerOptions:
     env: tuple[str, ...] = ()
     filter: Mapping[str, Any] = field(default_factory=dict[str, Any])
     rate: str | None = None
+    once: bool = True
 
 
 class Handler(Generic[E, R]):
@@ -91,10 +94,20 @@ class Handler(Generic[E, R]):
         if not isinstance(event, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             wanted = f"a {self.event_class.__name__} or an event as a JSON object"
             raise TypeError(f"handler {self.options.name} was called with {type(event).__name__}; wanted {wanted}")
-        result = self.function(self.event_class.from_envelope(event))
+        remaining_ms.set(getattr(context, "get_remaining_time_in_millis", None))
+        result = self._handle(self.event_class.from_envelope(event))
         if inspect.iscoroutine(result):
+            # Loaded here: it would double the time in which a worker without it starts.
+            import asyncio
+
             return asyncio.run(cast(Coroutine[Any, Any, Any], result))
         return result
+
+    def _handle(self, event: E) -> R:
+        __tracebackhide__ = True
+        if self.options.once and event.envelope.id and events_are_ours():
+            return run_once(event.envelope.id, self.function, event)
+        return self.function(event)
 
     def pattern(self) -> dict[str, Any]:
         """The event pattern of the handler's rule."""
@@ -117,6 +130,7 @@ def handler(
     name: str | None = None,
     filter: Mapping[str, Any] | None = None,
     rate: str | None = None,
+    once: bool = True,
 ) -> Callable[[Callable[[E], R]], Handler[E, R]]:
     """Make a function that takes `event_class` the handler of its events.
 
@@ -124,6 +138,8 @@ def handler(
     is told when an event is given up, `env` names variables passed on from where `busway` deploys, `filter` is an
     event pattern over the detail (`{"location": [{"prefix": "Oslo"}]}`). `name` defaults to the handler's folder.
     `rate` is how often it may start (`"10/s"`, `"600/m"`), for third parties that throttle; on AWS it does nothing.
+    `once`: an event that it completed is not given to it again within a day, whatever crashed in between; on AWS that
+    takes a DynamoDB table (`BUSWAY_ONCE_TABLE`). For a step within a handler, see `busway.once`.
     Raises InvalidHandler for what AWS would refuse.
     """
     options = HandlerOptions(
@@ -136,6 +152,7 @@ def handler(
         env=_variables(env),
         filter=filter or {},
         rate=_rate(rate),
+        once=once,
     )
     _named("name", name)
     if not event_class.event_source:

@@ -222,6 +222,7 @@ class Rooms:
         stack.push_async_callback(self.router.close)
         run_beside(stack, "alarms", self.evaluator.run())
         run_beside(stack, "queue retention", self.queues.run())
+        run_beside(stack, "completed steps", self.functions.once.run())
         run_beside(stack, "stream retention", self.streams.run())
 
     def services(self) -> list[Any]:

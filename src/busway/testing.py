@@ -8,6 +8,7 @@ def test_it(event: MakeEvent, sent_mail: SentMail) -> None:
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from busway.event import Event
 
 E = TypeVar("E", bound="Event")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done_before() -> None:  # pyright: ignore[reportUnusedFunction]
+    """Each test begins with no step of `once` done."""
+    if "busway.idempotent" in sys.modules:
+        sys.modules["busway.idempotent"].forget()
 
 
 class MakeEvent(Protocol):

@@ -24,6 +24,7 @@ from busway.errors import (
     FunctionNotReady,
     FunctionThrottled,
     RecursiveInvocation,
+    StillRunning,
     WorkersStopped,
 )
 from busway.function.desk import NAMESPACE, Desk, TooOld
@@ -31,6 +32,7 @@ from busway.function.ending import Ending, Lost, interrupted, no_function, recur
 from busway.function.letters import Work, error_message
 from busway.function.pool import Run
 from busway.function.record import PENDING, FunctionRecord, qualified
+from busway.function.repeats import TURN_S, Repeats, Turn
 from busway.function.retry import (
     EXHAUSTED,
     TOO_OLD,
@@ -42,6 +44,7 @@ from busway.function.retry import (
     interrupted_too_often,
     may_start,
 )
+from busway.handling import ONCE_EVENT, ONCE_TAG
 
 # Ours: short, and renewed while the event is in flight, so that after a crash it is due again within seconds.
 LEASE_S = 6.0
@@ -50,6 +53,8 @@ RENEW_EVERY_S = 2.0
 JUDGED_AT_ONCE = 100
 # After a fault of ours.
 GO_ON_S = 1.0
+# What `busway.once` raises while another invocation runs the same step: a reason to wait, and no failed attempt.
+STILL_RUNNING = StillRunning.__name__
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +72,7 @@ class Dispatcher:
         self._renewing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: dict[str, list[Item]] = {}
+        self._repeats = Repeats(function_arn, desk.once)
         # How often in a row each event was throttled. Forgotten at a restart: then the waits begin at a second again.
         self._throttles: dict[int, int] = {}
         self._flusher: asyncio.Task[None] | None = None
@@ -174,7 +180,23 @@ class Dispatcher:
         record = desk.record_of(self._arn, work.qualifier)
         if record is None:
             return await self._give_up(item, Lost(work, EXHAUSTED, no_function(qualified(self._arn, work.qualifier))))
-        policy = desk.policy(self._arn, work.qualifier)
+        if not self._handled_once(work):
+            await self._try(item, record, work)
+            return None
+        turn = await self._repeats.begin(work.event_id)
+        if turn is Turn.WAIT:
+            await self._queues.refund(self._held(item), now + TURN_S)
+        elif turn is Turn.COMPLETED:
+            self._repeated(item, work)
+        else:
+            try:
+                await self._try(item, record, work)
+            finally:
+                self._repeats.end(work.event_id)
+        return None
+
+    async def _try(self, item: Item, record: FunctionRecord, work: Work) -> None:
+        desk, now, policy = self._desk, self._desk.clock.now(), self._desk.policy(self._arn, work.qualifier)
         if item.attempts == 1 and not work.errors:
             desk.metrics.count(NAMESPACE, "AsyncEventsReceived", FunctionName=record.name)
         if not may_start(policy, work.received_at, now):
@@ -198,6 +220,8 @@ class Dispatcher:
             return await self._give_up(item, Lost(work, EXHAUSTED, no_function(qualified(self._arn, work.qualifier))))
         if run.answer.kind is None:
             return await self._succeed(item, work, run, record.version)
+        if run.answer.kind == STILL_RUNNING:
+            return await self._put_back(item, work)
         return await self._fail(item, work, policy, run)
 
     async def _run(self, item: Item, record: FunctionRecord, work: Work, policy: Policy) -> Run:
@@ -209,6 +233,7 @@ class Dispatcher:
 
     async def _succeed(self, item: Item, work: Work, run: Run, version: str) -> None:
         await self._ending.succeeded(item, work, run.answer.body, version)
+        self._repeats.completed(work.event_id)
         self._done(item, "delivered")
         if self._desk.trail.listening:
             self._desk.trail.note("delivered", **self._facts(work), attempt=work.errors + 1)
@@ -250,8 +275,10 @@ class Dispatcher:
         try:
             while self._ended:
                 ended, self._ended = self._ended, {}
+                recorded = await self._repeats.record()
                 for outcome, items in ended.items():
                     await self._queues.done(items, outcome)
+                self._repeats.forget(recorded)
         except EngineStopped:
             self._ended.clear()
         finally:
@@ -265,6 +292,16 @@ class Dispatcher:
         self._desk.trail.note(
             "dead-lettered", **self._facts(work), attempt=work.errors, error_code=code, error_message=message
         )
+
+    def _handled_once(self, work: Work) -> bool:
+        function = self._desk.books.functions.get(self._arn)
+        return bool(work.event_id) and function is not None and function.tags.get(ONCE_TAG) == ONCE_EVENT
+
+    def _repeated(self, item: Item, work: Work) -> None:
+        """It was handled: by an attempt that a crash kept from being the last, or under another invocation."""
+        self._done(item, "repeated")
+        if self._desk.trail.listening:
+            self._desk.trail.note("repeated", **self._facts(work))
 
     def _facts(self, work: Work) -> dict[str, str]:
         return {

@@ -12,6 +12,7 @@ from busway.errors import FunctionNotFound
 from busway.function.attached import own
 from busway.function.books import Books
 from busway.function.letters import Work
+from busway.function.once import OnceStore
 from busway.function.pool import Pool, Run
 from busway.function.record import EventInvoke, FunctionRecord
 from busway.function.retry import AGE_S_MAX, RETRIES_MAX, Policy
@@ -64,6 +65,7 @@ class Desk:
     destinations: Destinations | None
     waits_s: tuple[float, ...]
     attempt: Attempt
+    once: OnceStore
 
     def policy(self, function_arn: str, qualifier: str) -> Policy:
         config = self.event_invoke(function_arn, qualifier)

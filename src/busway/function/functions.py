@@ -5,6 +5,7 @@ resolve         what runs for a function and a qualifier
 invoke          now, and wait for the answer
 invocation_put  later: the row that makes an asynchronous invocation, put by whoever has a promise to keep
 logs            what they printed
+once            which steps of theirs completed
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from busway.function.download import Downloads
 from busway.function.environment import Surroundings, worker_environment
 from busway.function.letters import Work, is_json
 from busway.function.logs import Line, Logs
+from busway.function.once import OnceStore
 from busway.function.pool import PATIENCE_S, Pool, Run
 from busway.function.process import Spawn
 from busway.function.rate import rate_in
@@ -120,6 +122,7 @@ class Functions:
         self.attached, self.urls = Attached(self._books), FunctionUrls(self._books)
         self.registry = Registry(self._books, self.code, self._building, self.versions)
         self.downloads = Downloads(clock, entropy, self.code)
+        self.once = OnceStore(engine.records, clock)
         self._spawn, self._settings = spawn, settings
         self._engine, self._clock, self._entropy, self._machine = engine, clock, entropy, machine
         self._metrics, self._trail, self._credentials_for = metrics, trail, credentials_for
@@ -132,7 +135,7 @@ class Functions:
         self._pool.listen(self._room, lambda plan: credentials_ended(plan.environment["AWS_ACCESS_KEY_ID"]))
         self._desk = Desk(
             engine, clock, metrics, trail, self._books, self._pool, dead_letters, destinations,
-            parse_waits(settings.async_retry_s), self._attempt,
+            parse_waits(settings.async_retry_s), self._attempt, self.once,
         )  # fmt: skip
         self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[None]]] = {}
         # What the pool runs of each function.
@@ -331,7 +334,7 @@ class Functions:
         return Plan(
             crew, record.revision, ready(self._runtimes[runtime_kind(record.runtime) or ""]),
             worker_environment(record, surroundings, credentials, code, scratch, mark), code, scratch,
-            record.memory_mb, record.timeout_s,
+            record.memory_mb, record.timeout_s, once=partial(self.once.answer, record.arn, record.timeout_s),
         )  # fmt: skip
 
     def _printed(self, function_arn: str, invocation: Invocation | None, text: str) -> None:

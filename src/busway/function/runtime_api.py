@@ -4,6 +4,7 @@
     POST /runtime/invocation/{id}/response     its result
     POST /runtime/invocation/{id}/error        or its error
     POST /runtime/init/error                   the handler could not be loaded
+    POST /busway/once                          ours: asks about a step that is to run once (function/once.py)
 
 HTTP/1.1 with keep-alive and pipelining, parsed by httptools. Bodies are bounded. What a request means is the
 worker's to say (`Runtime`); this file only speaks.
@@ -29,7 +30,9 @@ HELD_MAX = 100
 UNREAD_BYTES_MAX = 16_777_216
 
 API = b"/2018-06-01/runtime/"
+ONCE = b"/2018-06-01/busway/once"
 _STATUS_LINES = {
+    200: b"HTTP/1.1 200 OK\r\n",
     202: b"HTTP/1.1 202 Accepted\r\n",
     400: b"HTTP/1.1 400 Bad Request\r\n",
     403: b"HTTP/1.1 403 Forbidden\r\n",
@@ -67,6 +70,8 @@ class Runtime(Protocol):
 
     def init_error(self, body: bytes, kind: str) -> int: ...
 
+    def once(self, connection: RuntimeConnection, body: bytes) -> None: ...
+
     def hung_up(self, connection: RuntimeConnection) -> None: ...
 
 
@@ -81,6 +86,7 @@ class RuntimeConnection(asyncio.Protocol):
         # that asked for the next event in the same write needs no separate packet for the answer before.
         self._held: list[bytes] = []
         self._waits = False
+        self._asked = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -107,7 +113,7 @@ class RuntimeConnection(asyncio.Protocol):
             return
         if not self._waits:
             self._flush()
-        if len(self._held) > HELD_MAX or self._unread() > UNREAD_BYTES_MAX:
+        if len(self._held) + self._asked > HELD_MAX or self._unread() > UNREAD_BYTES_MAX:
             self.close()
 
     def _unread(self) -> int:
@@ -145,6 +151,10 @@ class RuntimeConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         url, method = self._url, self._parser.get_method()
+        if url == ONCE and method == b"POST" and self._size <= RESPONSE_BYTES_MAX:
+            self._asked += 1
+            self._runtime.once(self, b"".join(self._body))
+            return
         if not url.startswith(API):
             self._held.append(_reply(404, "NotFound", f"no {url[:200]!r} here"))
             return
@@ -190,6 +200,12 @@ class RuntimeConnection(asyncio.Protocol):
         self._held += (f"{head}Content-Length: {len(payload)}\r\n\r\n".encode("latin-1", "replace"), payload)
         self._flush()
 
+    def reply(self, body: bytes) -> None:
+        """Answer a question about a step. A client asks one after the other, and for no event meanwhile."""
+        self._asked -= 1
+        self._held.append(_reply(200, body=body))
+        self._flush()
+
     def close(self) -> None:
         """End it, without waiting for a client that does not read."""
         self._held.clear()
@@ -203,13 +219,13 @@ class RuntimeConnection(asyncio.Protocol):
         self._held.clear()
 
 
-def _reply(status: int, kind: str, message: str) -> bytes:
-    body = _ACCEPTED if status == 202 else msgspec.json.encode({"errorMessage": message, "errorType": kind})
+def _reply(status: int, kind: str = "", message: str = "", body: bytes = b"") -> bytes:
+    body = body or msgspec.json.encode({"errorMessage": message, "errorType": kind})
     about = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     return _STATUS_LINES[status] + about + body
 
 
-_OK = _reply(202, "", "")
+_OK = _reply(202, body=_ACCEPTED)
 
 
 def _one_line(text: str) -> str:

@@ -15,7 +15,7 @@ import math
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +41,17 @@ _SIGNALS: dict[int, str] = {
 }
 
 
+async def knows_nothing(question: bytes) -> bytes:
+    """For functions whose steps nobody keeps."""
+    return b'{"errorType":"OnceUnavailable","errorMessage":"this server keeps no steps"}'
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a worker is made from: everything that, when it changes, needs another worker."""
+    """What a worker is made from: everything that, when it changes, needs another worker.
+
+    `once` answers what its handler asks about steps that are to run once.
+    """
 
     function_arn: str
     revision: str
@@ -53,6 +61,7 @@ class Plan:
     scratch: Path
     memory_mb: int
     timeout_s: float
+    once: Callable[[bytes], Awaitable[bytes]] = knows_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ class Worker:
         self._listener: asyncio.Server | None = None
         self._output: Output | None = None
         self._farewell: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
 
     @property
     def alive(self) -> bool:
@@ -245,6 +255,14 @@ class Worker:
             return 403
         self._ready.set_result(Answer(body, kind or "Runtime.InitError"))
         return 202
+
+    def once(self, connection: RuntimeConnection, body: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(self._tell(connection, body))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _tell(self, connection: RuntimeConnection, body: bytes) -> None:
+        connection.reply(await self.plan.once(body))
 
     def hung_up(self, connection: RuntimeConnection) -> None:
         self._connections.discard(connection)

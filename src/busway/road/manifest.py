@@ -43,6 +43,7 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     alert: str | None
     env: list[str]
     rate: str | None = None
+    once: bool = True
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import msgspec
 
 from busway.arn import Scope
 from busway.errors import BrokenProject
-from busway.handling import RATE_TAG
+from busway.handling import ONCE_EVENT, ONCE_TAG, RATE_TAG
 from busway.road.manifest import (
     DEAD_LETTER_RETENTION_S,
     EVENT_TAG,
@@ -162,9 +162,12 @@ def _function_call(
     tags = {PROJECT_TAG: manifest.project, HANDLER_TAG: entry.name, EVENT_TAG: entry.event}
     if "S3Bucket" in code:
         tags[FOLDER_TAG] = str(code["S3Key"])
-    if entry.rate:
-        tags[RATE_TAG] = entry.rate
-    name = settings["FunctionName"]
+    # What a handler may ask for, and may ask for no more when it is deployed again.
+    asked = {RATE_TAG: entry.rate, ONCE_TAG: ONCE_EVENT if entry.once else None}
+    tags |= {tag: value for tag, value in asked.items() if value}
+    name, arn = settings["FunctionName"], scope.arn("lambda", f"function:{settings['FunctionName']}")
+    gone = sorted(set(asked) - set(tags))
+    untag = [Call("lambda", "UntagResource", {"Resource": arn, "TagKeys": gone})] if gone else []
     return Call(
         "lambda",
         "CreateFunction",
@@ -173,16 +176,10 @@ def _function_call(
         then=(
             Call("lambda", "UpdateFunctionConfiguration", settings),
             Call("lambda", "UpdateFunctionCode", {"FunctionName": name, **code}),
-            _rate_call(scope.arn("lambda", f"function:{name}"), entry.rate),
+            Call("lambda", "TagResource", {"Resource": arn, "Tags": tags}),
+            *untag,
         ),
     )
-
-
-def _rate_call(function_arn: str, rate: str | None) -> Call:
-    """The rate as it is now; the other tags of a function stay as they were made."""
-    if rate is None:
-        return Call("lambda", "UntagResource", {"Resource": function_arn, "TagKeys": [RATE_TAG]})
-    return Call("lambda", "TagResource", {"Resource": function_arn, "Tags": {RATE_TAG: rate}})
 
 
 def _rule_calls(

@@ -205,6 +205,7 @@ def _handler_entry(config: ProjectConfig, folder: str, handler: AnyHandler) -> H
         alert=options.alert,
         env=list(options.env),
         rate=options.rate,
+        once=options.once,
     )
 
 

@@ -161,9 +161,9 @@ def test_half_a_name_and_reserved_fields_are_refused_when_the_class_is_made():
 
 def test_what_a_handler_imports_is_light():
     code = (
-        "import sys; from busway import Event, handler; "
+        "import sys; from busway import Event, handler, once; "
         "print([m for m in sys.modules if m.split('.')[0] in "
-        "('msgspec','uvicorn','httpx','botocore','boto3','click','rich','jinja2','uvloop') "
-        "or (m.startswith('busway.') and m.split('.')[1] not in ('event','handling','errors'))])"
+        "('asyncio','msgspec','uvicorn','httpx','botocore','boto3','click','rich','jinja2','uvloop') "
+        "or (m.startswith('busway.') and m.split('.')[1] not in ('event','handling','idempotent','errors'))])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -92,6 +92,8 @@ def main() -> None:
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python.py")
     client = types.ModuleType("_busway_runtime")
     client.__file__ = path
+    # There `busway.once` finds the connection to the server.
+    sys.modules[client.__name__] = client
     SourceFileLoader(client.__name__, path).exec_module(client)
     client.serve(int(channel))
 

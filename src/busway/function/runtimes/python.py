@@ -7,6 +7,7 @@ What a handler sees (context, errors, log lines) is as in AWS's runtime, which d
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import json
 import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 API = b"/2018-06-01/runtime/"
 NEXT = b"GET " + API + b"invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n"
+ONCE = b"POST /2018-06-01/busway/once HTTP/1.1\r\nHost: runtime\r\nContent-Length: %d\r\n\r\n"
 READ_SIZE = 262_144
 
 
@@ -159,6 +161,26 @@ class Channel:
     def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=fd)
         self._unread = b""
+        self._process = os.getpid()
+        # Whose turn it is to speak: this client's between two events, the handler's threads' while one is handled.
+        self._turn = _thread.allocate_lock()
+
+    def next(self, out: bytes) -> tuple[dict[str, str], bytes]:
+        """Send what ends one event and asks for the next; that event's headers and body."""
+        with self._turn:
+            self.send(out)
+            headers, body = self.receive()
+            while "lambda-runtime-aws-request-id" not in headers:
+                headers, body = self.receive()
+            return headers, body
+
+    def ask(self, body: bytes) -> bytes:
+        """The answer to a question about a step. Between two events it waits, as AWS freezes what still runs then."""
+        if os.getpid() != self._process:
+            raise OSError("only the process that was given the event can, and none that it started")
+        with self._turn:
+            self.send(ONCE % len(body) + body)
+            return self.receive()[1]
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
@@ -253,11 +275,21 @@ class LogHandler:
         return True
 
 
+channel: Channel | None = None
+
+
+def once(body: bytes) -> bytes:
+    """What `busway.once` asks the server, over this connection; from any thread."""
+    assert channel is not None
+    return channel.ask(body)
+
+
 def serve(fd: int) -> None:
     """Serve events until the server closes the connection."""
     streams: tuple[Any, Any] = (sys.stdout, sys.stderr)
     for stream in streams:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    global channel
     channel, logs = Channel(fd), LogHandler()
     try:
         runner = Runner(find_handler(os.environ["_HANDLER"]))
@@ -269,10 +301,7 @@ def serve(fd: int) -> None:
         sys.exit(1)
     out, logging_ready = NEXT, False
     while True:
-        channel.send(out)
-        headers, body = channel.receive()
-        while "lambda-runtime-aws-request-id" not in headers:
-            headers, body = channel.receive()
+        headers, body = channel.next(out)
         logs.request_id = headers["lambda-runtime-aws-request-id"]
         if not logging_ready and "logging" in sys.modules:
             logs.install(sys.modules["logging"])
