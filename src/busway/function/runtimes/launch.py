@@ -25,8 +25,8 @@ F_SETSIG = 10
 PR_SET_PDEATHSIG = 1
 # AWS's limit of open files in a worker: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 OPEN_FILES_MAX = 1024
-# Where Node gets the socket to the server: the first descriptors after the standard ones, but for the lifeline's.
-NODE_CHANNELS = (3, 4)
+# Where Node finds the socket to the server, and keeps the lifeline: the first descriptors after the standard ones.
+NODE_CHANNEL, NODE_LIFELINE = 3, 4
 # As AWS does: a heap that grows to this part of the function's memory, and no further.
 NODE_HEAP_PART = 0.9
 
@@ -53,15 +53,19 @@ def set_limits() -> None:
 
 
 def node_command(command: list[str], channel: int, lifeline: int) -> list[str]:
-    """What starts Node, with its heap bounded and the socket where it will not hand it on.
+    """What starts Node, with its heap bounded, and what it was given where it will not hand it on.
 
     Node closes low descriptors before it starts other programs, but none above the first gap.
     """
-    place = next(number for number in NODE_CHANNELS if number != lifeline)
-    os.dup2(channel, place)
+    # Copied out of the way first: either may stand where the other is to go.
+    kept = [fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, NODE_LIFELINE + 1) for handle in (channel, lifeline)]
+    for handle in (channel, lifeline):
+        os.close(handle)
+    for handle, place in zip(kept, (NODE_CHANNEL, NODE_LIFELINE), strict=True):
+        os.dup2(handle, place)
     heap_mb = int(int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) * NODE_HEAP_PART)
     node, *client = command
-    return [node, f"--max-old-space-size={heap_mb}", *client, str(place)]
+    return [node, f"--max-old-space-size={heap_mb}", *client, str(NODE_CHANNEL)]
 
 
 def become(command: list[str]) -> None:
