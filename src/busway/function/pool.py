@@ -19,7 +19,7 @@ from busway.function.record import split
 from busway.function.runtime_api import Invocation
 from busway.function.staff import PlanMaker, Staff, Tasks
 from busway.function.watch import Watch
-from busway.function.worker import LineSink, Plan, Worker
+from busway.function.worker import TIMED_OUT, LineSink, Plan, Worker
 
 # Ours: how many events wait beside each one that runs, so that a worker need not wait for the store. Every one of
 # them is in flight, and may be repeated after `kill -9`.
@@ -131,10 +131,17 @@ class Pool:
         crew.bounds.running += 1
         worker: Worker | Run | None = None
         try:
-            worker = await self._worker_for(crew, patience_s)
-            if isinstance(worker, Run):
-                return worker
-            return await self._run_on(crew, worker, invocation(worker.plan))
+            made: Invocation | None = None
+            while True:
+                worker = await self._worker_for(crew, patience_s)
+                if isinstance(worker, Run):
+                    return worker
+                made = made or invocation(worker.plan)
+                run = await self._run_on(crew, worker, made)
+                if run is not None:
+                    return run
+                self._staff.give_back(crew, worker)
+                worker = None
         except asyncio.CancelledError:
             if isinstance(worker, Worker) and worker.busy:
                 # The caller is gone. As on AWS its invocation goes on, and the worker is not free until it ends.
@@ -187,7 +194,8 @@ class Pool:
             raise FunctionThrottled("ConcurrentInvocationLimitExceeded")
         return served
 
-    async def _run_on(self, crew: Crew, worker: Worker, invocation: Invocation) -> Run:
+    async def _run_on(self, crew: Crew, worker: Worker, invocation: Invocation) -> Run | None:
+        """What came of it; None when the worker was on its way out and never got to see the event."""
         self._watch.wake()
         worker.runs += 1
         began = self._clock.monotonic()
@@ -197,6 +205,8 @@ class Pool:
         if self._staff.closing and answer.kind is not None and not worker.alive:
             # Its process was ended by us: no error of the function.
             raise WorkersStopped("the server is stopping")
+        if not worker.took and worker.runs > 1 and answer.kind != TIMED_OUT:
+            return None
         crew.typical_s += _RECENT * (duration_s - crew.typical_s)
         init_s = worker.init_s if worker.runs == 1 else None
         remarks = () if answer.kind is None else worker.remarks()

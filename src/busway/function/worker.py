@@ -31,6 +31,8 @@ from busway.function.runtimes import Runtime
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html (Init phase). AWS then runs it again
 # within the function's timeout; here it goes on for the longer of both.
 INIT_S_MAX = 10.0
+# AWS's errorType of a function that took too long.
+TIMED_OUT = "Sandbox.Timedout"
 # Ours: how long a process that closed its socket may take to end.
 FAREWELL_S = 1.0
 
@@ -120,6 +122,11 @@ class Worker:
         """Whether an invocation was handed over and its books are not closed."""
         return self._invocation is not None
 
+    @property
+    def took(self) -> bool:
+        """Whether the process was given the event of the present or last invocation."""
+        return self._handed
+
     # --- start ---
 
     async def start(self) -> None:
@@ -136,7 +143,7 @@ class Worker:
             async with self._clock.timeout(limit_s):
                 failure = await self._ready
         except TimeoutError:
-            failure = _error("Sandbox.Timedout", "", f"Task timed out after {limit_s:.2f} seconds")
+            failure = _error(TIMED_OUT, "", f"Task timed out after {limit_s:.2f} seconds")
         self.init_s = self._clock.monotonic() - began
         if self._output is not None:
             self._output.finish()
@@ -197,7 +204,7 @@ class Worker:
                 return await asyncio.shield(self._answer)
         except TimeoutError:
             message = f"Task timed out after {self.plan.timeout_s:.2f} seconds"
-            answer = _error("Sandbox.Timedout", self._invocation.request_id, message)
+            answer = _error(TIMED_OUT, self._invocation.request_id, message)
             await self._stop()
             return answer
 
