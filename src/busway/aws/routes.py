@@ -15,7 +15,7 @@ from busway.aws.errors import AwsError, not_implemented, unknown_operation
 from busway.aws.protocols import Received, Reply, Wire
 from busway.aws.protocols.cbor import CONTENT_TYPE as CBOR, HEADER as CBOR_HEADER, CborWire, refuse_in_cbor
 from busway.aws.protocols.json import JsonWire, refuse_plainly
-from busway.aws.protocols.query import QueryWire, form_action, refuse_in_xml
+from busway.aws.protocols.query import FORM, QueryWire, form_action, refuse_in_xml
 from busway.aws.protocols.rest_json import RestJsonWire
 from busway.aws.service import Operation, RawOperation, Service, body_max, raw_operations
 from busway.aws.shapes import OperationModel, ServiceModel, load_model
@@ -24,7 +24,6 @@ from busway.aws.validation import Dialect, Validator, dialect_of
 # Services whose clients (those for Java) may put CBOR in the place of JSON.
 CBOR_SERVICES = ("kinesis",)
 WIRES = {"json": JsonWire, "rest-json": RestJsonWire, "query": QueryWire}
-FORM = b"application/x-www-form-urlencoded"
 NO_LABELS: dict[str, str] = {}
 
 
@@ -41,11 +40,14 @@ class Bound:
     dialect: Dialect
     body_max: int
     cbor: Wire | None = None
+    query: QueryWire | None = None
 
     def wire_for(self, headers: dict[bytes, bytes]) -> Wire:
         """The way in which this request speaks."""
         if self.cbor is not None and headers.get(b"content-type", b"").startswith(CBOR):
             return self.cbor
+        if self.query is not None and is_form(headers):
+            return self.query
         return self.wire
 
 
@@ -142,22 +144,18 @@ class Routes:
         action = form_action(body) or ""
         for bound in services:
             route = self._by_operation.get((bound.name, action))
-            if route is not None and isinstance(bound.wire, QueryWire):
+            if route is not None and bound.query is not None:
                 return route
-        if not isinstance(services[0].wire, QueryWire):
-            here = services[0]
-            # SQS and CloudWatch once spoke it; SES v1 still does, and signs like the newer one that is here.
-            way = (
-                "a client of 2024 or newer sends JSON"
-                if isinstance(here.wire, JsonWire)
-                else f"use {here.name}'s API"
-            )
+        here = services[0]
+        if here.query is None:
+            # SES v1 speaks it, and signs like the newer one that is here.
             raise AwsError(
                 "UnsupportedOperationException",
-                f"Busway does not speak the query protocol for {here.name} (Action '{action[:200]}'); {way}.",
+                f"Busway does not speak the query protocol for {here.name} (Action '{action[:200]}'); "
+                f"use {here.name}'s API.",
                 501,
             )
-        raise self._missing(services[0], action, f"Action '{action[:200]}'")
+        raise self._missing(here, action, f"Action '{action[:200]}'")
 
     def _find_rest(self, received: Received, services: list[Bound]) -> tuple[Route, dict[str, str]]:
         for bound in services:
@@ -187,15 +185,19 @@ class Routes:
             return refuse_in_cbor(error)
         services = self._by_signing_name.get(signing_name, [])
         if _speaks_query(headers, path, services):
-            return refuse_in_xml(error, request_id)
+            query = next((bound.query for bound in services if bound.query is not None), None)
+            return query.refuse(error, request_id) if query else refuse_in_xml(error, request_id)
         rest = [b for b in services if isinstance(b.wire, RestJsonWire)]
         return rest[0].wire.refuse(error, request_id) if rest else refuse_plainly(error)
 
 
+def is_form(headers: dict[bytes, bytes]) -> bool:
+    return headers.get(b"content-type", b"").startswith(FORM) and b"x-amz-target" not in headers
+
+
 def _speaks_query(headers: dict[bytes, bytes], path: bytes, services: Iterable[Bound]) -> bool:
     """Whether this is a form of the query protocol. curl calls every body a form: at a REST path it is none."""
-    form = headers.get(b"content-type", b"").startswith(FORM)
-    return form and (path == b"/" or not any(isinstance(bound.wire, RestJsonWire) for bound in services))
+    return is_form(headers) and (path == b"/" or not any(isinstance(bound.wire, RestJsonWire) for bound in services))
 
 
 def _bind(service: Service) -> Bound:
@@ -206,6 +208,7 @@ def _bind(service: Service) -> Bound:
             f"service {service.name}: Busway does not speak {model.protocol}; it speaks {', '.join(WIRES)}"
         )
     dialect = dialect_of(service.name)
+    speaks_query = "query" in model.metadata.protocols or model.metadata.aws_query_compatible is not None
     return Bound(
         service.name,
         model.signing_name,
@@ -216,6 +219,7 @@ def _bind(service: Service) -> Bound:
         dialect,
         body_max(service),
         CborWire(model) if service.name in CBOR_SERVICES else None,
+        QueryWire(service.name, model) if speaks_query else None,
     )
 
 

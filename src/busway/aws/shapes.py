@@ -21,6 +21,7 @@ class Ref(msgspec.Struct, rename="camel"):
     location: str | None = None
     location_name: str | None = None
     timestamp_format: str | None = None
+    flattened: bool = False
 
 
 class ErrorTrait(msgspec.Struct, rename="camel"):
@@ -47,6 +48,7 @@ class Shape(msgspec.Struct, rename="camel"):
     enum: list[str] = []
     sensitive: bool = False
     payload: str | None = None
+    flattened: bool = False
     timestamp_format: str | None = None
     error: ErrorTrait | None = None
 
