@@ -29,9 +29,11 @@ ALGORITHM = b"AWS4-HMAC-SHA256"
 
 _AUTHORIZATION = re.compile(
     rb"AWS4-HMAC-SHA256\s+Credential=([^/,\s]+)/(\d{8})/([A-Za-z0-9-]+)/([A-Za-z0-9._-]+)/aws4_request"
-    rb"\s*,\s*SignedHeaders=([a-z0-9;._-]+)\s*,\s*Signature=([0-9a-f]{64})\s*"
+    rb"\s*,\s*SignedHeaders=((?::authority;)?[a-z0-9;._-]+)\s*,\s*Signature=([0-9a-f]{64})\s*"
 )
 _DATE = re.compile(rb"\d{8}T\d{6}Z")
+# Over HTTP/2 the SDK for Node signs the host under the name that it has there.
+AUTHORITY = b":authority"
 # Hops may add or change these, so no signer includes them.
 _UNSIGNED = {b"authorization", b"connection", b"expect", b"transfer-encoding", b"user-agent", b"x-amzn-trace-id"}
 
@@ -113,7 +115,7 @@ def signing_key(secret: str, day: str, region: str, service: str) -> bytes:
 
 def canonical_request(request: Signable, names: tuple[bytes, ...]) -> bytes:
     """The canonical form with the headers in `names`, which must all be present and sorted."""
-    headers = b"".join(b"%b:%b\n" % (name, b" ".join(request.headers[name].split())) for name in names)
+    headers = b"".join(b"%b:%b\n" % (name, b" ".join(request.headers[_sent_as(name)].split())) for name in names)
     return b"\n".join(
         (
             request.method.encode(),
@@ -124,6 +126,11 @@ def canonical_request(request: Signable, names: tuple[bytes, ...]) -> bytes:
             hashlib.sha256(request.body).hexdigest().encode(),
         )
     )
+
+
+def _sent_as(name: bytes) -> bytes:
+    """The header that a signed name stands for."""
+    return b"host" if name == AUTHORITY else name
 
 
 def _canonical_query(query: bytes) -> bytes:
@@ -191,13 +198,14 @@ def _check_time(date: bytes, now: float) -> None:
 def _check_names(names: tuple[bytes, ...], headers: Mapping[bytes, bytes]) -> None:
     if list(names) != sorted(set(names)):
         raise incomplete("SignedHeaders must be sorted, each name once.")
+    signed = {_sent_as(name) for name in names}
     for name in names:
-        if name not in headers:
+        if _sent_as(name) not in headers:
             raise invalid(f"Signed header {name.decode()} is not in the request.")
     for name in headers:
-        if (name in (b"host", b"content-type") or name.startswith(b"x-amz-")) and name not in names:
+        if (name in (b"host", b"content-type") or name.startswith(b"x-amz-")) and name not in signed:
             raise invalid(f"Header {name.decode('latin-1')} must be signed.")
-    if b"host" not in names:
+    if b"host" not in signed:
         raise invalid("'Host' must be a signed header.")
 
 
