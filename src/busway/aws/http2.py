@@ -26,7 +26,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import Frame, GoAwayFrame
 from uvicorn.server import ServerState
 
 from busway.aws.http2_exchange import App, Exchange, Headers
@@ -48,6 +48,16 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _WINDOW_AT_FIRST = 65_535
 
 
+class _Frames(H2Connection):
+    """`h2`'s connection, except that a client's GOAWAY ends it only when its streams are done (RFC 9113, 6.8).
+
+    Node says GOAWAY with its last request; `h2` would take nothing more of that request and send no answer.
+    """
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        return [], [ConnectionTerminated()]
+
+
 class Http2Connection(asyncio.Protocol):
     """One connection: frames in, exchanges run, frames out."""
 
@@ -55,7 +65,7 @@ class Http2Connection(asyncio.Protocol):
         """`busy` answers in the place of `app` where the server has too many connections."""
         self._app, self._state = busy or app, state
         self._loop = asyncio.get_running_loop()
-        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        self._h2 = _Frames(H2Configuration(client_side=False, header_encoding=None))
         self._h2.local_settings = Settings(
             client=False,
             initial_values={
