@@ -64,6 +64,7 @@ from busway.targets.destinations import FunctionDestinations
 from busway.targets.function import FunctionTarget
 from busway.targets.http import AlertTarget
 from busway.targets.queue import QueueTarget
+from busway.targets.stream import StreamTarget
 from busway.targets.ways_back import WaysBack
 from busway.trail import Trail
 
@@ -187,6 +188,7 @@ class Rooms:
         targets: dict[str, Target] = {
             "lambda": FunctionTarget(self.functions),
             "sqs": QueueTarget(self.queues),
+            "kinesis": StreamTarget(self.streams),
             "events": BusTarget(self.bus.publisher, clock, entropy),
             # Alert routes are named like the SNS topics that stand for them on AWS.
             "sns": self.alerts,

@@ -49,6 +49,7 @@ class TargetSpec(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     retry: RetryPolicy | None = None
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
+    partition_key_path: str | None = None
     since: int = 0
 
 
@@ -158,6 +159,7 @@ def _subscriber(rule: RuleDefinition, target: TargetSpec, offset: int) -> Subscr
         retry=target.retry or RetryPolicy(),
         dead_letter_arn=target.dead_letter_arn,
         message_group_id=target.message_group_id,
+        partition_key_path=target.partition_key_path,
         enabled=rule.enabled,
     )
 

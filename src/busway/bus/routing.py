@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -24,7 +24,7 @@ from busway.bus.record import Rule, RuleChange
 from busway.delivery import Delivery, Failed, Subscriber, Target, Targets
 from busway.delivery.dead_letter import DeadLetters, Verdict, bury
 from busway.delivery.outbox import Outbox
-from busway.delivery.transform import Transform, compile_input
+from busway.delivery.transform import Transform, compile_input, partition_key_of
 from busway.engine import Entry, Origin, Put
 from busway.errors import UnsendablePayload
 
@@ -49,6 +49,7 @@ class Lane:
     subscriber: Subscriber
     transform: Transform
     target: Target | None
+    partition_key: Callable[[bytes], str | None]
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
@@ -142,15 +143,18 @@ class Routing:
 
     def _lane(self, subscriber: Subscriber) -> Lane:
         service = (parse_arn(subscriber.target_arn) or NO_ARN).service
-        return Lane(subscriber, compile_input(subscriber), self._ports.targets.get(service))
+        return Lane(
+            subscriber, compile_input(subscriber), self._ports.targets.get(service), partition_key_of(subscriber)
+        )
 
     def _share(self, step: Step, identity: str, lane: Lane, error: Exception | None, now: float) -> Share:
         """One subscriber's share, whatever goes wrong with it."""
         entry, to = step.entry, lane.subscriber
-        payload, failed = step.event, None
+        payload, partition_key, failed = step.event, None, None
         try:
             if error is not None:
                 raise error
+            partition_key = lane.partition_key(step.event)
             payload = lane.transform(step.event, entry.at)
         except UnsendablePayload as unsendable:
             payload, failed = unsendable.body, Failed("INVALID_JSON", str(unsendable), False)
@@ -169,6 +173,7 @@ class Routing:
             retry=to.retry,
             dead_letter_arn=to.dead_letter_arn,
             message_group_id=to.message_group_id,
+            partition_key=partition_key,
             trace_header=step.notes.trace_header,
             hops=step.notes.hops,
             origin=Origin(to.name, entry.offset),

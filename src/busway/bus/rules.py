@@ -28,6 +28,7 @@ from busway.bus.record import (
     rule_of,
     settle_since,
 )
+from busway.delivery.path import parse_path
 from busway.delivery.transform import check_input
 from busway.errors import BusLimitExceeded, InvalidBusRequest, RuleNotFound
 from busway.pattern import parse
@@ -36,7 +37,9 @@ from busway.pattern import parse
 TARGETS_PER_RULE_MAX = 5
 
 # What a rule's target can be: the service of its ARN, and a word for people.
-TARGET_KINDS = {"lambda": "Lambda functions", "sqs": "SQS queues", "events": "event buses"}
+TARGET_KINDS = {
+    "lambda": "Lambda functions", "sqs": "SQS queues", "kinesis": "Kinesis streams", "events": "event buses",
+}  # fmt: skip
 
 
 class Rules:
@@ -220,9 +223,19 @@ def check_target(target: TargetSpec, bus_arn: str) -> None:
         raise InvalidBusRequest(f"Parameter {target.arn} is not valid. Reason: Busway delivers to {kinds}.")
     if arn.service == "events":
         _check_bus_target(target, bus_arn)
+    _check_stream(target, arn.service)
     check_input(target.id, target.input, target.input_path, target.input_transformer)
     if target.dead_letter_arn is not None:
         _check_dead_letter(target.dead_letter_arn)
+
+
+def _check_stream(target: TargetSpec, service: str) -> None:
+    if target.partition_key_path is not None:
+        if service != "kinesis":
+            raise InvalidBusRequest(f"Parameter KinesisParameters is not valid for target {target.id}.")
+        parse_path(target.partition_key_path)
+    if service == "kinesis" and target.role_arn is None:
+        raise InvalidBusRequest(f"RoleArn is required for target {target.arn}.")
 
 
 def _check_bus_target(target: TargetSpec, bus_arn: str) -> None:

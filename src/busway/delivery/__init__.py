@@ -59,6 +59,7 @@ class Subscriber(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
+    partition_key_path: str | None = None
     enabled: bool = True
 
     @property
@@ -85,6 +86,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
+    partition_key: str | None = None
     trace_header: str | None = None
     hops: tuple[str, ...] = ()
     origin: Origin | None = None

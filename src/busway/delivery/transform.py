@@ -49,6 +49,23 @@ def compile_input(subscriber: Subscriber) -> Transform:
     return _whole
 
 
+def partition_key_of(subscriber: Subscriber) -> Callable[[bytes], str | None]:
+    """What gives the partition key of an event on its way to a stream; None for a subscriber that names no path.
+
+    As recorded of AWS the key is JSON, so text keeps its quotation marks, and `{}` where the path finds nothing.
+    """
+    path = subscriber.partition_key_path
+    if path is None:
+        return lambda event: None
+    steps = parse_path(path)
+
+    def key(event: bytes) -> str:
+        found = None if steps is None else find(event, steps)
+        return "{}" if found is None else found.decode()
+
+    return key
+
+
 def _whole(event: bytes, accepted_at: float) -> bytes:
     return event
 

@@ -63,7 +63,7 @@ class Events:
             "PutEvents": "no global endpoints",
             "PutPermission": "stored, not enforced",
             "PutRule": "no schedules yet",
-            "PutTargets": "Lambda functions, SQS queues and event buses",
+            "PutTargets": "Lambda functions, SQS queues, Kinesis streams and event buses",
         }
         self.operations: Mapping[str, Operation] = {
             "CreateEventBus": self.create_event_bus,

@@ -22,7 +22,6 @@ Members = dict[str, Any]
 PAGE_MAX = 100
 # Parameters of targets that Busway has no kind for; taking them in silence would promise something.
 _FOREIGN_PARAMETERS = (
-    "KinesisParameters",
     "RunCommandParameters",
     "EcsParameters",
     "BatchParameters",
@@ -96,6 +95,7 @@ def read_target(target: Members) -> TargetSpec:
         retry=None if retry is None else _read_retry(retry),
         dead_letter_arn=_inner(target, "DeadLetterConfig", "Arn"),
         message_group_id=_inner(target, "SqsParameters", "MessageGroupId"),
+        partition_key_path=_inner(target, "KinesisParameters", "PartitionKeyPath"),
     )
 
 
@@ -124,6 +124,7 @@ def target_answer(target: TargetSpec) -> Members:
         if transformer is None
         else {"InputPathsMap": transformer.paths or None, "InputTemplate": transformer.template},
         "SqsParameters": {"MessageGroupId": target.message_group_id} if target.message_group_id else None,
+        "KinesisParameters": {"PartitionKeyPath": target.partition_key_path} if target.partition_key_path else None,
         "DeadLetterConfig": {"Arn": target.dead_letter_arn} if target.dead_letter_arn else None,
         "RetryPolicy": None
         if target.retry is None
