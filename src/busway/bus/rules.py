@@ -223,6 +223,8 @@ def check_target(target: TargetSpec, bus_arn: str) -> None:
         raise InvalidBusRequest(f"Parameter {target.arn} is not valid. Reason: Busway delivers to {kinds}.")
     if arn.service == "events":
         _check_bus_target(target, bus_arn)
+    if arn.service == "sqs" and arn.name.endswith(".fifo") and not target.message_group_id:
+        raise InvalidBusRequest(f"Parameter(s) SqsParameters must be specified for target: {target.id}.")
     _check_stream(target, arn.service)
     check_input(target.id, target.input, target.input_path, target.input_transformer)
     if target.dead_letter_arn is not None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from busway.delivery import Delivery, Failed, Outcome
 from busway.engine import Origin, Put
-from busway.errors import QueueNotFound
+from busway.errors import QueueError, QueueNotFound
 from busway.targets.identity import delivery_uuid
 
 
@@ -45,6 +45,9 @@ class QueueTarget:
             )
         except QueueNotFound as error:
             return Failed("NO_RESOURCE", str(error), False)
+        except QueueError as error:
+            # A FIFO queue takes only what has a group, and deduplicates an event by its content.
+            return Failed("SDK_CLIENT_ERROR", str(error), False)
 
     async def attempt(self, delivery: Delivery) -> Outcome:
         """Never needed: `local` finishes every delivery. Asked all the same, it says so."""

@@ -184,6 +184,7 @@ BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/"
         (target(arn=BUS + "default", role_arn="r"), "is the event bus of the rule itself"),
         (target(arn=BUS + "other", role_arn="r", input="{}"), "Modifying the input for target t is not supported"),
         (target(arn=BUS + "other", role_arn="r", retry=RetryPolicy()), "RetryPolicy is not supported"),
+        (target(arn=QUEUE + ".fifo"), "SqsParameters must be specified for target"),
         (target(dead_letter_arn=QUEUE + ".fifo"), "is not the ARN of a standard SQS queue"),
         (target(dead_letter_arn="arn:aws:sns:eu-central-1:1:topic"), "is not the ARN of a standard SQS queue"),
         (target(input="{}", input_path="$"), "Only one of Input, InputPath, or InputTransformer"),

@@ -85,6 +85,41 @@ async def test_a_queue_gets_a_message_with_the_trace_header_and_the_same_id_each
     assert isinstance(gone, Failed) and gone.code == "NO_RESOURCE" and not gone.retriable
 
 
+async def test_a_fifo_queue_takes_an_event_of_a_group_once_by_its_content():
+    clock = ManualClock()
+    engine = MemoryEngine(clock)
+    queues = SqsQueues(engine, clock, SeededEntropy(1), Metrics(clock))
+    await queues.open()
+    by_content = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+    arn = (await queues.create(Scope(), "q.fifo", by_content)).arn
+    put = QueueTarget(queues).local(delivery(arn, message_group_id="g"), clock.now())
+    assert isinstance(put, Put) and put.group == "g" and put.once is not None
+    (item_id,) = await engine.queues.put([put], accepted=True)
+    again = msgspec.structs.replace(put, origin=Origin("s", 8))
+    assert await engine.queues.put([again], accepted=True) == [-item_id]
+    ended = await engine.queues.outcomes("s")
+    assert [(end.offset, end.outcome) for end in ended] == [(8, "duplicate")]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "group", "words"),
+    [
+        ({"ContentBasedDeduplication": "true"}, None, "must contain the parameter MessageGroupId"),
+        ({}, "g", "ContentBasedDeduplication enabled or MessageDeduplicationId"),
+    ],
+)
+async def test_what_a_fifo_queue_cannot_take_is_a_dead_letter(
+    attributes: dict[str, str], group: str | None, words: str
+):
+    clock = ManualClock()
+    queues = SqsQueues(MemoryEngine(clock), clock, SeededEntropy(1), Metrics(clock))
+    await queues.open()
+    arn = (await queues.create(Scope(), "q.fifo", {"FifoQueue": "true", **attributes})).arn
+    failed = QueueTarget(queues).local(delivery(arn, message_group_id=group), clock.now())
+    assert isinstance(failed, Failed) and words in failed.message
+    assert (failed.code, failed.retriable) == ("SDK_CLIENT_ERROR", False)
+
+
 def test_a_function_gets_an_invocation_with_the_same_request_id_each_time():
     functions = Invocations()
     target = FunctionTarget(functions)
