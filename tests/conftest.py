@@ -14,6 +14,8 @@ from busway.clock import ManualClock, SeededEntropy
 PACKAGES = {
     "strace": "the package `strace`",
     "node": "Node.js 20 or newer",
+    "go": "Go",
+    "cc": "a C compiler",
     "root": "running as root",
 }
 
