@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from .whole_server import (
@@ -148,6 +149,39 @@ def test_an_invocation_prints_its_answer_and_its_log(aws: Cli, tmp_path: Path):
         "lambda", "invoke", "--function-name", "adds", "--payload", '{"n":1}', "--log-type", "Tail", str(answer)
     )
     assert (told["StatusCode"], told["ExecutedVersion"], answer.read_text()) == (200, "$LATEST", '{"n": 2}')
+
+
+def test_a_function_is_deployed_in_versions(aws: Cli, tmp_path: Path):
+    package, answer = tmp_path / "code.zip", tmp_path / "answer.json"
+
+    def package_of(generation: int) -> str:
+        package.write_bytes(zipped(f"def handler(event, context): return [{generation}, context.function_version]"))
+        return f"fileb://{package}"
+
+    on = ("--function-name", "deployed")
+    made = aws(
+        "lambda", "create-function", *on, "--runtime", "python3.13", "--role", ROLE, "--handler", "app.handler",
+        "--zip-file", package_of(1), "--publish",
+    )  # fmt: skip
+    assert made["Version"] == "1"
+    aws("lambda", "wait", "function-exists", *on)
+    aws("lambda", "wait", "published-version-active", *on, "--qualifier", "1")
+    aws("lambda", "create-alias", *on, "--name", "live", "--function-version", "1")
+    aws("lambda", "update-function-code", *on, "--zip-file", package_of(2))
+    aws("lambda", "wait", "function-updated-v2", *on)
+    assert aws("lambda", "publish-version", *on)["Version"] == "2"
+    aws("lambda", "invoke", *on, "--qualifier", "live", str(answer))
+    assert json.loads(answer.read_text()) == [1, "1"]
+    aws("lambda", "update-alias", *on, "--name", "live", "--function-version", "2")
+    told = aws("lambda", "invoke", "--function-name", "deployed:live", str(answer))
+    assert (told["ExecutedVersion"], json.loads(answer.read_text())) == ("2", [2, "2"])
+    url = aws("lambda", "create-function-url-config", *on, "--qualifier", "live", "--auth-type", "NONE")
+    assert httpx.get(url["FunctionUrl"]).json() == [2, "2"]
+    location = aws("lambda", "get-function", *on, "--qualifier", "live")["Code"]["Location"]
+    assert httpx.get(location).content == package.read_bytes()
+    assert "alias live points to it" in aws.refused("lambda", "delete-function", *on, "--qualifier", "2")
+    aws("lambda", "delete-function", *on)
+    assert "Function not found" in aws.refused("lambda", "get-alias", *on, "--name", "live")
 
 
 @pytest.mark.parametrize(

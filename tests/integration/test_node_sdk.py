@@ -39,7 +39,8 @@ def sdk() -> Path:
                 shutil.copyfile(SOURCE / name, INSTALLED / name)
             install()
             done.write_bytes(lock)
-    shutil.copyfile(SOURCE / "clients.mjs", INSTALLED / "clients.mjs")
+    for script in SOURCE.glob("*.mjs"):
+        shutil.copyfile(script, INSTALLED / script.name)
     return INSTALLED
 
 
@@ -100,3 +101,27 @@ def test_the_javascript_sdk_puts_receives_invokes_and_knows_every_error(sdk: Pat
     assert errors["rule"]["message"] == "Rule no does not exist on EventBus default."
     assert errors["queue"]["message"] == "The specified queue does not exist."
     assert errors["function"]["type"] == "User"
+
+
+@pytest.mark.needs("node")
+def test_the_javascript_sdk_deploys_versions_and_aliases(sdk: Path, tmp_path: Path):
+    for name in ("one", "two"):
+        source = f"def handler(event, context): return ['{name}', context.function_version]"
+        (tmp_path / f"{name}.zip").write_bytes(zipped(source))
+    with whole_server(tmp_path) as server:
+        ran = subprocess.run(
+            ["node", "deploy.mjs", ROLE, str(tmp_path / "one.zip"), str(tmp_path / "two.zip")], cwd=sdk,
+            env={**server.environment, "AWS_REGION": REGION, "NODE_OPTIONS": "--unhandled-rejections=strict"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    seen = json.loads(ran.stdout)
+    assert seen["before"] == [[["two", "$LATEST"], "$LATEST"], [["one", "1"], "1"]]
+    assert seen["after"] == [["two", "2"], "2"]
+    assert seen["versions"] == ["$LATEST", "1", "2"]
+    assert seen["code"] is True
+    assert seen["url"] == [200, "application/json", ["two", "$LATEST"]]
+    itself = arn("lambda", "function:deployed")
+    assert seen["errors"]["moved"][:2] == [True, 412]
+    assert seen["errors"]["twice"] == [True, 409, f"Alias already exists: {itself}:live"]
+    assert seen["errors"]["gone"] == [True, 404, f"Function not found: {itself}:gone"]

@@ -80,7 +80,7 @@ class Attachments:
 
     async def list_function_event_invoke_configs(self, request: Answer, caller: Caller) -> Answer:
         arn, _ = asked(request, caller.scope)
-        found = self._attached.event_invokes(arn)
+        found = {name or LATEST: config for name, config in self._attached.event_invokes(arn).items()}
         names, more = page(list(found), request)
         told = [event_invoke_answer(arn, name, found[name]) for name in names]
         return {"FunctionEventInvokeConfigs": told, "NextMarker": more}
@@ -166,7 +166,7 @@ class Attachments:
         return {}
 
     async def list_function_url_configs(self, request: Answer, caller: Caller) -> Answer:
-        found = {url.qualifier: url for url in self._functions.urls.of(asked(request, caller.scope)[0])}
+        found = {url.qualifier or LATEST: url for url in self._functions.urls.of(asked(request, caller.scope)[0])}
         names, more = page(list(found), request)
         return {"FunctionUrlConfigs": [self._told(found[name], caller) for name in names], "NextMarker": more}
 

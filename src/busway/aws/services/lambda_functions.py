@@ -205,4 +205,4 @@ def _itself(request: Answer, caller: Caller) -> str:
 
 
 def _ordered(record: FunctionRecord) -> str:
-    return "" if record.version == LATEST else record.version.zfill(12)
+    return LATEST if record.version == LATEST else record.version.zfill(12)

@@ -289,7 +289,7 @@ def _cors_answer(cors: Cors) -> Answer:
 
 
 def page(names: list[str], request: Mapping[str, Any]) -> tuple[list[str], str | None]:
-    """The names of one page, and the marker of the next one."""
+    """The names of one page, and the marker of the next one. `names` are sorted, and none of them is empty."""
     marker = request.get("Marker")
     start = _name_of_marker(marker)
     rest = [name for name in names if name > start] if marker else names
