@@ -8,6 +8,7 @@ from busway.delivery.dead_letter import Source
 from busway.delivery.outbox import Outbox
 from busway.engine import Put
 from busway.errors import TargetRefused
+from busway.function.lineage import without
 from busway.targets.function import Invocations
 
 
@@ -27,7 +28,7 @@ class WaysBack:
             event_id=source.event_id or None,
             bus_arn=source.bus_arn or None,
             rule_arn=source.rule_arn or None,
-            trace_header=source.trace_header,
+            trace_header=_anew(source),
         )
 
     def to_target(self, source: Source, now: float) -> Put:
@@ -41,7 +42,7 @@ class WaysBack:
             rule_arn=source.rule_arn,
             target_id=source.target_id,
             message_group_id=source.message_group_id,
-            trace_header=source.trace_header,
+            trace_header=_anew(source),
         )
         target = self._targets.get(delivery.target_kind)
         if target is None:
@@ -50,3 +51,8 @@ class WaysBack:
         if isinstance(work, Failed):
             raise TargetRefused(delivery.target_arn, work.message)
         return self._outbox.put_for(delivery) if work is None else work
+
+
+def _anew(source: Source) -> str | None:
+    """The trace goes on; how often the event went in circles before somebody sent it on purpose does not count."""
+    return None if source.trace_header is None else without(source.trace_header)
