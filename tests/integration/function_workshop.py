@@ -19,6 +19,7 @@ from busway.config import Settings
 from busway.engine import Item
 from busway.engine.memory import MemoryEngine
 from busway.errors import QueueNotFound
+from busway.function.build import Builder
 from busway.function.cage import Cages
 from busway.function.code_store import Zip
 from busway.function.functions import Functions, InvokeResult
@@ -142,6 +143,7 @@ async def workshop(
     clock: Clock | None = None,
     cages: bool = True,
     runtimes: dict[str, Runtime] | None = None,
+    builder: Builder | None = None,
     **settings: Any,
 ) -> AsyncIterator[Workshop]:
     clock = clock or SystemClock()
@@ -161,6 +163,7 @@ async def workshop(
         QueueDeadLetters(queues, metrics),
         destinations=destinations,
         runtimes=runtimes,
+        builder=builder,
     )
     await functions.open()
     try:
