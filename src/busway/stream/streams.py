@@ -100,7 +100,7 @@ class Streams(StreamRegistry):
     ) -> list[Placed | ShardThrottled | StorageFull]:
         results: list[Placed | ShardThrottled | StorageFull | None] = [None] * len(records)
         lots: dict[int, tuple[Shard, list[bytes], list[int]]] = {}
-        size = 0
+        size = throttled = 0
         for place, record in enumerate(records):
             key = check_record(record, stream.record_bytes_max)
             shard = _shard_for(stream, record)
@@ -108,6 +108,7 @@ class Streams(StreamRegistry):
             size += record_size
             if self._quota.on and not self._quota.admits(shard.journal, record_size):
                 results[place] = ShardThrottled(shard.id, stream.name, stream.account)
+                throttled += record_size
                 continue
             lot = lots.get(shard.index)
             if lot is None:
@@ -119,7 +120,7 @@ class Streams(StreamRegistry):
                 f"Records and partition keys have {size} bytes; wanted at most {REQUEST_BYTES_MAX} in one request."
             )
         await self._append_lots(list(lots.values()), results)
-        self._count_put(stream, results, size)
+        self._count_put(stream, results, size - throttled)
         return [result for result in results if result is not None]
 
     async def _append_lots(
