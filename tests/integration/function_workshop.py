@@ -96,9 +96,11 @@ class Workshop:
     def arn(self, name: str) -> str:
         return SCOPE.arn("lambda", f"function:{name}")
 
-    async def create(self, name: str, source: str, **configuration: Any) -> str:
+    async def create(self, name: str, source: str, tags: dict[str, str] | None = None, **configuration: Any) -> str:
         wanted = {"runtime": "python3.12", "handler": "app.handler", "timeout_s": 20, **configuration}
-        record = await self.functions.registry.create(self.arn(name), Zip(zipped(source)), Configuration(**wanted))
+        record = await self.functions.registry.create(
+            self.arn(name), Zip(zipped(source)), Configuration(**wanted), tags
+        )
         return record.arn
 
     async def invoke(self, name: str, event: Any = None, **options: Any) -> InvokeResult:
