@@ -2,63 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from .packages import ROOT, npm_installed
 from .whole_server import ACCOUNT, PATIENCE_S, REGION, ROLE, arn, whole_server, zipped
 
-ROOT = Path(__file__).parents[2]
 # What the SDK is pinned to, and what runs it.
 SOURCE = ROOT / "tests" / "node"
-# Kept between runs, like the environment; `make clean` removes it.
-INSTALLED = ROOT / ".build" / "node"
-INSTALL_S = 300
-# What the pinned SDK runs on.
-NODE_MIN = 20
 
 
 @pytest.fixture(scope="module")
 def sdk() -> Path:
-    """A folder with the SDK in it. Skips where it can't be installed, or fails where Node is required."""
-    found = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if int(found.removeprefix("v").split(".")[0]) < NODE_MIN:
-        unavailable(f"needs Node.js {NODE_MIN} or newer, found {found}")
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    lock = (SOURCE / "package-lock.json").read_bytes()
-    done = INSTALLED / "installed.json"
-    with (INSTALLED / ".lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not done.exists() or done.read_bytes() != lock:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copyfile(SOURCE / name, INSTALLED / name)
-            install()
-            done.write_bytes(lock)
-    for script in SOURCE.glob("*.mjs"):
-        shutil.copyfile(script, INSTALLED / script.name)
-    return INSTALLED
-
-
-def install() -> None:
-    if shutil.which("npm") is None:
-        unavailable("needs npm: it comes with Node.js")
-    npm = subprocess.run(
-        ["npm", "ci", "--omit-lockfile-registry-resolved", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=INSTALLED, capture_output=True, text=True, timeout=INSTALL_S, check=False,
-    )  # fmt: skip
-    if npm.returncode:
-        unavailable(f"the SDK could not be installed: npm ci ended with {npm.returncode}\n{npm.stderr[-2_000:]}")
-
-
-def unavailable(reason: str) -> None:
-    if "node" in os.environ.get("BUSWAY_REQUIRED", "").split(","):
-        pytest.fail(f"{reason} (node is listed as required)", pytrace=False)
-    pytest.skip(reason)
+    """A folder with the SDK in it."""
+    folder = npm_installed("node", SOURCE)
+    shutil.copyfile(SOURCE / "clients.mjs", folder / "clients.mjs")
+    return folder
 
 
 @pytest.mark.needs("node")
