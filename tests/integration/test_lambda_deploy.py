@@ -262,19 +262,49 @@ def test_a_function_that_invokes_itself_is_stopped(functions: Any, server: Whole
         DeadLetterConfig={"TargetArn": arn("sqs", "loop-failed")},
     )  # fmt: skip
     functions.invoke(FunctionName="loop", InvocationType="Event", Payload=b'{"n": 1}')
-    message = None
-    for _ in range(PATIENCE_S // 20):
-        received = queues.receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"])
-        if received.get("Messages"):
-            (message,) = received["Messages"]
-            break
-    assert message is not None
+    message = dead_letter(queues, url)
     assert json.loads(message["Body"]) == {"n": 17}
     assert "by way of its own events" in message["MessageAttributes"]["ErrorMessage"]["StringValue"]
     metrics = httpx.get(f"{server.url}/metrics").text
     (dropped,) = [row for row in metrics.splitlines() if "ecursive" in row and not row.startswith("#")]
     assert float(dropped.split()[-1]) == 1
     functions.delete_function(FunctionName="loop")
+
+
+BUS_LOOP = """
+    import json, boto3
+    def handler(event, context):
+        detail = json.dumps({"n": event["detail"]["n"] + 1})
+        entry = {"Source": "circle", "DetailType": "t", "Detail": detail}
+        boto3.client("events").put_events(Entries=[entry])
+"""
+
+
+def test_a_loop_over_a_bus_is_stopped_and_can_be_redriven(functions: Any, server: WholeServer):
+    queues, events = server.client("sqs"), server.client("events")
+    url = queues.create_queue(QueueName="circle-failed")["QueueUrl"]
+    created = create(
+        functions, "circle", zipped(BUS_LOOP), Timeout=60, DeadLetterConfig={"TargetArn": arn("sqs", "circle-failed")}
+    )
+    events.put_rule(Name="circle", EventPattern='{"source":["circle"]}')
+    events.put_targets(Rule="circle", Targets=[{"Id": "1", "Arn": created["FunctionArn"]}])
+    events.put_events(Entries=[{"Source": "circle", "DetailType": "t", "Detail": '{"n": 1}'}])
+    letter = dead_letter(queues, url)
+    event = json.loads(letter["Body"])
+    assert event["detail"] == {"n": 17}
+    # Sent again on purpose it may go round sixteen times more.
+    queues.change_message_visibility(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0)
+    assert server.busway("redrive", "--id", event["id"])["redriven"] == 1
+    assert json.loads(dead_letter(queues, url)["Body"])["detail"] == {"n": 33}
+    functions.delete_function(FunctionName="circle")
+
+
+def dead_letter(queues: Any, url: str) -> Any:
+    for _ in range(PATIENCE_S // 20):
+        received = queues.receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"])
+        if received.get("Messages"):
+            return received["Messages"][0]
+    raise AssertionError("no dead letter arrived")
 
 
 @pytest.mark.parametrize(
