@@ -72,8 +72,9 @@ def _read_blob(value: Any, path: str) -> bytes:
 
 
 def _read_ms(value: Any, path: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     try:
-        return timestamps.read_unix(value / 1000 if isinstance(value, int | float) else value)
+        return timestamps.read_unix(value / 1000 if number else value)
     except (ValueError, OverflowError):
         raise serialization_error(f"Value at '{path.lstrip('.')}' is no number of milliseconds.") from None
 
