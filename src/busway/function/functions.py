@@ -152,9 +152,9 @@ class Functions:
         self.logs.open()
         self._pool.open()
         self._books.on_change = self._changed
+        await self._building.open()
         for record in self.registry.all():
             self._changed(record.arn)
-        await self._building.open()
         for queue in await self._engine.queues.names("arn:aws:lambda:"):
             self._dispatch(queue)
 
