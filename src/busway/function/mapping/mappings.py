@@ -76,7 +76,7 @@ class Mappings:
                 continue
             self._records[record.uuid] = record
             self._statuses[record.uuid] = Status(ENABLED if record.enabled else DISABLED)
-            self._start(record)
+            self._start(record, {})
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Take no further work, let what is under way go on for `drain_s` seconds, let go of the rest."""
@@ -231,16 +231,18 @@ class Mappings:
     async def _settle(self, uuid: str) -> None:
         """End the pollers of the mapping as it was, begin those of the mapping as it is."""
         running = self._pollers.get(uuid)
+        ahead: dict[str, frozenset[int]] = {}
         if running is not None:
             poller, task = running
             poller.stop()
             await asyncio.gather(asyncio.shield(task), return_exceptions=True)
             self._pollers.pop(uuid, None)
+            ahead = poller.ahead if isinstance(poller, StreamPoller) else {}
         record = self._records[uuid]
         if record.deleting:
             await self._forget(uuid)
             return
-        self._start(record)
+        self._start(record, ahead)
         self._statuses[uuid].state = ENABLED if record.enabled else DISABLED
 
     async def _forget(self, uuid: str) -> None:
@@ -250,13 +252,13 @@ class Mappings:
         self._records.pop(uuid, None)
         self._statuses.pop(uuid, None)
 
-    def _start(self, record: MappingRecord) -> None:
+    def _start(self, record: MappingRecord, ahead: dict[str, frozenset[int]]) -> None:
         if not record.enabled:
             return
         status = self._statuses[record.uuid]
         poller: Poller
         if record.kind == "kinesis":
-            poller = StreamPoller(record, self._desk, status, self._mover(record.uuid))
+            poller = StreamPoller(record, self._desk, status, self._mover(record.uuid), ahead)
         else:
             poller = QueuePoller(record, self._desk, status)
         task = asyncio.get_running_loop().create_task(poller.run())

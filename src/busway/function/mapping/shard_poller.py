@@ -41,6 +41,7 @@ from busway.function.mapping.runner import (
     Status,
     any_of,
     count,
+    role_of,
     run_batch,
 )
 from busway.function.mapping.shard_work import Limits, ShardWork
@@ -57,22 +58,37 @@ class ShardPoller:
     """Reads one shard for one mapping. `moved` is called when its checkpoint moves."""
 
     def __init__(
-        self, record: MappingRecord, shard: Shard, desk: Desk, status: Status, role: str, moved: Callable[[], None]
+        self,
+        record: MappingRecord,
+        shard: Shard,
+        desk: Desk,
+        status: Status,
+        moved: Callable[[], None],
+        ahead: frozenset[int],
     ) -> None:
+        """`ahead` are offsets above the checkpoint that an earlier poller of this shard finished.
+
+        Raises `FunctionNotFound`.
+        """
         self._record, self._shard, self._desk, self._status, self._moved = record, shard, desk, status, moved
-        self._writer = stream_writer(record.source_arn, shard.id, role)
+        self._writer = stream_writer(record.source_arn, shard.id, role_of(desk, record))
         self._filters = Filters(record.filters, "data")
         self._crowd = Crowd()
         self._stopping = asyncio.Event()
         self._ended = False
         self._checkpoint = 0
-        self._work = self._new_work(0)
+        self._work = self._new_work(0, ahead)
 
-    def _new_work(self, start: int) -> ShardWork:
+    @property
+    def ahead(self) -> frozenset[int]:
+        """The offsets above the checkpoint that are finished."""
+        return self._work.ahead
+
+    def _new_work(self, start: int, ahead: frozenset[int]) -> ShardWork:
         record = self._record
         bytes_max = BYTES_MAX - len(HEAD) - len(TAIL)
         limits = Limits(record.batch_size, float(record.window_s), record.lanes, bytes_max)
-        return ShardWork(limits, start, self._writer.bytes_of)
+        return ShardWork(limits, start, self._writer.bytes_of, ahead)
 
     def stop(self) -> None:
         """Take no further work. `run` returns when what is under way has ended."""
@@ -88,7 +104,7 @@ class ShardPoller:
         Raises `EngineStopped`, `CorruptRecord`.
         """
         start = await self._start()
-        self._work, self._checkpoint = self._new_work(start), start
+        self._work, self._checkpoint = self._new_work(start, self.ahead), start
         while not self._stopping.is_set():
             self._begin()
             if self._ended and not self._work.unfinished:

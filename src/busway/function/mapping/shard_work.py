@@ -46,10 +46,13 @@ class _Lane:
 class ShardWork:
     """The unfinished part of a shard. `size_of` says how many bytes a record takes in a payload."""
 
-    def __init__(self, limits: Limits, start: int, size_of: Callable[[StreamEntry], int]) -> None:
-        """`start` is the offset up to which everything is finished."""
+    def __init__(
+        self, limits: Limits, start: int, size_of: Callable[[StreamEntry], int], ahead: frozenset[int] = frozenset()
+    ) -> None:
+        """`start` is the offset up to which everything is finished, `ahead` what is above it."""
         self._limits, self._size_of = limits, size_of
         self._lanes = [_Lane() for _ in range(limits.lanes)]
+        self._done_before = set(ahead)
         self._order: deque[int] = deque()
         self._finished: set[int] = set()
         self._read = start
@@ -65,6 +68,11 @@ class ShardWork:
     def checkpoint(self) -> int:
         """The offset up to which everything is finished."""
         return self._order[0] - 1 if self._order else self._read
+
+    @property
+    def ahead(self) -> frozenset[int]:
+        """The offsets above the checkpoint that are finished."""
+        return frozenset(self._finished | self._done_before)
 
     @property
     def unfinished(self) -> int:
@@ -83,6 +91,10 @@ class ShardWork:
         lanes, size_of = self._lanes, self._size_of
         for entry in entries:
             self._order.append(entry.offset)
+            if entry.offset in self._done_before:
+                self._done_before.remove(entry.offset)
+                self._finished.add(entry.offset)
+                continue
             if not wanted(entry):
                 left_out += 1
                 self._finished.add(entry.offset)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable
 
 from busway.errors import CorruptRecord, EngineStopped, FunctionNotFound
 from busway.function.mapping.record import MappingRecord
-from busway.function.mapping.runner import Desk, Status, any_of, role_of
+from busway.function.mapping.runner import Desk, Status, any_of
 from busway.function.mapping.shard_poller import ShardPoller
 from busway.stream.record import Shard
 
@@ -33,7 +33,16 @@ def ready(shards: Iterable[Shard], finished: Container[str]) -> list[Shard]:
 class StreamPoller:
     """Polls one stream for one mapping, as long as `run` runs."""
 
-    def __init__(self, record: MappingRecord, desk: Desk, status: Status, moved: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        record: MappingRecord,
+        desk: Desk,
+        status: Status,
+        moved: Callable[[], None],
+        ahead: dict[str, frozenset[int]],
+    ) -> None:
+        """`ahead` is what an earlier poller of this mapping finished above its checkpoints, by journal."""
+        self.ahead = ahead
         self._record, self._desk, self._status, self._moved = record, desk, status, moved
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
@@ -83,8 +92,8 @@ class StreamPoller:
                 self._start(shard)
 
     def _start(self, shard: Shard) -> None:
-        role = role_of(self._desk, self._record)
-        poller = ShardPoller(self._record, shard, self._desk, self._status, role, self._moved)
+        ahead = self.ahead.get(shard.journal, frozenset())
+        poller = ShardPoller(self._record, shard, self._desk, self._status, self._moved, ahead)
         task = asyncio.get_running_loop().create_task(self._poll(shard, poller))
         self._pollers[shard.journal] = (poller, task)
 
@@ -105,5 +114,6 @@ class StreamPoller:
             await poller.abandon()
             await any_of(self._desk.clock, LOOK_S, self._stopping.wait())
         finally:
+            self.ahead[shard.journal] = poller.ahead
             del self._pollers[shard.journal]
             self._changed.set()
