@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Event", "__version__", "handler", "once"]
+__all__ = ["Event", "__version__", "batch_handler", "handler", "once"]
 
 if TYPE_CHECKING:
+    from busway.batch_handling import batch_handler
     from busway.event import Event
     from busway.handling import handler
     from busway.idempotent import once
@@ -26,6 +27,10 @@ def __getattr__(name: str) -> Any:
         from busway.handling import handler
 
         return handler
+    if name == "batch_handler":
+        from busway.batch_handling import batch_handler
+
+        return batch_handler
     if name == "once":
         from busway.idempotent import once
 

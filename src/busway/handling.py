@@ -111,11 +111,16 @@ class Handler(Generic[E, R]):
 
     def pattern(self) -> dict[str, Any]:
         """The event pattern of the handler's rule."""
-        pattern: dict[str, Any] = {
-            "source": [self.event_class.event_source],
-            "detail-type": [self.event_class.event_detail_type],
-        }
-        return {**pattern, "detail": dict(self.options.filter)} if self.options.filter else pattern
+        return pattern_of(self.event_class, self.options.filter)
+
+
+def pattern_of(event_class: type[Event], detail: Mapping[str, Any]) -> dict[str, Any]:
+    """The event pattern that finds a class's events; `detail` is a pattern over the detail, {} for all."""
+    pattern: dict[str, Any] = {
+        "source": [event_class.event_source],
+        "detail-type": [event_class.event_detail_type],
+    }
+    return {**pattern, "detail": dict(detail)} if detail else pattern
 
 
 def handler(
@@ -145,25 +150,29 @@ def handler(
     options = HandlerOptions(
         name=name or "",
         retries=_retries(retries),
-        max_age_s=_seconds("max_age", max_age, MAX_AGE_S),
-        timeout_s=_seconds("timeout", timeout, TIMEOUT_S),
-        memory_mb=_within("memory_mb", memory_mb, MEMORY_MB, "MB"),
-        alert=_named("alert", alert),
-        env=_variables(env),
+        max_age_s=seconds_of("max_age", max_age, MAX_AGE_S),
+        timeout_s=seconds_of("timeout", timeout, TIMEOUT_S),
+        memory_mb=within("memory_mb", memory_mb, MEMORY_MB, "MB"),
+        alert=named("alert", alert),
+        env=variables(env),
         filter=filter or {},
-        rate=_rate(rate),
+        rate=rate_text(rate),
         once=once,
     )
-    _named("name", name)
-    if not event_class.event_source:
-        raise InvalidHandler(
-            f"{event_class.__name__} names no source and detail_type, so no rule can find its events"
-        )
+    named("name", name)
+    check_event(event_class)
 
     def decorate(function: Callable[[E], R]) -> Handler[E, R]:
         return Handler(function, event_class, options)
 
     return decorate
+
+
+def check_event(event_class: type[Event]) -> None:
+    if not event_class.event_source:
+        raise InvalidHandler(
+            f"{event_class.__name__} names no source and detail_type, so no rule can find its events"
+        )
 
 
 def _retries(retries: int) -> int:
@@ -175,20 +184,21 @@ def _retries(retries: int) -> int:
     )
 
 
-def _seconds(option: str, text: str | int, limits: tuple[int, int]) -> int:
+def seconds_of(option: str, text: str | int, limits: tuple[int, int]) -> int:
+    """Whole seconds within AWS's limits. This and the checks below raise InvalidHandler."""
     try:
-        return _within(option, duration_s(text), limits, "seconds")
+        return within(option, duration_s(text), limits, "seconds")
     except ValueError as error:
         raise InvalidHandler(f"{option}: {error}") from error
 
 
-def _within(option: str, value: int, limits: tuple[int, int], unit: str) -> int:
+def within(option: str, value: int, limits: tuple[int, int], unit: str) -> int:
     if limits[0] <= value <= limits[1]:
         return value
     raise InvalidHandler(f"{option} is {value} {unit}; AWS allows {limits[0]} to {limits[1]}")
 
 
-def _rate(text: str | None) -> str | None:
+def rate_text(text: str | None) -> str | None:
     if text is not None:
         try:
             rate_of(text)
@@ -197,13 +207,13 @@ def _rate(text: str | None) -> str | None:
     return text
 
 
-def _named(option: str, name: str | None) -> str | None:
+def named(option: str, name: str | None) -> str | None:
     if name is None or _NAME.fullmatch(name):
         return name
     raise InvalidHandler(f"{option}={name!r}; wanted at most 50 letters, digits, - and _")
 
 
-def _variables(names: Sequence[str]) -> tuple[str, ...]:
+def variables(names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise InvalidHandler(f"env={names!r}; wanted a list of variable names, for example env=[{names!r}]")
     for name in names:
