@@ -239,6 +239,34 @@ def test_events_for_an_alias_run_its_version_and_come_back_to_it(functions: Any,
     functions.delete_function(FunctionName=name)
 
 
+def test_a_dead_letter_of_an_alias_goes_back_to_the_alias(functions: Any, server: WholeServer):
+    name, queues = "mended", server.client("sqs")
+    urls = {q: queues.create_queue(QueueName=q)["QueueUrl"] for q in ("mended-failed", "mended-told")}
+    create(
+        functions, name, zipped("def handler(event, context): raise RuntimeError('no')"), Publish=True,
+        DeadLetterConfig={"TargetArn": arn("sqs", "mended-failed")},
+    )  # fmt: skip
+    functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    functions.put_function_event_invoke_config(
+        FunctionName=name, Qualifier="live", MaximumRetryAttempts=0,
+        DestinationConfig={"OnSuccess": {"Destination": arn("sqs", "mended-told")}},
+    )  # fmt: skip
+    functions.invoke(FunctionName=name, Qualifier="live", InvocationType="Event", Payload=b'"the event"')
+    letter = dead_letter(queues, urls["mended-failed"])
+    assert letter["Body"] == '"the event"'
+    mended = zipped("def handler(event, context): return [event, context.function_version]")
+    functions.update_function_code(FunctionName=name, ZipFile=mended, Publish=True)
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion="2")
+    queues.change_message_visibility(
+        QueueUrl=urls["mended-failed"], ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0
+    )
+    assert server.busway("redrive", "mended")["redriven"] == 1
+    record = told(queues, urls["mended-told"])
+    assert record["requestContext"]["functionArn"] == arn("lambda", "function:mended:live")
+    assert record["responsePayload"] == ["the event", "2"]
+    functions.delete_function(FunctionName=name)
+
+
 def told(queues: Any, url: str) -> Any:
     (message,) = queues.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
     queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])

@@ -293,7 +293,8 @@ def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         if name in found:
             if name in _SINGLE or name.startswith(b"x-amz-"):
                 raise AwsError("BadRequest", f"Header {name.decode('latin-1')} was sent twice; wanted it once.", 400)
-            value = found[name] + b"," + value
+            # https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3
+            value = found[name] + (b"; " if name == b"cookie" else b",") + value
         found[name] = value
     return found
 

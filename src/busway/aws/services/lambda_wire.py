@@ -233,6 +233,8 @@ def statement_of(request: Mapping[str, Any], function_arn: str) -> Answer:
         if request.get(member)
     }
     condition: dict[str, Any] = {"StringEquals": equals} if equals else {}
+    if request.get("InvokedViaFunctionUrl") is not None:
+        condition["Bool"] = {"lambda:InvokedViaFunctionUrl": str(request["InvokedViaFunctionUrl"]).lower()}
     if request.get("SourceArn"):
         condition["ArnLike"] = {"AWS:SourceArn": request["SourceArn"]}
     return {**statement, "Condition": condition} if condition else statement
