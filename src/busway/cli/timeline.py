@@ -55,7 +55,7 @@ def show_step(step: Mapping[str, Any]) -> None:
 def told(kind: str, facts: Mapping[str, Any]) -> str:
     """What a step means, in words."""
     attempt = f", attempt {facts['attempt']}" if facts.get("attempt") else ""
-    where = name_of(facts.get("function") or facts.get("target"))
+    where = name_of(facts.get("function") or facts.get("target")) + _batch(facts)
     match kind:
         case "accepted" | "dropped":
             return f"{facts.get('detail_type')} from {facts.get('source')} on bus {facts.get('bus')}"
@@ -80,6 +80,14 @@ def told(kind: str, facts: Mapping[str, Any]) -> str:
             return f"{facts.get('count')} steps came faster than they could be shown"
         case _:
             return f"{where or name_of(facts.get('queue')) or facts.get('bus') or ''}{attempt}"
+
+
+def _batch(facts: Mapping[str, Any]) -> str:
+    """What a mapping handed over at once; "" for what was no batch."""
+    if "records" not in facts:
+        return ""
+    number, place = facts["records"], " ".join((name_of(facts.get("source")), str(facts.get("shard") or "")))
+    return f", {number} record{'' if number == 1 else 's'} of {place.strip()}"
 
 
 def name_of(arn: Any) -> str:

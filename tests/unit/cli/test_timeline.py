@@ -52,6 +52,20 @@ def test_an_alarm_that_is_over_gives_no_reasons(capfd: pytest.CaptureFixture[str
     assert "measured for OK" not in out
 
 
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"records": 1, "source": "arn:aws:sqs:r:a:orders"}, "shop-mail, 1 record of orders, attempt 2"),
+        (
+            {"records": 25, "source": "arn:aws:kinesis:r:a:stream/orders", "shard": "shardId-000000000001"},
+            "shop-mail, 25 records of orders shardId-000000000001, attempt 2",
+        ),
+    ],
+)
+def test_a_batch_says_how_much_of_what_was_handed_over(facts: dict[str, object], text: str):
+    assert told("attempt", {"function": FUNCTION, "attempt": 2, **facts}) == text
+
+
 def test_facts_stand_beside_the_kind_whether_nested_or_not():
     assert flat({"kind": "a", "facts": {"bus": "b"}}) == flat({"kind": "a", "bus": "b"}) == {"kind": "a", "bus": "b"}
 

@@ -113,7 +113,7 @@ class QueuePoller:
             await any_of(self._desk.clock, AGAIN_S, self._stopping.wait())
         except CorruptRecord as error:
             log.critical("mapping %s stands still: %s", self._record.uuid, error)
-            self._desk.trail.note("halted", function=self._record.function_arn, error_message=str(error))
+            self._desk.trail.note("halted", function=self._record.function, error_message=str(error))
             await self._stopping.wait()
         except Exception:
             log.exception("mapping %s: a fault of ours; it goes on", self._record.uuid)
@@ -209,9 +209,8 @@ class QueuePoller:
             batch(message.record for message in messages),
             [message.id for message in messages],
             [message.received.item.body for message in messages],
-            self._record.source_arn,
-            messages[0].received.receive_count,
-            next((header for one in messages if (header := one.received.meta.trace_header)), ""),
+            attempt=messages[0].received.receive_count,
+            trace_header=next((header for one in messages if (header := one.received.meta.trace_header)), ""),
         )
 
     async def _finish(self, messages: Sequence[Message], answer: Answered) -> None:

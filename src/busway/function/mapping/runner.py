@@ -117,7 +117,7 @@ class Batch:
     payload: bytes
     ids: Sequence[str]
     contents: Sequence[bytes]
-    source: str
+    shard: str = ""
     attempt: int = 1
     trace_header: str = ""
 
@@ -141,11 +141,11 @@ async def run_batch(desk: Desk, record: MappingRecord, status: Status, batch: Ba
     """Invoke the function once with this batch. Raises `EngineStopped`."""
     request_id = uuids(desk.entropy, 1)[0]
     facts = {
-        "function": record.function_arn, "mapping": record.uuid, "source": batch.source, "request_id": request_id,
-        "records": len(batch.ids), "attempt": batch.attempt,
+        "function": record.function, "mapping": record.uuid, "source": record.source_arn, "request_id": request_id,
+        "records": len(batch.ids), "shard": batch.shard, "attempt": batch.attempt,
     }  # fmt: skip
     if desk.trail.listening:
-        desk.trail.note("batch", **facts)
+        desk.trail.note("attempt", **facts)
     try:
         result = await desk.runner.invoke(
             record.function,
@@ -186,7 +186,9 @@ def _judged(
     if not failed and failed is not None and desk.trail.listening:
         desk.trail.note("delivered", **facts)
     status.result = CALL_FAILED if failed is None else OK
-    count(desk, record, "FailedInvokeEventCount" if failed is None else "InvokedEventCount", len(batch.ids))
+    count(desk, record, "InvokedEventCount", len(batch.ids))
+    if failed is None or failed:
+        count(desk, record, "FailedInvokeEventCount", len(batch.ids) if failed is None else len(failed))
     return Answered(result, failed)
 
 

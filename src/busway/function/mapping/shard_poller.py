@@ -195,7 +195,7 @@ class ShardPoller:
             batch(map(self._writer.record, entries)),
             [entry.sequence_number for entry in entries],
             [entry.data for entry in entries],
-            f"{self._record.source_arn}/{self._shard.id}",
+            self._shard.id,
             segment.failures + 1,
         )
 
@@ -227,8 +227,8 @@ class ShardPoller:
         name = "OnFailureDestinationDeliveredEventCount" if told else "DroppedEventCount"
         count(desk, record, name, len(lost.entries))
         desk.trail.note(
-            "dead-lettered", function=record.function_arn, mapping=record.uuid, request_id=request_id,
-            source=f"{record.source_arn}/{self._shard.id}", records=len(lost.entries), attempt=lost.invocations,
+            "dead-lettered", function=record.function, mapping=record.uuid, request_id=request_id,
+            source=record.source_arn, shard=self._shard.id, records=len(lost.entries), attempt=lost.invocations,
             queue=record.on_failure if told else "", error_code=lost.condition,
             error_message=f"{len(lost.entries)} records given up, from {lost.entries[0].sequence_number}",
         )  # fmt: skip

@@ -106,7 +106,7 @@ class StreamPoller:
         except CorruptRecord as error:
             # Never skipped: the shard stands still, and says so.
             log.critical("mapping %s: %s stands still: %s", self._record.uuid, shard.id, error)
-            self._desk.trail.note("halted", function=self._record.function_arn, error_message=str(error))
+            self._desk.trail.note("halted", function=self._record.function, error_message=str(error))
             self._status.result = f"PROBLEM: {error}"
             await self._stopping.wait()
         except Exception:
