@@ -16,6 +16,7 @@ PACKAGES = {
     "node": "Node.js 20 or newer",
     "go": "Go",
     "cc": "a C compiler",
+    "bwrap": "the package `bubblewrap`",
     "root": "running as root",
 }
 

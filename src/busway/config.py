@@ -35,6 +35,10 @@ class Settings:
     delivery_first_retry_s: float = _setting(1.0, "first back-off of a delivery to the outside, in seconds")
     workers_max: int = _setting(32, "worker processes for functions, in total")
     worker_idle_s: float = _setting(600.0, "seconds after which an idle worker process is ended")
+    sandbox: str = _setting(
+        "auto", "what keeps functions from the machine: process, kernel, bubblewrap, or auto: the strongest built in"
+    )
+    function_folders: str = _setting("", "further folders that functions may read and write, separated by ':'")
     reserve_mb: int = _setting(64, "disk space kept back so that delivery goes on when the disk is full; 16 or more")
     shard_limits: str = _setting("off", "off, or aws: each shard of a stream takes 1,000 records and 1 MiB a second")
     queue_in_flight_max: int = _setting(120_000, "messages of one queue that may be received and not deleted yet")
@@ -76,6 +80,11 @@ def setting_help() -> list[tuple[str, Any, str]]:
 
 def data_folder(settings: Settings) -> Path:
     return Path(settings.data)
+
+
+def shared_folders(settings: Settings) -> tuple[Path, ...]:
+    """The folders that every function may read and write."""
+    return tuple(Path(folder).absolute() for folder in settings.function_folders.split(":") if folder)
 
 
 def environment() -> Mapping[str, str]:

@@ -162,7 +162,10 @@ class Rooms:
         self._ground = ground
         engine, clock, entropy = ground.engine, ground.clock, ground.entropy
         metrics, trail, settings = ground.metrics, ground.trail, ground.settings
-        self.queues = SqsQueues(engine, clock, entropy, metrics)
+        self.queues = SqsQueues(
+            engine, clock, entropy, metrics,
+            in_flight_max=settings.queue_in_flight_max, recreate_s=settings.queue_recreate_s,
+        )  # fmt: skip
         self.streams = Streams(engine, clock, entropy, metrics, aws_limits=settings.shard_limits == "aws")
         self.shard_reader = ShardReader(self.streams, clock, metrics)
         self.dead_letters = QueueDeadLetters(self.queues, metrics)
@@ -248,7 +251,7 @@ class Rooms:
             version=__version__, clock=ground.clock, engine=ground.engine, metrics=ground.metrics, trail=ground.trail,
             buses=self.bus.buses, publisher=self.bus.publisher, queues=self.queues, functions=self.functions.registry,
             logs=self.functions.logs, alarms=self.alarms, routes=self.routes, redrive=self.redrive,
-            inbox=self._newest_mail, halted=self.router.halted,
+            inbox=self._newest_mail, sandbox=self.functions.sandbox.level, halted=self.router.halted,
         )  # fmt: skip
 
 

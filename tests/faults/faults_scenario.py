@@ -32,7 +32,7 @@ from busway.cli.options import connect
 from busway.cli.verify import report_of_folder
 
 WORKERS = 2
-ENVIRONMENT = {"BUSWAY_ASYNC_RETRY_S": "0.05,0.05", "BUSWAY_WORKERS_MAX": str(WORKERS)}
+ENVIRONMENT = {"BUSWAY_ASYNC_RETRY_S": "0.05,0.05", "BUSWAY_WORKERS_MAX": str(WORKERS), "BUSWAY_SANDBOX": "process"}
 # First attempt and one retry.
 ATTEMPTS = 2
 FAILING = """

@@ -17,7 +17,7 @@ from faults_scenario import ATTEMPTS, QUEUE_ARN, Publisher, Receiver, check_book
 from busway.cli.demo.server import ServerProcess, free_port
 
 # One worker for each function, and some to spare.
-ENVIRONMENT = {"BUSWAY_ASYNC_RETRY_S": "0.05,0.05", "BUSWAY_WORKERS_MAX": "6"}
+ENVIRONMENT = {"BUSWAY_ASYNC_RETRY_S": "0.05,0.05", "BUSWAY_WORKERS_MAX": "6", "BUSWAY_SANDBOX": "process"}
 NOTE = """
 import os, time
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -149,6 +149,8 @@ async def workshop(
     **settings: Any,
 ) -> AsyncIterator[Workshop]:
     clock = clock or SystemClock()
+    # Handlers leave signs of what they did beside the data.
+    seen = folder.parent if folder.name == "data" else folder
     engine, metrics, trail = MemoryEngine(clock), Metrics(clock), Trail(clock)
     queues = SqsQueues(engine, clock, SystemEntropy(), metrics)
     await queues.open()
@@ -161,7 +163,7 @@ async def workshop(
         metrics,
         trail,
         spawn,
-        Settings(data=str(folder), **settings),
+        Settings(data=str(folder), **{"function_folders": str(seen), **settings}),
         QueueDeadLetters(queues, metrics),
         destinations=destinations,
         runtimes=runtimes,

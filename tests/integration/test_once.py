@@ -254,8 +254,8 @@ async def opened(engine: Any, clock: ManualClock, folder: Path) -> Functions:
     queues = SqsQueues(engine, clock, SystemEntropy(), metrics)
     await queues.open()
     functions = Functions(
-        engine, clock, SystemEntropy(), metrics, Trail(clock), SystemSpawn(), Settings(data=str(folder)),
-        QueueDeadLetters(queues, metrics),
+        engine, clock, SystemEntropy(), metrics, Trail(clock), SystemSpawn(),
+        Settings(data=str(folder), function_folders=str(folder)), QueueDeadLetters(queues, metrics),
     )  # fmt: skip
     await functions.open()
     return functions
@@ -291,7 +291,8 @@ async def test_an_effect_is_repeated_by_a_crash_before_its_row_and_by_none_after
 def served(folder: Path) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "busway", "serve", "--port", "0", "--data", folder / "data", "--json"],
-        env={**os.environ, "BUSWAY_ASYNC_RETRY_S": "0,0"}, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "BUSWAY_ASYNC_RETRY_S": "0,0", "BUSWAY_SANDBOX": "process"},
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
     return process, json.loads(process.stdout.readline())

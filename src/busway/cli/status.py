@@ -32,6 +32,7 @@ def status(endpoint: str, as_json: bool) -> None:
         (f"busway {found['version']}", "bold"),
         f" at {endpoint}, up {ago(found['uptime_s'])}, account {found['account']}, {found['region']}: ",
         taking,
+        f"; functions run in sandbox {found['sandbox']}" if found.get("sandbox") else "",
     )
     _buses(found)
     _functions(found)

@@ -113,6 +113,7 @@ from busway.errors.server import (
     InvalidQuestion as InvalidQuestion,
     NoEventYet as NoEventYet,
     NotLoopback as NotLoopback,
+    SandboxUnavailable as SandboxUnavailable,
     UnknownEngine as UnknownEngine,
     UnknownPath as UnknownPath,
 )

@@ -63,6 +63,16 @@ class NotLoopback(BuswayError):
         self.host = host
 
 
+class SandboxUnavailable(BuswayError):
+    """The sandbox that the settings name can't be had on this machine."""
+
+    hint = "choose another level with BUSWAY_SANDBOX; auto takes the strongest that works here"
+
+    def __init__(self, level: str, reason: str) -> None:
+        super().__init__(f"sandbox {level!r} can't be had: {reason}")
+        self.level, self.reason = level, reason
+
+
 class UnknownEngine(BuswayError):
     """No engine of that name."""
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from busway.clock import Clock, Entropy, SystemClock, first_of, uuids
-from busway.config import Settings, data_folder, environment
+from busway.config import Settings, data_folder, environment, shared_folders
 from busway.delivery.dead_letter import DeadLetters, Source
 from busway.engine import Engine, Origin, Put
 from busway.errors import (
@@ -43,10 +43,11 @@ from busway.function.building import Building
 from busway.function.code_store import CodeStore
 from busway.function.desk import NAMESPACE, Desk, Destinations, TooOld
 from busway.function.download import Downloads
-from busway.function.environment import Surroundings, worker_environment
+from busway.function.environment import Surroundings
 from busway.function.letters import Work, is_json
 from busway.function.logs import Line, Logs
 from busway.function.once import OnceStore
+from busway.function.plans import Credentials, Plans, any_credentials
 from busway.function.pool import PATIENCE_S, Pool, Run
 from busway.function.process import Spawn
 from busway.function.rate import rate_in
@@ -55,7 +56,8 @@ from busway.function.registry import Registry
 from busway.function.report import closing_lines, start_line
 from busway.function.retry import parse_waits
 from busway.function.runtime_api import Invocation
-from busway.function.runtimes import RUNTIMES, Runtime, ready, runtime_kind
+from busway.function.runtimes import RUNTIMES, Runtime
+from busway.function.sandbox import sandbox_for
 from busway.function.urls import FunctionUrls
 from busway.function.versions import Aliases, Versions
 from busway.function.worker import Plan
@@ -66,14 +68,6 @@ from busway.trail import Trail
 SYNC_BYTES_MAX = 6_291_456
 ASYNC_BYTES_MAX = 1_048_576
 TAIL_BYTES = 4_096
-
-Credentials = Callable[[str], tuple[str, str, str]]
-"""A function's ARN → access key, secret key, session token for one worker of it."""
-
-
-def any_credentials(function_arn: str) -> tuple[str, str, str]:
-    """For a server without access keys, which takes any."""
-    return ("test", "test", "test")
 
 
 def only_written(folder: Path) -> None:
@@ -125,11 +119,15 @@ class Functions:
         self.once = OnceStore(engine.records, clock)
         self._spawn, self._settings = spawn, settings
         self._engine, self._clock, self._entropy, self._machine = engine, clock, entropy, machine
-        self._metrics, self._trail, self._credentials_for = metrics, trail, credentials_for
-        self._runtimes = dict(RUNTIMES) if runtimes is None else runtimes
-        self._scratch = data / "tmp"
+        self._metrics, self._trail, self._scratch = metrics, trail, data / "tmp"
+        self.sandbox = sandbox_for(settings.sandbox, data, environment(), shared_folders(settings))
+        plans = Plans(
+            self._books, self.code, self.once, dict(RUNTIMES) if runtimes is None else runtimes,
+            Surroundings(self.endpoint, settings.upstream, environment()), credentials_for, self.sandbox,
+            self._scratch, self.mark,
+        )  # fmt: skip
         self._pool = Pool(
-            spawn, machine, self._printed, self._worker_plan, workers_max=settings.workers_max,
+            spawn, machine, self._printed, plans, workers_max=settings.workers_max,
             idle_s=settings.worker_idle_s,
         )  # fmt: skip
         self._pool.listen(self._room, lambda plan: credentials_ended(plan.environment["AWS_ACCESS_KEY_ID"]))
@@ -321,21 +319,7 @@ class Functions:
             about.client_context, about.event_id, about.attempt,
         )  # fmt: skip
 
-    # --- what workers need, and print ---
-
-    def _worker_plan(self, crew: str, number: int) -> Plan:
-        """What a new worker of the function, or of a version of it, is made from."""
-        record = self._books.resolve(*split(crew))
-        mark = f"{self.mark}/{number}/"
-        scratch = self._scratch / str(number)
-        surroundings = Surroundings(self.endpoint, self._settings.upstream, environment())
-        code = self.code.path(record)
-        credentials = self._credentials_for(record.arn)
-        return Plan(
-            crew, record.revision, ready(self._runtimes[runtime_kind(record.runtime) or ""]),
-            worker_environment(record, surroundings, credentials, code, scratch, mark), code, scratch,
-            record.memory_mb, record.timeout_s, once=partial(self.once.answer, record.arn, record.timeout_s),
-        )  # fmt: skip
+    # --- what workers print ---
 
     def _printed(self, function_arn: str, invocation: Invocation | None, text: str) -> None:
         now, (function_arn, _) = self._clock.now(), split(function_arn)

@@ -18,21 +18,24 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from busway.function.cage import Cage, Cages
+from busway.function.usage import only_descendant, resident_bytes
 
 # The variable that marks a worker's processes, also those that left its group. A mark ends in `/`, so that a mark is
 # no beginning of another one.
 MARK = "BUSWAY_WORKER"
 
 _LAUNCH = Path(__file__).parent / "runtimes" / "launch.py"
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PROC = Path("/proc")
 _PR_SET_DUMPABLE = 4
+# As a shell does, a wrapper adds this to the signal that ended what it ran.
+_SHELL_SIGNALS = 128
+_TRIAL_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Start:
     """A process to start. `command` is what `runtimes/launch.py` takes after its own arguments.
 
     `channel` is the process's end of the socket to us, if it gets one; it is closed here once it is handed over.
+    `walls` and `wrapper` are those of its `sandbox.Enclosure`.
     """
 
     command: tuple[str, ...]
@@ -47,6 +51,8 @@ class Start:
     folder: Path
     memory_bytes: int
     channel: socket.socket | None = None
+    walls: tuple[str, ...] = ()
+    wrapper: tuple[str, ...] = ()
 
 
 class Child(Protocol):
@@ -114,10 +120,9 @@ class SystemSpawn:
         read_end, write_end = os.pipe2(os.O_CLOEXEC) if sys.platform == "linux" else os.pipe()
         lifeline, held = os.pipe2(os.O_CLOEXEC) if sys.platform == "linux" else os.pipe()
         channel = -1 if start.channel is None else start.channel.fileno()
-        command = [sys.executable, "-P", str(_LAUNCH), str(os.getpid()), str(lifeline), str(channel)]
         try:
             popen = subprocess.Popen(
-                [*command, ":".join(cage.member_files), *start.command],
+                _command(start, cage, lifeline, channel),
                 cwd=start.folder,
                 env=dict(start.environment),
                 stdin=subprocess.DEVNULL,
@@ -137,23 +142,47 @@ class SystemSpawn:
             if start.channel is not None:
                 start.channel.close()
         os.set_blocking(read_end, False)
-        return SystemChild(popen, read_end, held, cage, start.environment.get(MARK, ""), self)
+        mark = start.environment.get(MARK, "")
+        return SystemChild(popen, read_end, held, cage, mark, self, wrapped=bool(start.wrapper))
 
     async def sweep(self, mark: str) -> int:
         # Reads /proc of every process: tens of microseconds each, so not on the event loop.
         return await asyncio.to_thread(_kill_marked, mark)
 
 
+def _command(start: Start, cage: Cage, lifeline: int, channel: int) -> list[str]:
+    """A wrapper has name spaces of its own: the groups' files are shown in it, and it dies with us by itself."""
+    shown = [word for file in cage.member_files for word in ("--bind", file, file)]
+    wrapper = [*start.wrapper, *shown] if start.wrapper else []
+    server = 0 if wrapper else os.getpid()
+    launch = [sys.executable, "-P", str(_LAUNCH), str(server), str(lifeline), str(channel)]
+    walls = [str(len(start.walls)), *start.walls]
+    return [*wrapper, *launch, ":".join(cage.member_files), *walls, *start.command]
+
+
+def output_of(command: Sequence[str]) -> str:
+    """What a short program prints; "" when it can't be run or fails. Blocks until it ends."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TRIAL_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
 class SystemChild:
     """A process started by `SystemSpawn`."""
 
     def __init__(
-        self, popen: subprocess.Popen[bytes], output: int, lifeline: int, cage: Cage, mark: str, spawn: SystemSpawn
-    ) -> None:
+        self, popen: subprocess.Popen[bytes], output: int, lifeline: int, cage: Cage, mark: str, spawn: SystemSpawn,
+        *, wrapped: bool,
+    ) -> None:  # fmt: skip
         self.pid, self.output = popen.pid, output
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._popen, self._lifeline, self._cage, self._mark, self._spawn = popen, lifeline, cage, mark, spawn
         self._out_of_memory = self._refused = False
+        self._wrapped = wrapped
         self._watch_exit()
 
     @property
@@ -184,6 +213,8 @@ class SystemChild:
         self._signal_group()
         self._out_of_memory, self._refused = self._cage.ran_out_of_memory(), self._cage.refused_processes()
         status = self._popen.wait()
+        if self._wrapped and status > _SHELL_SIGNALS:
+            status = _SHELL_SIGNALS - status
         os.close(self._lifeline)
         if not self.exited.done():
             self.exited.set_result(status)
@@ -197,10 +228,7 @@ class SystemChild:
             self._signal_group()
 
     def resident_bytes(self) -> int:
-        try:
-            return int((_PROC / str(self.pid) / "statm").read_bytes().split()[1]) * _PAGE_BYTES
-        except (OSError, IndexError):
-            return 0
+        return resident_bytes(only_descendant(self.pid) if self._wrapped else self.pid)
 
     def ran_out_of_memory(self) -> bool:
         return self._out_of_memory or self._cage.ran_out_of_memory()
@@ -243,55 +271,6 @@ def peer_is_ours(connection: socket.socket) -> bool:
         return True
     owners = [row.split()[7] for row in rows if row.split()[1] == address]
     return not owners or owners[0] == str(os.getuid())
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What all processes of one session use together.
-
-    `tasks` counts threads too. `resident_bytes` counts a page for each process that shares it: an upper bound, for
-    which `proportional_bytes` gives the exact value.
-    """
-
-    pids: tuple[int, ...] = ()
-    tasks: int = 0
-    resident_bytes: int = 0
-
-
-def tasks_on_machine() -> int:
-    """How many processes and threads there are, 0 when that can't be known: one cheap read."""
-    try:
-        return int((_PROC / "loadavg").read_text().split()[3].split("/")[1])
-    except (OSError, IndexError):
-        return 0
-
-
-def usage_by_session() -> dict[int, Usage]:
-    """The usage of every session on the machine, by the process id of its leader. Reads all of /proc."""
-    usage: dict[int, Usage] = {}
-    for folder in _PROC.glob("[0-9]*"):
-        try:
-            # pid (name) state ppid pgrp session …; the name may hold anything, a bracket too.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        session, threads, pages = int(fields[3]), int(fields[17]), int(fields[21])
-        before = usage.get(session, Usage())
-        usage[session] = Usage(
-            (*before.pids, int(folder.name)), before.tasks + threads, before.resident_bytes + pages * _PAGE_BYTES
-        )
-    return usage
-
-
-def proportional_bytes(pids: Iterable[int]) -> int:
-    """The memory of processes together, a page that they share counted once. Takes long: some 100 us a process."""
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * 1_024
-    return total
 
 
 def _kill(pid: int) -> None:

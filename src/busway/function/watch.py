@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from busway.clock import Clock
 from busway.function.cage import PROCESSES_MAX
-from busway.function.process import Usage, proportional_bytes, tasks_on_machine, usage_by_session
+from busway.function.usage import Usage, proportional_bytes, tasks_on_machine, usage_by_session
 from busway.function.worker import Worker
 
 TICK_S = 0.025

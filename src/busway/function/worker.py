@@ -27,6 +27,7 @@ from busway.function.output import Output
 from busway.function.process import Child, Spawn, Start, peer_is_ours
 from busway.function.runtime_api import RESPONSE_BYTES_MAX, Invocation, RuntimeConnection
 from busway.function.runtimes import Runtime
+from busway.function.sandbox import NOT_ENCLOSED, Enclosure
 
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html (Init phase). AWS then runs it again
 # within the function's timeout; here it goes on for the longer of both.
@@ -64,6 +65,7 @@ class Plan:
     memory_mb: int
     timeout_s: float
     once: Callable[[bytes], Awaitable[bytes]] = knows_nothing
+    enclosure: Enclosure = NOT_ENCLOSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ class Worker:
             ours.setblocking(False)
             await asyncio.get_running_loop().connect_accepted_socket(self._connection, ours)
         memory_bytes = self.plan.memory_mb * 1_048_576
-        start = Start(self.plan.runtime.command, environment, self.plan.folder, memory_bytes, channel)
+        walls, wrapper = self.plan.enclosure.walls, self.plan.enclosure.wrapper
+        start = Start(self.plan.runtime.command, environment, self.plan.folder, memory_bytes, channel, walls, wrapper)
         self.child = self._spawn.start(start)
         self._output = Output(
             self.child.output, lambda line: self._sink(self.plan.function_arn, self._invocation, line)

@@ -37,7 +37,8 @@ async def _no_mail(scope: Scope, limit: int) -> Sequence[Any]:
 class Inspection:
     """The parts of a running server. `halted` says which buses stand still, and why.
 
-    `inbox` gives the newest mails of a scope, newest first, as anything that msgspec turns into JSON.
+    `sandbox` is the level in force for functions. `inbox` gives the newest mails of a scope, newest first, as
+    anything that msgspec turns into JSON.
     """
 
     version: str
@@ -55,3 +56,4 @@ class Inspection:
     redrive: Redrive
     inbox: Callable[[Scope, int], Awaitable[Sequence[Any]]] = _no_mail
     halted: Mapping[str, str] = field(default_factory=dict[str, str])
+    sandbox: str = ""

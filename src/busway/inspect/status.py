@@ -23,6 +23,7 @@ PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 async def health(server: Inspection, request: Request) -> Answer:
     """200 as long as the server answers and routes; `accepting` is False while the disk is full."""
     told: dict[str, Any] = {"version": server.version, "uptime_s": server.metrics.uptime_s}
+    told["sandbox"] = server.sandbox
     try:
         engine = await server.engine.health()
     except EngineStopped as error:
@@ -59,6 +60,7 @@ async def status(server: Inspection, request: Request) -> Answer:
             "clock": "manual" if isinstance(server.clock, ManualClock) else "system",
             "account": scope.account,
             "region": scope.region,
+            "sandbox": server.sandbox,
             "engine": {"accepting": engine.accepting, "detail": engine.detail},
             "buses": [await _bus(server, bus) for bus in buses],
             "rules": [rule for bus in buses for rule in _rules(bus)],

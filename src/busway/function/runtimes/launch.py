@@ -1,11 +1,12 @@
 """The first code in every worker process: ties it to the server, sets its limits, then becomes the runtime.
 
-    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES python
-    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES node COMMAND...
-    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES exec COMMAND...
+    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES WALLS [WALL...] python
+    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES WALLS [WALL...] node COMMAND...
+    launch.py SERVER_PID LIFELINE_FD CHANNEL_FD GROUP_FILES WALLS [WALL...] exec COMMAND...
 
 A script of the standard library alone, run in the worker. GROUP_FILES are control-group files to join, with `:`
-between. What ties a worker to its server, so that no process stays when the server dies, even by SIGKILL:
+between. WALLS is how many lines for `walls.py` follow. SERVER_PID is 0 in a wrapper, which dies with the server by
+itself. What ties a worker to its server, so that no process stays when the server dies, even by SIGKILL:
 
     lifeline    a pipe whose other end only the server holds. When it closes, the kernel sends SIGKILL to the whole
                 process group (F_SETSIG), so also to what the handler started
@@ -78,13 +79,26 @@ def become(command: list[str]) -> None:
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
+def load(name: str) -> types.ModuleType:
+    """A script beside this one, by its path: this folder must not be where a handler's imports look. Keeps .pyc."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    script = types.ModuleType(f"_busway_{name}")
+    script.__file__ = path
+    SourceFileLoader(script.__name__, path).exec_module(script)
+    return script
+
+
 def main() -> None:
-    server_pid, lifeline, channel, groups, kind, *command = sys.argv[1:]
-    tie_to_server(int(server_pid), int(lifeline))
+    server_pid, lifeline, channel, groups, walls, *words = sys.argv[1:]
+    lines, (kind, *command) = words[: int(walls)], words[int(walls) :]
+    if int(server_pid):
+        tie_to_server(int(server_pid), int(lifeline))
     for group in filter(None, groups.split(":")):
         with open(group, "w") as members:
             members.write("0")
     set_limits()
+    if lines:
+        load("walls").raise_walls(lines)
     if kind == "node":
         command = node_command(command, int(channel), int(lifeline))
     if kind in ("exec", "node"):
@@ -92,13 +106,9 @@ def main() -> None:
         become(command)
     os.set_inheritable(int(lifeline), False)
     os.set_inheritable(int(channel), False)
-    # Loaded by path: the folder of this script must not be where a handler's imports look. The loader keeps .pyc.
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python.py")
-    client = types.ModuleType("_busway_runtime")
-    client.__file__ = path
+    client = load("python")
     # There `busway.once` finds the connection to the server.
-    sys.modules[client.__name__] = client
-    SourceFileLoader(client.__name__, path).exec_module(client)
+    sys.modules["_busway_runtime"] = client
     client.serve(int(channel))
 
 

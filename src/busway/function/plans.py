@@ -1,0 +1,63 @@
+"""What the worker of a function is made from: its environment, its folders, its sandbox and its credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from busway.function.books import Books
+from busway.function.build import Built
+from busway.function.code_store import CodeStore
+from busway.function.environment import Surroundings, worker_environment
+from busway.function.once import OnceStore
+from busway.function.record import split
+from busway.function.runtimes import Runtime, ready, runtime_kind
+from busway.function.sandbox import Sandbox
+from busway.function.worker import Plan
+
+Credentials = Callable[[str], tuple[str, str, str]]
+"""A function's ARN → access key, secret key, session token for one worker of it."""
+
+
+def any_credentials(function_arn: str) -> tuple[str, str, str]:
+    """For a server without access keys, which takes any."""
+    return ("test", "test", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """Makes plans. `scratch` holds a folder a worker; `mark` names the processes of this data folder's servers."""
+
+    books: Books
+    code: CodeStore
+    once: OnceStore
+    runtimes: Mapping[str, Runtime]
+    surroundings: Surroundings
+    credentials_for: Credentials
+    sandbox: Sandbox
+    scratch: Path
+    mark: str
+
+    def __call__(self, crew: str, number: int) -> Plan:
+        """For a new worker of a function, or of a version of it. `number` is used once."""
+        record = self.books.resolve(*split(crew))
+        mark, scratch = f"{self.mark}/{number}/", self.scratch / str(number)
+        code = self.code.path(record)
+        runtime = ready(self.runtimes[runtime_kind(record.runtime) or ""])
+        credentials = self.credentials_for(record.arn)
+        environment = worker_environment(record, self.surroundings, credentials, code, scratch, mark)
+        opened = _opened(record.built or Built(), runtime)
+        return Plan(
+            crew, record.revision, runtime, environment, code, scratch, record.memory_mb, record.timeout_s,
+            once=partial(self.once.answer, record.arn, record.timeout_s),
+            enclosure=self.sandbox.enclose(code, opened, scratch),
+        )  # fmt: skip
+
+
+def _opened(built: Built, runtime: Runtime) -> Iterator[Path]:
+    """What the worker reads beside its code: what was built for it, and the program that runs it."""
+    for path in (*built.python_path, *built.node_path, *([built.entry] if built.entry else []), *runtime.command):
+        if Path(path).is_absolute():
+            yield Path(path)
