@@ -333,3 +333,23 @@ async def test_without_npm_typescript_fails_with_a_hint(tmp_path: Path, monkeypa
         record = await created(shop, "f", {"handler.ts": ""}, runtime="nodejs20.x", handler="handler.handler")
     assert record.state == FAILED
     assert "install Node.js 20 or newer" in record.failure
+
+
+@pytest.mark.needs("node")
+async def test_without_a_registry_typescript_fails_with_a_hint_and_runs_once_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = {"handler.ts": "export const handler = async (): Promise<number> => 1;"}
+    async with workshop(tmp_path / "data") as shop:
+        # Nobody listens there. npm's own cache is put aside as well.
+        monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9/")
+        monkeypatch.setenv("NPM_CONFIG_FETCH_RETRIES", "0")
+        monkeypatch.setenv("NPM_CONFIG_CACHE", str(tmp_path / "npm-cache"))
+        record = await created(shop, "f", source, runtime="nodejs20.x", handler="handler.handler")
+        assert record.state == FAILED
+        assert record.failure.splitlines()[-1].startswith("TypeScript needs it, fetched once")
+        put_esbuild(tmp_path / "data")
+        changed = {"handler.ts": source["handler.ts"].replace("1", "2")}
+        await shop.functions.registry.update_code(shop.arn("f"), Zip(packed(changed)))
+        assert (await settled(shop, "f")).state == ACTIVE
+        assert await shop.ask("f") == 2

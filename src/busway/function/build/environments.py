@@ -28,6 +28,7 @@ from busway.function.build import Built, node as javascript, python
 from busway.function.build.tools import (
     ESBUILD,
     ESBUILD_LOCK,
+    HINT_ESBUILD,
     HINT_NODE,
     NPM_OPTIONS,
     Machine,
@@ -90,8 +91,14 @@ class Environments:
         if wish.requirements is not None:
             return Built(python_path=(await self._python_packages(wish.requirements, code),))
         modules = None if wish.packages is None else await self._node_packages(wish.packages)
-        entry = await (self._bundle(wish, code, modules) if wish.typescript else self._beside(wish, code, modules))
-        return Built(node_path=() if modules is None else (str(modules),), entry=entry)
+        if wish.typescript is not None:
+            bundle = await self._bundle(wish, code, modules)
+            # Packages are kept though they are in the bundle: that of changed code needs them again.
+            return Built(node_path=() if modules is None else (str(modules),), entry=bundle)
+        assert modules is not None
+        folder = await self._beside(wish, code, modules)
+        # The link too: a worker that sees only what is named must be able to follow it.
+        return Built(node_path=(str(modules), str(folder / javascript.MODULES)), entry=str(folder / _APP))
 
     async def sweep(self, used: Iterable[Built], unused_s: float) -> None:
         kept = {
@@ -186,11 +193,10 @@ class Environments:
 
         async def install(folder: Path) -> None:
             shutil.copytree(ESBUILD_LOCK, folder, dirs_exist_ok=True)
-            await self._tools.run(
-                f"fetching esbuild {ESBUILD}, which makes TypeScript run, from npm",
-                (*npm, "ci", *NPM_OPTIONS),
-                folder,
-            )
+            try:
+                await self._tools.run(f"fetching esbuild {ESBUILD} from npm", (*npm, "ci", *NPM_OPTIONS), folder)
+            except BuildFailed as failure:
+                raise BuildFailed(f"{failure.reason}\n{HINT_ESBUILD}") from failure
 
         folder = await self._made(self._tools.folder / f"esbuild-{ESBUILD}", install)
         found = esbuild_in(folder)
@@ -198,15 +204,14 @@ class Environments:
             raise BuildFailed(f"npm has no esbuild {ESBUILD} for this machine; write the handler in JavaScript")
         return found
 
-    async def _beside(self, wish: Wish, code: Path, modules: Path | None) -> str:
+    async def _beside(self, wish: Wish, code: Path, modules: Path) -> Path:
         """JavaScript that needs packages: Node finds them above the folder in which a file really lies."""
-        assert modules is not None
 
         async def copy(folder: Path) -> None:
             (folder / javascript.MODULES).symlink_to(modules, target_is_directory=True)
             await asyncio.to_thread(_copy, code, folder / _APP)
 
-        return str(await self._made(self._folder / wish.key, copy) / _APP)
+        return await self._made(self._folder / wish.key, copy)
 
     async def _made(self, target: Path, make: Callable[[Path], Awaitable[None]]) -> Path:
         """The folder, made now unless it is there. Whoever asks meanwhile waits for the same making."""

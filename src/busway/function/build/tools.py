@@ -40,6 +40,7 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "NODE_EXTRA_CA_CERTS", "SSL_CERT
 _PASSED_ON_STARTS = ("UV_", "XDG_", "NPM_CONFIG_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 HINT_NODE = "install Node.js 20 or newer with npm"
+HINT_ESBUILD = "TypeScript needs it, fetched once: let npm reach its registry, or deploy the handler as JavaScript"
 
 
 @dataclass(frozen=True, slots=True)
