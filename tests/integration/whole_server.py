@@ -39,8 +39,8 @@ def zipped(source: str) -> bytes:
 class WholeServer:
     """A running server, and its clients as users have them."""
 
-    def __init__(self, url: str, home: Path) -> None:
-        self.url = url
+    def __init__(self, url: str, home: Path, process: subprocess.Popen[str]) -> None:
+        self.url, self.process = url, process
         # What a user's shell has, and nothing of this one's own AWS set-up.
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(home), "AWS_ACCESS_KEY_ID": ACCOUNT,
@@ -80,7 +80,7 @@ def whole_server(folder: Path, **settings: str) -> Iterator[WholeServer]:
     try:
         ready = process.stdout.readline()
         assert ready, "busway serve ended before it was ready"
-        yield WholeServer(json.loads(ready)["url"], folder)
+        yield WholeServer(json.loads(ready)["url"], folder, process)
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_S)
