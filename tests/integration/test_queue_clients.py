@@ -180,11 +180,12 @@ def test_errors_carry_both_codes_and_their_own_words(sqs: Any):
         f"{prefix}BatchRequestTooLong",
         "Batch requests cannot be longer than 1048576 bytes. You have sent 1200000 bytes.",
     )
-    assert fault(sqs.create_queue, QueueName="a.fifo", Attributes={"FifoQueue": "true"})[::2] == (
-        f"{prefix}UnsupportedOperation",
-        "FIFO queues are not built yet: 'a.fifo' ends in .fifo; use a standard queue.",
-    )
-    assert "not implemented" in fault(sqs.start_message_move_task, SourceArn=arn_of(sqs, url))[2]
+    assert fault(sqs.start_message_move_task, SourceArn=arn_of(sqs, url))[::2] == (
+        "InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.",
+    )  # fmt: skip
+    assert fault(sqs.start_message_move_task, SourceArn=arn_of(sqs, url) + "x")[1:] == (
+        "ResourceNotFoundException", "The resource that you specified for the SourceArn parameter doesn't exist.", 404,
+    )  # fmt: skip
     assert fault(sqs.send_message, QueueUrl="http://x/y", MessageBody="x")[1] == "InvalidAddress"
 
 

@@ -79,7 +79,8 @@ class QueryValues:
     def _read_structure(self, shape: Shape, node: Node, path: str) -> dict[str, Any]:
         request: dict[str, Any] = {}
         for name, ref in shape.members.items():
-            found = node.inner.get(self._wire_name(name, ref))
+            # An empty flattened list has no elements to be called by their name: it comes under its own.
+            found = node.inner.get(self._wire_name(name, ref)) or node.inner.get(ref.location_name or name)
             if found is not None:
                 request[name] = self._read(ref, found, f"{path}.{name}")
         return request
