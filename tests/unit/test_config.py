@@ -20,6 +20,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_default():
         ("BUSWAY_PORT", "70000", "wanted 1 to 65535"),
         ("BUSWAY_RETENTION_S", "a day", "wanted float"),
         ("BUSWAY_RESERVE_MB", "4", "wanted 16 or more"),
+        ("BUSWAY_SHARD_LIMITS", "on", "wanted off or aws"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named_with_what_was_found_and_wanted(variable: str, value: str, wanted: str):

@@ -15,7 +15,17 @@ from hypothesis import given, settings, strategies as st
 
 from busway.aws.errors import AwsError
 from busway.aws.gate import AccessKey, Gate, Identity, Keys
-from busway.aws.signature import WINDOW_S, Signable, amz_date, parse_authorization, sign, signing_key
+from busway.aws.signature import (
+    AUTHORITY,
+    WINDOW_S,
+    Signable,
+    amz_date,
+    canonical_request,
+    parse_authorization,
+    sign,
+    signature,
+    signing_key,
+)
 from busway.clock import ManualClock
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -168,6 +178,26 @@ def test_a_signature_is_good_for_fifteen_minutes_either_side_and_not_a_second_mo
         admit(gate, signable("POST", url, headers, b"{}"))
     assert "Signature expired" in refusal(gate, clock, skew=-WINDOW_S - 1).message
     assert "Signature not yet current" in refusal(gate, clock, skew=WINDOW_S + 1).message
+
+
+def test_over_http_2_the_host_is_signed_as_the_authority():
+    """As AWS's SDK for Node does; what is signed is the host that the gate has seen."""
+    clock = ManualClock()
+    date = amz_date(clock.now())
+    names = (AUTHORITY, b"x-amz-date", b"x-amz-target")
+    headers = {b"host": b"localhost:4566", b"x-amz-date": date.encode(), b"x-amz-target": b"A.B"}
+    request = Signable("POST", b"/", b"", headers, b"{}")
+    key = signing_key(SECRET, date[:8], "us-east-1", "kinesis")
+    found = signature(request, names, key, f"{date[:8]}/us-east-1/kinesis", date.encode()).decode()
+    assert b"\n:authority:localhost:4566\n" in canonical_request(request, names)
+    headers[b"authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={KEY}/{date[:8]}/us-east-1/kinesis/aws4_request, "
+        f"SignedHeaders={b';'.join(names).decode()}, Signature={found}"
+    ).encode()
+    assert admit(strict(clock), request).service == "kinesis"
+    headers[b"host"] = b"localhost:1"
+    with pytest.raises(AwsError, match="does not match the signature"):
+        admit(strict(clock), request)
 
 
 def test_a_wrong_secret_and_an_unknown_key_are_refused_with_aws_codes():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from busway.delivery import InputTransformer, Subscriber
-from busway.delivery.transform import check_input, compile_input, is_string_template
+from busway.delivery.transform import check_input, compile_input, is_string_template, partition_key_of
 from busway.errors import InvalidTargetInput, UnsendablePayload
 
 EVENT = (
@@ -43,6 +43,20 @@ def test_without_a_setting_the_whole_event_is_sent():
 
 def test_input_is_sent_as_it_is():
     assert compile_input(subscriber(input='{"a": 1.0}'))(EVENT, ACCEPTED_AT) == b'{"a": 1.0}'
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        (None, None),
+        ("$.source", '"shop"'),
+        ("$.detail.price", "1.00"),
+        ("$.nothing.here", "{}"),
+        ("no path", "{}"),
+    ],
+)
+def test_a_partition_key_is_json_and_an_empty_object_where_the_path_finds_nothing(path: str | None, key: str | None):
+    assert partition_key_of(subscriber(partition_key_path=path))(EVENT) == key
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,21 @@ from busway.clock import ManualClock, SeededEntropy
 from busway.delivery import Delivered, Delivery, Failed
 from busway.engine import Origin, Put
 from busway.engine.memory import MemoryEngine
-from busway.errors import FunctionNotFound, StorageFull
+from busway.errors import (
+    FunctionNotFound,
+    InvalidStreamRequest,
+    ShardThrottled,
+    StorageFull,
+    StreamBusy,
+    StreamNotFound,
+)
 from busway.metrics import Metrics
 from busway.queue.message import decode_meta
 from busway.queue.queues import SqsQueues
 from busway.targets.bus import BusTarget
 from busway.targets.function import FunctionTarget
 from busway.targets.queue import QueueTarget
+from busway.targets.stream import StreamTarget
 
 BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/default"
 EVENT = build_envelope(
@@ -184,3 +192,41 @@ async def test_a_full_disk_is_retried():
 async def test_what_the_router_finishes_needs_no_attempt(target):
     outcome = await target(None).attempt(delivery("arn:aws:x:r:a:y"))
     assert isinstance(outcome, Failed) and not outcome.retriable
+
+
+class Records:
+    """A stream; remembers what was put into it, or refuses with `fault`."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.put: list[tuple[str, bytes, str | None]] = []
+        self._fault = fault
+
+    async def put_record(self, arn: str, data: bytes, partition_key: str | None) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self.put.append((arn, data, partition_key))
+
+
+@pytest.mark.parametrize(("given", "key"), [(None, "e"), ('"c1"', '"c1"'), ("{}", "{}")])
+async def test_a_stream_gets_the_payload_under_its_partition_key_or_the_events_id(given: str | None, key: str):
+    records = Records()
+    target = StreamTarget(records)
+    sent = delivery("arn:aws:kinesis:r:1:stream/s", partition_key=given)
+    assert target.local(sent, 5.0) is None
+    assert await target.attempt(sent) == Delivered()
+    assert records.put == [("arn:aws:kinesis:r:1:stream/s", EVENT, key)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "retriable"),
+    [
+        (StreamNotFound("s", "1"), "NO_RESOURCE", False),
+        (InvalidStreamRequest("too large"), "INVALID_PARAMETER", False),
+        (ShardThrottled("shardId-0", "s", "1"), "THROTTLING", True),
+        (StreamBusy("s", "1", "DELETING"), "INTERNAL_ERROR", True),
+        (StorageFull("the disk is full"), "INTERNAL_ERROR", True),
+    ],
+)
+async def test_a_stream_that_refuses_says_whether_to_try_again(fault: Exception, code: str, retriable: bool):
+    outcome = await StreamTarget(Records(fault)).attempt(delivery("arn:aws:kinesis:r:1:stream/s"))
+    assert outcome == Failed(code, str(fault), retriable)
