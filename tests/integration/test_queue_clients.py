@@ -184,7 +184,8 @@ def test_errors_carry_both_codes_and_their_own_words(sqs: Any):
         "InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.",
     )  # fmt: skip
     assert fault(sqs.start_message_move_task, SourceArn=arn_of(sqs, url) + "x")[1:] == (
-        "ResourceNotFoundException", "The resource that you specified for the SourceArn parameter doesn't exist.", 404,
+        "ResourceNotFoundException", "The resource that you specified for the SourceArn parameter doesn't exist.",
+        404,
     )  # fmt: skip
     assert fault(sqs.send_message, QueueUrl="http://x/y", MessageBody="x")[1] == "InvalidAddress"
 
