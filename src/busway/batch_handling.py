@@ -48,6 +48,9 @@ LANES = (1, 10)
 CONCURRENCY = (2, 1_000)
 RETRIES = (0, 10_000)
 AGE_S = (60, 604_800)
+# Ours: more than for single events, as a third party that is away fails whole batches.
+RETRIES_DEFAULT = 5
+TIMEOUT_DEFAULT = "1m"
 # A queue gives a larger batch only to those that wait for it.
 SIZE_UNWINDOWED = 10
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html (maxReceiveCount)
@@ -155,10 +158,10 @@ def batch_handler(
     order_by: str | None = None,
     parallelism: int | None = None,
     bisect: bool | None = None,
-    retries: int = 5,
+    retries: int = RETRIES_DEFAULT,
     max_age: str | int | None = None,
     alert: str | None = None,
-    timeout: str | int = "1m",
+    timeout: str | int = TIMEOUT_DEFAULT,
     memory_mb: int = 256,
     env: Sequence[str] = (),
     name: str | None = None,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from busway.road.generator import EventSpec
 
 
+ONE, MANY = "one at a time", "in batches"
+
+
 @click.group()
 def add() -> None:
     """Generate a handler with its test."""
@@ -42,9 +45,10 @@ def add() -> None:
     metavar="JSON",
     help='Only some events, by their detail: {"total": [{"numeric": [">", 100]}]}.',
 )
-@click.option("--retries", type=int, help="Tries after a first failed one, 0 to 2.  [default: 2]")
+@click.option("--batch", metavar="SIZE/WINDOW", help="Many events at a time, from a stream: 100/5s.")
+@click.option("--retries", type=int, help="Tries after a first failed one: 0 to 2, or with --batch more.")
 @click.option("--max-age", default="6h", show_default=True, help="How old an event may get before it is given up.")
-@click.option("--timeout", default="30s", show_default=True, help="How long one try may take.")
+@click.option("--timeout", help="How long one try may take.  [default: 30s, or 1m for a batch]")
 @click.option("--memory-mb", type=int, default=256, show_default=True, help="Memory of one worker, in MB.")
 @click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
 @click.option(
@@ -64,9 +68,10 @@ def handler(
     detail_type: str | None,
     fields: tuple[str, ...],
     filter_json: str | None,
+    batch: str | None,
     retries: int | None,
     max_age: str,
-    timeout: str,
+    timeout: str | None,
     memory_mb: int,
     alert: str | None,
     body: str | None,
@@ -83,8 +88,9 @@ def handler(
     Example:
       busway add handler send-receipt --event OrderPlaced --source com.example.Shop \\
         --detail-type "Order Placed" --field order-id:str --field total:decimal=9.99
+      busway add handler post-orders --event OrderPlaced --batch 100/5s
     """
-    from busway.road.generator import HandlerSpec, add_handler
+    from busway.road.generator import HandlerSpec, add_handler, batch_spec
     from busway.road.naming import handler_name
 
     root = project_root()
@@ -92,12 +98,17 @@ def handler(
     folder = handler_name(_required(name, asking, "NAME", "the handler's name", "Name of the handler?", handler_name))
     event = _event(root, event_name, source, detail_type, fields, asking)
     asking = asking and not yes
+    batch = _batch(batch, asking and body is None)
     if body is None:
-        body = ask_choice("What should it do at first?", ["plain", "email"], "plain") if asking else "plain"
+        body = (
+            ask_choice("What should it do at first?", ["plain", "email"], "plain")
+            if asking and not batch
+            else "plain"
+        )
     if filter_json is None and asking:
         filter_json = ask_text("Only some of these events? A pattern over the detail, or empty:", check=_filter)
-    if retries is None:
-        retries = int(ask_choice("Tries after a first failed one?", ["0", "1", "2"], "2")) if asking else 2
+    if retries is None and asking and not batch:
+        retries = int(ask_choice("Tries after a first failed one?", ["0", "1", "2"], "2"))
     if alert is None and asking:
         alert = ask_text("Alert route that is told of dead letters, or empty:") or None
     spec = HandlerSpec(
@@ -113,8 +124,19 @@ def handler(
         filter=_filter(filter_json or ""),
         # The email's handler writes to whom the event is about.
         resources=resources or (("user@example.com",) if body == "email" else ()),
+        batch=batch_spec(batch) if batch else None,
     )
     _report(root, folder, event.class_name, add_handler(root, spec), as_json)
+
+
+def _batch(given: str | None, asking: bool) -> str | None:
+    """How many events at a time and how long to wait for them, "100/5s"; None for one at a time."""
+    from busway.road.generator import batch_spec
+
+    if given is not None or not asking:
+        return given
+    how = ask_choice("How does it take its events?", [ONE, MANY], ONE)
+    return ask_text("At most how many, after how long?", default="100/5s", check=batch_spec) if how == MANY else None
 
 
 def _required(

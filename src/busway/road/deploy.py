@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from busway.errors import BrokenProject, ServerRefused
+from busway.road.calls import Call, Each
 from busway.road.connection import Connection
 from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, Manifest, function_name
-from busway.road.plan import Call, bus_calls, plan, retire
+from busway.road.plan import bus_calls, plan, retire
 
 # What runs nowhere but on the developer's machine.
 _LEFT_OUT_FOLDERS = {"__pycache__", "node_modules", "dist", "build", "tests", "venv"}
@@ -78,7 +79,7 @@ def retire_missing(manifest: Manifest, connection: Connection) -> list[str]:
     kept = {entry.name for entry in manifest.handlers}
     gone = sorted(set(deployed_handlers(manifest.project, connection)) - kept)
     for handler in gone:
-        make_calls(connection, retire(manifest.project, manifest.bus, handler))
+        make_calls(connection, retire(manifest.project, manifest.bus, handler, connection.scope))
     return gone
 
 
@@ -116,14 +117,34 @@ def deployed_tags(project: str, connection: Connection) -> Iterator[dict[str, st
 
 def make_calls(connection: Connection, calls: Sequence[Call]) -> None:
     for call in calls:
-        try:
-            answer = connection.call(call.service, call.operation, dict(call.parameters))
-        except ServerRefused as refusal:
-            if refusal.code not in call.exists:
-                raise
-            make_calls(connection, call.then)
-            continue
-        _check_entries(call, answer)
+        for parameters in _parameters(connection, call):
+            try:
+                answer = connection.call(call.service, call.operation, parameters)
+            except ServerRefused as refusal:
+                if refusal.code not in call.exists:
+                    raise
+                make_calls(connection, call.then)
+                continue
+            _check_entries(call, answer)
+
+
+def _parameters(connection: Connection, call: Call) -> Iterator[dict[str, Any]]:
+    """The parameters of each time that a call is made."""
+    if call.each is None:
+        yield dict(call.parameters)
+        return
+    for thing in _listed(connection, call.each):
+        yield {**call.parameters, **({call.named: thing[call.named]} if call.named else {})}
+
+
+def _listed(connection: Connection, each: Each) -> list[dict[str, Any]]:
+    try:
+        found = connection.call(each.service, each.operation, dict(each.parameters))
+    except ServerRefused as refusal:
+        if refusal.code != "ResourceNotFoundException":
+            raise
+        return []
+    return list(found.get(each.things, []))
 
 
 def _check_entries(call: Call, answer: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ What a user typed reaches code only as an identifier made by `naming` or as a li
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 import jinja2
 import msgspec
 
+from busway.batch_handling import RETRIES_DEFAULT, TIMEOUT_DEFAULT, batch_handler
 from busway.errors import BuswayError, GeneratorRefused
 from busway.event import Event
 from busway.handling import handler
@@ -40,20 +42,40 @@ class EventSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSpec:
+    """Up to `size` events at a time, or what came within `window` ("5s")."""
+
+    size: int
+    window: str
+
+
+@dataclass(frozen=True, slots=True)
 class HandlerSpec:
-    """All that `busway add handler` has to know."""
+    """All that `busway add handler` has to know. `retries` and `timeout`: None for the decorator's own."""
 
     name: str
     event: EventSpec
     body: str = "plain"
     is_async: bool = False
-    retries: int = 2
+    retries: int | None = None
     max_age: str = "6h"
-    timeout: str = "30s"
+    timeout: str | None = None
     memory_mb: int = 256
     alert: str | None = None
     filter: Mapping[str, Any] = field(default_factory=dict[str, Any])
     resources: Sequence[str] = ()
+    batch: BatchSpec | None = None
+
+
+def batch_spec(text: str) -> BatchSpec:
+    """`"100/5s"` → batches of up to 100, or of what came within 5 s. Raises GeneratorRefused."""
+    found = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6}\s*[smh])\s*", text)
+    if not found:
+        raise GeneratorRefused(
+            f"{text!r} is no size of batches; wanted a number of events and how long to wait for them",
+            "for example: --batch 100/5s",
+        )
+    return BatchSpec(int(found[1]), found[2].replace(" ", ""))
 
 
 def new_project(folder: Path, name: str, bus: str = "default") -> list[Path]:
@@ -94,14 +116,14 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
             (import_line(module, event.class_name), import_line(f"handlers.{spec.name}.handler", spec.name))
         ),
         "decorator": _decorator(spec),
-        "signature": call(
-            f"{'async ' if spec.is_async else ''}def {spec.name}(", [f"event: {event.class_name}"], ") -> None:"
-        ),
+        "signature": _signature(spec),
+        "batch": spec.batch,
     }
     folder = f"handlers/{spec.name}"
     files = {} if event.file else {f"{module.replace('.', '/')}.py": source}
-    files[f"{folder}/handler.py"] = _render(f"handler/{spec.body}_handler.py.jinja", **facts)
-    files[f"{folder}/test_{spec.name}.py"] = _render(f"handler/{spec.body}_test.py.jinja", **facts)
+    body = "batch" if spec.batch else spec.body
+    files[f"{folder}/handler.py"] = _render(f"handler/{body}_handler.py.jinja", **facts)
+    files[f"{folder}/test_{spec.name}.py"] = _render(f"handler/{body}_test.py.jinja", **facts)
     files[f"{folder}/sample.json"] = _sample_json(event_class, spec, find_sample(root, event_class))
     return _write(root, files)
 
@@ -119,16 +141,24 @@ def find_event(root: Path, class_name: str) -> Path | None:
 
 
 def _check_options(event_class: type[Event], spec: HandlerSpec) -> None:
-    handler(
-        event_class,
-        retries=spec.retries,
-        max_age=spec.max_age,
-        timeout=spec.timeout,
-        memory_mb=spec.memory_mb,
-        alert=spec.alert,
-        name=spec.name,
-        filter=spec.filter,
-    )
+    """Let the decorator judge what was asked for."""
+    if spec.batch and spec.body != "plain":
+        raise GeneratorRefused(
+            f"the template {spec.body} handles one event at a time", "leave out --batch, or --template"
+        )
+    asked: dict[str, Any] = {
+        "max_age": spec.max_age,
+        "memory_mb": spec.memory_mb,
+        "alert": spec.alert,
+        "name": spec.name,
+        "filter": spec.filter,
+    }
+    given = {"retries": spec.retries, "timeout": spec.timeout}
+    asked |= {option: value for option, value in given.items() if value is not None}
+    if spec.batch:
+        batch_handler(event_class, size=spec.batch.size, window=spec.batch.window, **asked)
+    else:
+        handler(event_class, **asked)
 
 
 def _sample_json(event_class: type[Event], spec: HandlerSpec, known: Mapping[str, Any] | None) -> str:
@@ -188,13 +218,23 @@ def _event_source(event: EventSpec) -> str:
 
 def _decorator(spec: HandlerSpec) -> str:
     """Only what differs from the defaults is written, but retries, which a reader looks for, always."""
-    options = [spec.event.class_name, f"retries={spec.retries}"]
+    retries, timeout = (RETRIES_DEFAULT, TIMEOUT_DEFAULT) if spec.batch else (2, "30s")
+    options = [spec.event.class_name]
+    options += [f"size={spec.batch.size}", f"window={literal(spec.batch.window)}"] if spec.batch else []
+    options += [f"retries={retries if spec.retries is None else spec.retries}"]
     options += [f"max_age={literal(spec.max_age)}"] if spec.max_age != "6h" else []
-    options += [f"timeout={literal(spec.timeout)}"] if spec.timeout != "30s" else []
+    options += [f"timeout={literal(spec.timeout)}"] if spec.timeout not in (None, timeout) else []
     options += [f"memory_mb={spec.memory_mb}"] if spec.memory_mb != 256 else []
     options += [f"alert={literal(spec.alert)}"] if spec.alert else []
     options += [laid_out("filter=", dict(spec.filter), "", 4)] if spec.filter else []
-    return call("@handler(", options, ")")
+    return call("@batch_handler(" if spec.batch else "@handler(", options, ")")
+
+
+def _signature(spec: HandlerSpec) -> str:
+    head, event = f"{'async ' if spec.is_async else ''}def {spec.name}(", spec.event.class_name
+    if spec.batch:
+        return call(head, [f"events: list[{event}]"], f") -> list[{event}]:")
+    return call(head, [f"event: {event}"], ") -> None:")
 
 
 def _render(template: str, **facts: Any) -> str:

@@ -28,6 +28,17 @@ class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
     sample: dict[str, Any]
 
 
+class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """How a handler gets its events in batches. `source` is stream or queue, `order_by` a path in the event."""
+
+    source: str
+    size: int
+    window_s: int
+    parallelism: int | None
+    bisect: bool
+    order_by: str | None
+
+
 class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A handler of the project. `entry_point` is what Lambda calls the handler setting; `pattern` is its rule's."""
 
@@ -44,6 +55,7 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     env: list[str]
     rate: str | None = None
     once: bool = True
+    batch: BatchEntry | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

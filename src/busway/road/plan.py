@@ -14,6 +14,8 @@ import msgspec
 from busway.arn import Scope
 from busway.errors import BrokenProject
 from busway.handling import ONCE_EVENT, ONCE_TAG, RATE_TAG
+from busway.road.batches import end_calls, mapping_calls, source_calls, target as source_target
+from busway.road.calls import Call
 from busway.road.manifest import (
     DEAD_LETTER_RETENTION_S,
     EVENT_TAG,
@@ -30,19 +32,10 @@ from busway.road.manifest import (
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 ALARM_PERIOD_S = 60
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
+TARGET_AGE_S_MAX = 86_400
 # A function that is being put is given this role; on AWS it must exist, Busway keeps it and asks nothing of it.
 ROLE = "busway-handlers"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One AWS operation. When it answers one of the codes in `exists`, `then` is called instead."""
-
-    service: str
-    operation: str
-    parameters: Mapping[str, Any]
-    exists: tuple[str, ...] = ()
-    then: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +67,13 @@ def bus_calls(manifest: Manifest) -> list[Call]:
     return [Call("events", "CreateEventBus", {"Name": manifest.bus}, exists=("ResourceAlreadyExistsException",))]
 
 
-def retire(project: str, bus: str, handler: str) -> list[Call]:
-    """The calls that end a handler whose folder is gone. Its queue stays: it may hold letters somebody needs."""
+def retire(project: str, bus: str, handler: str, scope: Scope) -> list[Call]:
+    """The calls that end a handler whose folder is gone. Its dead letters stay: somebody may need them."""
     name = function_name(project, handler)
     return [
         Call("events", "RemoveTargets", {"Rule": name, "EventBusName": bus, "Ids": [name]}, exists=_MISSING),
         Call("events", "DeleteRule", {"Name": name, "EventBusName": bus}, exists=_MISSING),
+        *end_calls(None, name, scope),
         Call("lambda", "DeleteFunction", {"FunctionName": name}, exists=_MISSING),
         Call("cloudwatch", "DeleteAlarms", {"AlarmNames": [alarm_name(name)]}, exists=_MISSING),
     ]
@@ -89,8 +83,9 @@ _MISSING = ("ResourceNotFoundException", "ResourceNotFound")
 
 
 def _says(entry: HandlerEntry) -> str:
-    alert = f", alert {entry.alert}" if entry.alert else ""
-    return f"{entry.event} -> {entry.name} ({entry.retries} retries, dead letters, alarm{alert})"
+    alert, batch = f", alert {entry.alert}" if entry.alert else "", entry.batch
+    how = f"{batch.source}, batches of {batch.size} or {batch.window_s} s, " if batch is not None else ""
+    return f"{entry.event} -> {entry.name} ({how}{entry.retries} retries, dead letters, alarm{alert})"
 
 
 def _handler_calls(
@@ -112,21 +107,46 @@ def _handler_calls(
         exists=("QueueAlreadyExists", "QueueNameExists"),
     )
     settings = _function_settings(manifest, entry, scope, runtime, queue_arn, environment)
+    function = _function_call(manifest, entry, code, settings, scope)
+    rule_arn = scope.arn("events", f"rule/{name}" if manifest.bus == "default" else f"rule/{manifest.bus}/{name}")
+    if entry.batch is None:
+        way = [function, *_invocation_calls(entry, name, rule_arn)]
+        goal = {"Arn": function_arn}
+    else:
+        source = source_calls(entry, entry.batch, name, scope, dead_letters=queue_arn, rule=rule_arn)
+        way = [*source, function, *mapping_calls(entry, entry.batch, name, scope, queue_arn)]
+        goal = source_target(entry.batch, name, scope, _role(scope))
     return [
         create_queue,
-        _function_call(manifest, entry, code, settings, scope),
-        Call(
-            "lambda",
-            "PutFunctionEventInvokeConfig",
-            {
-                "FunctionName": name,
-                "MaximumRetryAttempts": entry.retries,
-                "MaximumEventAgeInSeconds": entry.max_age_s,
-            },
-        ),
-        *_rule_calls(manifest, entry, name, function_arn, queue_arn, scope),
+        *way,
+        *_rule_calls(manifest, entry, name, goal, queue_arn),
         _alarm_call(entry, name, queue, scope),
+        *end_calls(entry.batch, name, scope),
     ]
+
+
+def _invocation_calls(entry: HandlerEntry, name: str, rule_arn: str) -> list[Call]:
+    """How the function is invoked by its rule."""
+    permission = {
+        "FunctionName": name,
+        "StatementId": "busway-rule",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "events.amazonaws.com",
+        "SourceArn": rule_arn,
+    }
+    config = {
+        "FunctionName": name,
+        "MaximumRetryAttempts": entry.retries,
+        "MaximumEventAgeInSeconds": entry.max_age_s,
+    }
+    return [
+        Call("lambda", "PutFunctionEventInvokeConfig", config),
+        Call("lambda", "AddPermission", permission, exists=("ResourceConflictException",)),
+    ]
+
+
+def _role(scope: Scope) -> str:
+    return f"arn:aws:iam::{scope.account}:role/{ROLE}"
 
 
 def _function_settings(
@@ -146,7 +166,7 @@ def _function_settings(
     return {
         "FunctionName": function_name(manifest.project, entry.name),
         "Runtime": runtime,
-        "Role": f"arn:aws:iam::{scope.account}:role/{ROLE}",
+        "Role": _role(scope),
         "Handler": entry.entry_point,
         "Description": f"{entry.event} on bus {manifest.bus}",
         "Timeout": entry.timeout_s,
@@ -183,31 +203,24 @@ def _function_call(
 
 
 def _rule_calls(
-    manifest: Manifest, entry: HandlerEntry, name: str, function_arn: str, queue_arn: str, scope: Scope
+    manifest: Manifest, entry: HandlerEntry, name: str, goal: Mapping[str, Any], queue_arn: str
 ) -> list[Call]:
-    bus = manifest.bus
-    rule_arn = scope.arn("events", f"rule/{name}" if bus == "default" else f"rule/{bus}/{name}")
-    permission = {
-        "FunctionName": name,
-        "StatementId": "busway-rule",
-        "Action": "lambda:InvokeFunction",
-        "Principal": "events.amazonaws.com",
-        "SourceArn": rule_arn,
-    }
     target = {
         "Id": name,
-        "Arn": function_arn,
-        "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": entry.max_age_s},
+        **goal,
+        "RetryPolicy": {
+            "MaximumRetryAttempts": 185,
+            "MaximumEventAgeInSeconds": min(entry.max_age_s, TARGET_AGE_S_MAX),
+        },
         "DeadLetterConfig": {"Arn": queue_arn},
     }
     return [
-        Call("lambda", "AddPermission", permission, exists=("ResourceConflictException",)),
         Call(
             "events",
             "PutRule",
-            {"Name": name, "EventBusName": bus, "EventPattern": msgspec.json.encode(entry.pattern).decode()},
+            {"Name": name, "EventBusName": manifest.bus, "EventPattern": msgspec.json.encode(entry.pattern).decode()},
         ),
-        Call("events", "PutTargets", {"Rule": name, "EventBusName": bus, "Targets": [target]}),
+        Call("events", "PutTargets", {"Rule": name, "EventBusName": manifest.bus, "Targets": [target]}),
     ]
 
 

@@ -20,12 +20,13 @@ from typing import Any, cast
 
 import msgspec
 
+from busway.batch_handling import BatchHandler, BatchOptions
 from busway.errors import BrokenProject, ProjectNotFound
 from busway.event import Event
 from busway.handling import Handler
-from busway.road.manifest import EventEntry, HandlerEntry, Manifest, function_name
+from busway.road.manifest import BatchEntry, EventEntry, HandlerEntry, Manifest, function_name
 
-AnyHandler = Handler[Any, Any]
+AnyHandler = Handler[Any, Any] | BatchHandler[Any, Any]
 
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html
 RULE_NAME_LENGTH_MAX = 64
@@ -156,10 +157,14 @@ def _handlers(root: Path) -> Iterator[tuple[str, AnyHandler]]:
     for file in sorted((root / "handlers").glob("*/handler.py")):
         folder = file.parent.name
         module = _import(root, f"handlers.{folder}.handler", file)
-        found = cast(list[AnyHandler], [value for value in vars(module).values() if isinstance(value, Handler)])
+        found = cast(
+            list[AnyHandler], [value for value in vars(module).values() if isinstance(value, Handler | BatchHandler)]
+        )
         if len(found) != 1:
             what = "no handler" if not found else f"{len(found)} handlers"
-            raise BrokenProject(f"{file.relative_to(root)} has {what}; wanted one function under @handler(...)")
+            raise BrokenProject(
+                f"{file.relative_to(root)} has {what}; wanted one function under @handler(...) or @batch_handler(...)"
+            )
         if getattr(module, found[0].function.__name__, None) is not found[0]:
             raise BrokenProject(f"{file}: the handler must be reached by its function's name, for Lambda to find it")
         yield folder, found[0]
@@ -206,6 +211,18 @@ def _handler_entry(config: ProjectConfig, folder: str, handler: AnyHandler) -> H
         env=list(options.env),
         rate=options.rate,
         once=options.once,
+        batch=_batch_entry(handler.batch) if isinstance(handler, BatchHandler) else None,
+    )
+
+
+def _batch_entry(batch: BatchOptions) -> BatchEntry:
+    return BatchEntry(
+        source=batch.source,
+        size=batch.size,
+        window_s=batch.window_s,
+        parallelism=batch.parallelism,
+        bisect=batch.bisect,
+        order_by=batch.order_by,
     )
 
 

@@ -45,6 +45,20 @@ def test_every_flag_given_asks_nothing(shop: Path, capfd: pytest.CaptureFixture[
     assert (shop / "handlers/send_receipt/handler.py").exists()
 
 
+def test_a_handler_of_batches_is_one_flag_away(shop: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "post-orders", *NEW_EVENT, "--batch", "50/2s", "--alert", "pagerduty"]) == 0
+    written = (shop / "handlers/post_orders/handler.py").read_text()
+    assert '@batch_handler(OrderPlaced, size=50, window="2s", retries=5, alert="pagerduty")' in written
+    assert "def post_orders(events: list[OrderPlaced]) -> list[OrderPlaced]:" in written
+    capfd.readouterr()
+    for wrong, problem in (("50", "is no size of batches"), ("50/6m", "AWS allows 0 to 300"), ("0/1s", "0 events")):
+        assert main(["add", "handler", "again", "--event", "OrderPlaced", "--batch", wrong]) == 1
+        assert problem in capfd.readouterr().err
+    words = ["add", "handler", "again", "--event", "OrderPlaced", "--batch", "50/2s", "--template", "email"]
+    assert main(words) == 1
+    assert "one event at a time" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "flag"),
     [
@@ -96,6 +110,7 @@ ANSWERS = [
     ("Its detail-type?", "\r"),
     ("A field", "order-id:str\r"),
     ("A field", "\r"),
+    ("How does it take its events?", "\r"),
     ("What should it do at first?", "\r"),
     ("Only some of these events?", "\r"),
     ("Tries after a first failed one?", "\r"),

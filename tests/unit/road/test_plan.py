@@ -10,10 +10,11 @@ from msgspec import structs
 
 from busway.arn import Scope
 from busway.errors import BrokenProject
+from busway.road.calls import Call
 from busway.road.deploy import shipped_files, zip_code
 from busway.road.generator import new_project
-from busway.road.manifest import HandlerEntry, Manifest
-from busway.road.plan import Call, bus_calls, plan, retire
+from busway.road.manifest import BatchEntry, HandlerEntry, Manifest
+from busway.road.plan import bus_calls, plan, retire
 
 ENTRY = HandlerEntry(
     name="send-receipt",
@@ -74,23 +75,97 @@ def test_a_variable_that_is_not_set_is_named_before_anything_is_called():
         plan(MANIFEST, {}, SCOPE, "python3.11", {})
 
 
-def test_every_call_is_one_that_aws_would_take():
+STREAM = BatchEntry(source="stream", size=100, window_s=5, parallelism=None, bisect=True, order_by=None)
+QUEUE = BatchEntry(source="queue", size=100, window_s=5, parallelism=4, bisect=True, order_by=None)
+
+
+def batched(batch: BatchEntry, **changes: Any) -> Manifest:
+    return structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, batch=batch, **changes)])
+
+
+def test_a_batch_comes_over_a_stream_whose_failures_end_in_the_dead_letters():
+    calls = calls_of(batched(structs.replace(STREAM, order_by="$.detail.id"), retries=5))
+    stream = "arn:aws:kinesis:eu-west-1:123456789012:stream/shop-send-receipt"
+    assert calls["CreateStream"] == {"StreamName": "shop-send-receipt", "ShardCount": 1}
+    (target,) = calls["PutTargets"]["Targets"]
+    assert (target["Arn"], target["KinesisParameters"]) == (stream, {"PartitionKeyPath": "$.detail.id"})
+    assert target["DeadLetterConfig"] == {"Arn": QUEUE_ARN}
+    mapping = calls["CreateEventSourceMapping"]
+    assert (mapping["EventSourceArn"], mapping["FunctionName"]) == (stream, "shop-send-receipt")
+    assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (100, 5)
+    assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (5, 7200)
+    assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": QUEUE_ARN}}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert "AddPermission" not in calls and "PutFunctionEventInvokeConfig" not in calls
+
+
+def test_a_stream_keeps_records_for_as_long_as_they_may_be_tried():
+    assert "IncreaseStreamRetentionPeriod" not in calls_of(batched(STREAM))
+    calls = calls_of(batched(STREAM, max_age_s=172_801))
+    assert calls["IncreaseStreamRetentionPeriod"]["RetentionPeriodHours"] == 49
+    assert calls["PutTargets"]["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400
+
+
+def test_a_batch_may_come_over_a_queue_whose_redrive_policy_is_the_retries():
+    calls = calls_of(batched(QUEUE))
+    attributes = calls["CreateQueue"]["Attributes"]
+    assert json.loads(attributes["RedrivePolicy"]) == {"deadLetterTargetArn": QUEUE_ARN, "maxReceiveCount": 2}
+    assert attributes["VisibilityTimeout"] == "180"
+    assert calls["PutTargets"]["Targets"][0]["Arn"].endswith(":sqs:eu-west-1:123456789012:shop-send-receipt")
+    mapping = calls["CreateEventSourceMapping"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 4}
+    assert not {"StartingPosition", "MaximumRetryAttempts", "DestinationConfig"} & set(mapping)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "ended"),
+    [
+        (MANIFEST, {"DeleteStream", "DeleteQueue"}),
+        (batched(STREAM), {"DeleteQueue"}),
+        (batched(QUEUE), {"DeleteStream"}),
+    ],
+)
+def test_a_source_that_the_handler_has_no_more_is_ended_if_its_own_mapping_read_it(
+    manifest: Manifest, ended: set[str]
+):
+    (step,) = plan(manifest, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    deleted = [call for call in step.calls if call.operation.startswith("Delete")]
+    assert {call.operation for call in deleted} - {"DeleteEventSourceMapping"} == ended
+    for call in deleted:
+        assert call.each is not None
+        assert call.each.parameters["FunctionName"] == "shop-send-receipt"
+        assert call.each.parameters["EventSourceArn"].rpartition(":")[2] in (
+            "stream/shop-send-receipt",
+            "shop-send-receipt",
+        )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "count"), [(MANIFEST, 11), (batched(STREAM), 9), (batched(QUEUE), 9)], ids=["one", "stream", "queue"]
+)
+def test_every_call_is_one_that_aws_would_take(manifest: Manifest, count: int):
     """botocore's own validator accepts the parameters of each call, also of those for what exists already."""
     session: Any = importlib.import_module("botocore.session").get_session()
     validator: Any = importlib.import_module("botocore.validate").ParamValidator()
 
+    def valid(service: str, operation: str, parameters: dict[str, Any]) -> None:
+        shape = session.get_service_model(service).operation_model(operation).input_shape
+        report = validator.validate(parameters, shape)
+        assert not report.has_errors(), (operation, report.generate_report())
+
     def check(calls: list[Call] | tuple[Call, ...]) -> int:
         for call in calls:
-            shape = session.get_service_model(call.service).operation_model(call.operation).input_shape
-            report = validator.validate(dict(call.parameters), shape)
-            assert not report.has_errors(), (call.operation, report.generate_report())
+            valid(call.service, call.operation, {**call.parameters, **({call.named: "u" * 36} if call.named else {})})
+            if call.each is not None:
+                valid(call.each.service, call.each.operation, dict(call.each.parameters))
             check(call.then)
         return len(calls)
 
-    (step,) = plan(MANIFEST, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
-    assert check(list(step.calls)) == 7
-    assert check(bus_calls(MANIFEST)) == 1
-    assert check(retire("shop", "orders", "send-receipt")) == 4
+    (step,) = plan(manifest, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    assert check(list(step.calls)) == count
+    assert check(bus_calls(manifest)) == 1
+    assert check(retire("shop", "orders", "send-receipt", SCOPE)) == 8
 
 
 def test_the_zip_holds_what_runs_and_nothing_of_the_developers(tmp_path: Path):
