@@ -39,6 +39,8 @@ class Settings:
         "auto", "what keeps functions from the machine: process, kernel, bubblewrap, or auto: the strongest built in"
     )
     function_folders: str = _setting("", "further folders that functions may read and write, separated by ':'")
+    log_mb_per_function: int = _setting(32, "MB of log lines kept of one function")
+    log_mb_total: int = _setting(1024, "MB of log lines kept of all functions together")
     reserve_mb: int = _setting(64, "disk space kept back so that delivery goes on when the disk is full; 16 or more")
     shard_limits: str = _setting("off", "off, or aws: each shard of a stream takes 1,000 records and 1 MiB a second")
     queue_in_flight_max: int = _setting(120_000, "messages of one queue that may be received and not deleted yet")
@@ -68,6 +70,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
         raise ValueError(f"port is {settings.port}; wanted 1 to {PORT_MAX}, or 0 for any that is free")
     if settings.shard_limits not in ("off", "aws"):
         raise ValueError(f"shard_limits is {settings.shard_limits!r}; wanted off or aws")
+    if min(settings.log_mb_per_function, settings.log_mb_total) < 1:
+        raise ValueError("log_mb_per_function and log_mb_total are 1 or more")
     if settings.reserve_mb < RESERVE_MB_MIN:
         raise ValueError(f"reserve_mb is {settings.reserve_mb}; wanted {RESERVE_MB_MIN} or more")
     return settings

@@ -10,30 +10,42 @@ import click
 
 from busway.cli.options import connect, function_for, server_options
 from busway.cli.output import line, moment, print_line
+from busway.handling import duration_s
 
 
 @click.command()
 @click.argument("handler")
 @click.option("--follow", "-f", is_flag=True, help="Go on with lines as they come.")
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How many lines to begin with."
+    "--limit", type=click.IntRange(1, 10_000), help="How many lines to begin with. [200; with --since 10000]"
 )
+@click.option("--since", metavar="TIME", help="Only lines of the last TIME: 30s, 10m, 2h.")
 @click.option("--request-id", help="Only the lines of this invocation.")
 @server_options
-def logs(handler: str, follow: bool, limit: int, request_id: str | None, endpoint: str, as_json: bool) -> None:
+def logs(
+    handler: str,
+    follow: bool,
+    limit: int | None,
+    since: str | None,
+    request_id: str | None,
+    endpoint: str,
+    as_json: bool,
+) -> None:
     """Show the log lines of HANDLER.
 
     \b
     Example:
       busway logs send-receipt --follow
     """
+    since_s = _since_s(since)
+    limit = limit or (10_000 if since_s else 200)
     connection = connect(endpoint)
     path = f"/_busway/logs/{quote(function_for(handler), safe='')}"
     lines: Iterable[Mapping[str, Any]]
     if follow and request_id is None:
-        lines = connection.stream(path, follow=1, limit=limit)
+        lines = connection.stream(path, follow=1, limit=limit, since_s=since_s)
     else:
-        lines = connection.get(path, limit=limit, request_id=request_id)["lines"]
+        lines = connection.get(path, limit=limit, since_s=since_s, request_id=request_id)["lines"]
     for printed in lines:
         if as_json:
             print_line(printed)
@@ -42,6 +54,13 @@ def logs(handler: str, follow: bool, limit: int, request_id: str | None, endpoin
                 (f"{moment(printed['at'])}  {str(printed['request_id'])[:8]:8}  ", "dim"),
                 (str(printed["line"]), _style(str(printed["line"]))),
             )
+
+
+def _since_s(text: str | None) -> int:
+    try:
+        return 0 if text is None else duration_s(text)
+    except ValueError as problem:
+        raise click.UsageError(f"--since: {problem}") from problem
 
 
 def _style(text: str) -> str:

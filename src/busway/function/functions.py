@@ -104,7 +104,8 @@ class Functions:
         machine = machine_clock or SystemClock()
         data = data_folder(settings).absolute()
         self.endpoint = endpoint or f"http://{settings.host}:{settings.port}"
-        self.logs = Logs(data / "logs", machine)
+        bounds = {"function_bytes": settings.log_mb_per_function << 20, "total_bytes": settings.log_mb_total << 20}
+        self.logs = Logs(data / "logs", machine, **bounds)
         self.code = CodeStore(data / "functions", entropy, live_allowed=not settings.access_keys, sync_tree=sync_tree)
         self._books = Books(engine, clock, entropy)
         # Names the processes of this data folder's servers, also of one that died.

@@ -29,25 +29,27 @@ async def _steps(follower: Follower) -> AsyncGenerator[dict[str, Any]]:
 
 
 async def logs(server: Inspection, request: Request) -> Answer | Lines:
-    """The newest lines of a function; with `follow=1` as a stream that goes on."""
+    """The newest lines of a function, of the last `since_s` seconds; with `follow=1` as a stream that goes on."""
     arn, _ = resolve(request.path.removeprefix("/_busway/logs/"), request.scope)
     if server.functions.get(arn) is None:
         raise FunctionNotFound(arn)
     if "request_id" in request.query:
         return Answer({"lines": await server.logs.of_request(request.query["request_id"])})
     limit = request.number("limit", LINES_DEFAULT, LINES_MAX)
+    since_s = request.number("since_s", 0, 2**53)
+    since = server.clock.now() - since_s if since_s else 0.0
     if request.query.get("follow", "0") in ("0", "false", ""):
-        return Answer({"lines": await server.logs.tail(arn, limit)})
-    return Lines(_lines(server, arn, limit))
+        return Answer({"lines": await server.logs.tail(arn, limit, since)})
+    return Lines(_lines(server, arn, limit, since))
 
 
-async def _lines(server: Inspection, arn: str, limit: int) -> AsyncGenerator[Line]:
+async def _lines(server: Inspection, arn: str, limit: int, since: float) -> AsyncGenerator[Line]:
     """First the newest lines, then those that come; it listens before it looks, so that none is missed."""
     coming = cast("AsyncGenerator[Line]", server.logs.follow(arn))
     first = asyncio.ensure_future(anext(coming))
     try:
         await server.clock.sleep(0)
-        kept = await server.logs.tail(arn, limit)
+        kept = await server.logs.tail(arn, limit, since)
         for line in kept:
             yield line
         known = set(kept)
