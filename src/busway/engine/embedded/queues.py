@@ -68,6 +68,7 @@ class EmbeddedQueues:
     def _put(self, call: Call[list[int]], puts: Sequence[Put]) -> list[int]:
         first, now = self._numbers.take(len(puts)), self._clock.now()
         marks: dict[int, int] = {}
+        ordered = self._groups.ordered
         ids: list[int] = []
         rows: list[tuple[Any, ...]] = []
         for number, put in enumerate(puts, first):
@@ -80,7 +81,7 @@ class EmbeddedQueues:
                     continue
                 marks[subscriber] = offset
             queue = self._ids.get(put.queue) or self._queue(put.queue) or self._create(put.queue)
-            if put.group or put.once is not None or queue in self._groups.ordered:
+            if put.group or put.once is not None or queue in ordered:
                 original = self._ordered(call, queue, number, put, rows, now)
                 if original is not None:
                     ids.append(-original)
