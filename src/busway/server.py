@@ -33,6 +33,7 @@ from busway.aws.services.sesv2 import SesV2
 from busway.aws.services.sqs import Sqs
 from busway.aws.services.sts import Sts
 from busway.aws.url_door import UrlDoor
+from busway.aws.worker_access import ALLOW_TAG
 from busway.bus.room import BusRoom
 from busway.bus.routing import Ports
 from busway.clock import Clock, Entropy, ManualClock, SystemClock, SystemEntropy
@@ -145,8 +146,9 @@ class Server:
         open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
         doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, gate, clock))
         gateway = Gateway(
-            rooms.services(), gate, machine_clock, ground.entropy, own=own, open_paths=open_paths, doors=doors
-        )
+            rooms.services(), gate, machine_clock, ground.entropy, own=own, open_paths=open_paths, doors=doors,
+            granted=rooms.granted_to_workers,
+        )  # fmt: skip
         http = HttpServer(gateway, machine_clock, listener=listener)
         await http.start()
         self._stack.push_async_callback(http.stop)
@@ -241,6 +243,11 @@ class Rooms:
             Sts(),
         ]
 
+    def granted_to_workers(self, function_arn: str) -> str:
+        """What the function's tag adds to what every worker may call."""
+        record = self.functions.get(function_arn)
+        return "" if record is None else record.tags.get(ALLOW_TAG, "")
+
     async def _newest_mail(self, scope: Scope, limit: int) -> Sequence[ShownMail]:
         """Mail has no account here: every scope sees all of it."""
         return await self.mailer.inbox.newest(limit)
@@ -256,21 +263,21 @@ class Rooms:
 
 
 class WorkerKeys:
-    """Credentials of its own for each worker, known to the gate for as long as the worker lives."""
+    """Credentials of its own for each worker, known to the gate for as long as the worker lives.
+
+    Without keys at the gate others would do too; but then what a handler may not call, it learns in development.
+    """
 
     def __init__(self, keys: Keys, entropy: Entropy) -> None:
         self._keys, self._entropy = keys, entropy
-        self._strict = bool(keys)
         self._given: set[str] = set()
 
     def __call__(self, function_arn: str) -> tuple[str, str, str]:
-        """Access key, secret key, session token. Without keys at the gate any would do; the account is kept."""
+        """Access key, secret key, session token."""
         account = function_arn.split(":")[4] if function_arn.count(":") >= 4 else DEFAULT_ACCOUNT
-        if not self._strict:
-            return (account, "busway", "busway")
         key_id = "ASIA" + self._entropy.token(8).hex().upper()
         secret, token = self._entropy.token(20).hex(), self._entropy.token(20).hex()
-        self._keys.add(key_id, AccessKey(secret, account, token))
+        self._keys.add(key_id, AccessKey(secret, account, token, worker=function_arn))
         self._given.add(key_id)
         return (key_id, secret, token)
 

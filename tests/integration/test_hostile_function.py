@@ -79,6 +79,64 @@ def test_a_worker_s_credentials_end_with_its_function(server: WholeServer):
             caller(server, environ)
 
 
+CALLER = """
+import boto3, os, urllib.request
+from botocore.exceptions import ClientError
+
+def tried(call):
+    try:
+        call()
+        return "done"
+    except ClientError as error:
+        return error.response["Error"]["Code"] + ": " + error.response["Error"]["Message"]
+
+def handler(event, context):
+    sqs, events = boto3.client("sqs"), boto3.client("events")
+    return {
+        "account": boto3.client("sts").get_caller_identity()["Account"],
+        "put": tried(lambda: events.put_events(Entries=[{"Source": "s", "DetailType": "d", "Detail": "{}"}])),
+        "rule": tried(lambda: events.put_rule(Name="mine", EventPattern='{"source": ["s"]}')),
+        "queue": tried(lambda: sqs.create_queue(QueueName="mine")),
+        "function": tried(lambda: boto3.client("lambda").delete_function(FunctionName=context.function_name)),
+    }
+"""
+
+
+def called(server: WholeServer, name: str, **tags: str) -> dict[str, str]:
+    client = server.client("lambda")
+    client.create_function(
+        FunctionName=name, Runtime="python3.12", Role=ROLE, Handler="app.handler", Code={"ZipFile": zipped(CALLER)},
+        Timeout=30, Tags={f"busway:{key}": value for key, value in tags.items()},
+    )  # fmt: skip
+    client.get_waiter("function_active_v2").wait(FunctionName=name)
+    answer = client.invoke(FunctionName=name)
+    return json.load(answer["Payload"])
+
+
+def check_calls(server: WholeServer, account: str) -> None:
+    found = called(server, "caller")
+    assert (found["account"], found["put"]) == (account, "done")
+    for what, action in {
+        "rule": "events:PutRule",
+        "queue": "sqs:CreateQueue",
+        "function": "lambda:DeleteFunction",
+    }.items():
+        assert found[what].startswith("AccessDeniedException: User: arn:aws:sts::")
+        assert f"assumed-role/busway-worker/caller is not authorized to perform: {action} " in found[what]
+    trusted = called(server, "trusted", allow="events sqs:CreateQueue")
+    assert (trusted["rule"], trusted["queue"]) == ("done", "done")
+    assert trusted["function"].startswith("AccessDeniedException")
+
+
+def test_a_worker_s_credentials_send_and_administer_nothing(server: WholeServer):
+    check_calls(server, ACCOUNT)
+
+
+def test_what_a_handler_may_not_call_it_learns_in_development_too(tmp_path: Path):
+    with whole_server(tmp_path, access_keys="") as development:
+        check_calls(development, ACCOUNT)
+
+
 @pytest.mark.parametrize("engine", ["embedded", "memory"])
 def test_what_the_server_keeps_is_for_its_user_alone(tmp_path: Path, engine: str):
     with whole_server(tmp_path, engine=engine):

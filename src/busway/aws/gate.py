@@ -35,21 +35,29 @@ _CACHE_MAX = 1024
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """A key that may sign. `token` is the session token of temporary credentials, `expires_at` Unix seconds."""
+    """A key that may sign. `token` is the session token of temporary credentials, `expires_at` Unix seconds.
+
+    `worker` is the ARN of the function whose worker has it, "" for a key to everything.
+    """
 
     secret: str
     account: str = DEFAULT_ACCOUNT
     token: str | None = None
     expires_at: float | None = None
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signed a request, in which scope, and for which service (as the signature names it)."""
+    """Who signed a request, in which scope, and for which service (as the signature names it).
+
+    `worker` is the ARN of the function whose worker it was, "" for others, who may everything.
+    """
 
     scope: Scope
     access_key: str
     service: str
+    worker: str = ""
 
 
 class Keys:
@@ -163,17 +171,17 @@ class Gate:
         UnrecognizedClientException (unknown, expired, or with the wrong session token).
         """
         if self.strict:
-            account = self._verify(signed, request)
+            key = self._verify(signed, request)
         else:
-            account = account_of(signed.access_key)
+            key = self.keys.get(signed.access_key) or AccessKey("", account_of(signed.access_key))
         name = (signed.access_key, signed.region, signed.service)
         identity = self._identities.get(name)
-        if identity is None or identity.scope.account != account:
-            identity = Identity(Scope(account, signed.region), signed.access_key, signed.service)
+        if identity is None or (identity.scope.account, identity.worker) != (key.account, key.worker):
+            identity = Identity(Scope(key.account, signed.region), signed.access_key, signed.service, key.worker)
             _remember(self._identities, name, identity)
         return identity
 
-    def _verify(self, signed: sigv4.Signed, request: sigv4.Signable) -> str:
+    def _verify(self, signed: sigv4.Signed, request: sigv4.Signable) -> AccessKey:
         now = self._clock.now()
         date = sigv4.check_form(signed, request, now)
         key = self.keys.get(signed.access_key)
@@ -188,7 +196,7 @@ class Gate:
         if not same:
             log.info("refused signature of access key %r", signed.access_key)
             raise sigv4.mismatch()
-        return key.account
+        return key
 
     def _signing_key(self, signed: sigv4.Signed, secret: str) -> bytes:
         # The secret's hash is part of the name: a key id that is given a new secret finds no old signing key.

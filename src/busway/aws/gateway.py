@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
+from busway.aws import worker_access
 from busway.aws.doors import Door, Visit
 from busway.aws.errors import AwsError, aws_error, internal_failure, serialization_error, too_large
 from busway.aws.gate import Gate, Identity
@@ -65,12 +66,13 @@ class Gateway:
         own: AsgiApp | None = None,
         open_paths: Iterable[bytes] = OPEN_PATHS,
         doors: Iterable[Door] = (),
+        granted: Callable[[str], str] = lambda function_arn: "",
     ) -> None:
         """`own` answers what is not AWS's; it finds a `Caller` at `scope[CALLER_KEY]` (None on open paths).
 
         `open_paths` need no signature: pass () when listening beyond loopback. `clock` bounds slow clients: the
-        machine's own. `doors` are asked before anything else. Raises as `Routes` for services that do
-        not fit their models.
+        machine's own. `doors` are asked before anything else. `granted` gives what a function's tag allows its
+        workers (`worker_access.py`). Raises as `Routes` for services that do not fit their models.
         """
         self._gate = gate
         self._clock = clock
@@ -78,6 +80,7 @@ class Gateway:
         self._own = own
         self._open_paths = frozenset(open_paths) if own is not None else frozenset[bytes]()
         self._doors = tuple(doors)
+        self._granted = granted
         self._routes = Routes(services)
         self._endpoints: dict[tuple[str, bytes], str] = {}
 
@@ -106,9 +109,11 @@ class Gateway:
             identity = self._gate.admit(signed, signable)
             caller = self._caller(identity, request_id, scope, headers, receive)
             if self._own is not None and (path.startswith(OWN_PREFIX) or path in OPEN_PATHS):
+                if identity.worker:
+                    worker_access.check_own_path(identity.worker, path)
                 await self._run_own(self._own, caller, body, scope, receive, send)
                 return
-            reply = await self._answer(scope, headers, body, caller, signing_name)
+            reply = await self._answer(scope, headers, body, caller, identity)
         except Disconnected:
             return
         except AwsError as error:
@@ -138,10 +143,10 @@ class Gateway:
             raise told from None
 
     async def _answer(
-        self, scope: AsgiScope, headers: dict[bytes, bytes], body: bytes, caller: Caller, signing_name: str
+        self, scope: AsgiScope, headers: dict[bytes, bytes], body: bytes, caller: Caller, identity: Identity
     ) -> Reply:
         """Find and run the operation. Raises AwsError for whatever went wrong, also inside."""
-        service = signing_name
+        service = signing_name = identity.service
         operation = "request"
         try:
             limit = self._routes.body_max(signing_name) or BODY_MAX
@@ -159,6 +164,8 @@ class Gateway:
                     403,
                 )
             service, operation = route.bound.name, route.model.name
+            if identity.worker:
+                worker_access.check(identity.worker, self._granted(identity.worker), service, operation)
             if route.raw is not None and route.bound.wire_for(headers) is route.bound.wire:
                 try:
                     return Reply(200, await route.raw(body, caller), route.content_type)
