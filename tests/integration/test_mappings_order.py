@@ -203,6 +203,7 @@ def run(folder: Path, count: int, kills: int) -> Ledger:
                         ledger.epoch += 1
                     continue
                 wait_for(ledger, producer.put_so_far - len(ledger.poison))
+                assert not ledger.faults, ledger.faults[:10]
                 check_letters(server, ledger)
     return ledger
 

@@ -51,8 +51,11 @@ class Doorway:
         if bell is not None and not bell.done():
             bell.set_result(None)
 
-    async def change(self) -> None:
-        """Return when the stream's record changes or the stream is deleted."""
+    def change(self) -> asyncio.Future[None]:
+        """Done when the stream's record changes or the stream is deleted, counted from this very call.
+
+        (A coroutine would count from when it first runs, and miss what happens before.)
+        """
         if self._changed is None:
             self._changed = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._changed)
+        return asyncio.shield(self._changed)

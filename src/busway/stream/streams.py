@@ -195,7 +195,7 @@ class Streams(StreamRegistry):
             return
         tasks = [
             asyncio.ensure_future(self._engine.journal.wait(shard.journal, after)),
-            asyncio.ensure_future(doorway.change()),
+            doorway.change(),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

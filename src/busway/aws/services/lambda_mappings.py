@@ -8,8 +8,8 @@ from typing import Any
 from busway.aws.service import Caller, Operation
 from busway.aws.services.lambda_wire import asked, page
 from busway.errors import FunctionFeatureNotBuilt, InvalidFunction
-from busway.function.mapping.mappings import Mappings, NewMapping, uuid_in
-from busway.function.mapping.record import AT_TIMESTAMP, MappingChange, MappingRecord
+from busway.function.mapping.mappings import Mappings
+from busway.function.mapping.record import AT_TIMESTAMP, MappingChange, MappingRecord, NewMapping, uuid_in
 from busway.function.mapping.report import REPORT
 from busway.function.record import qualified
 

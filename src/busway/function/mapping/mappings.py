@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from busway.arn import Scope, parse_arn
+from busway.arn import Scope
 from busway.clock import Clock, first_of, uuids
 from busway.errors import EngineStopped, FunctionConflict, FunctionResourceNotFound, InvalidFunction, MappingInUse
 from busway.function.mapping import record as rules
 from busway.function.mapping.queue_poller import QueuePoller
-from busway.function.mapping.record import BATCH_SIZE_DEFAULT, MappingChange, MappingRecord
+from busway.function.mapping.record import BATCH_SIZE_DEFAULT, MappingChange, MappingRecord, NewMapping
 from busway.function.mapping.runner import NOTHING_YET, Desk, Status
 from busway.function.mapping.stream_poller import StreamPoller
 
@@ -31,16 +31,6 @@ CREATING, ENABLING, ENABLED = "Creating", "Enabling", "Enabled"
 DISABLING, DISABLED, UPDATING, DELETING = "Disabling", "Disabled", "Updating", "Deleting"
 
 log = logging.getLogger(__name__)
-
-
-class NewMapping(msgspec.Struct, frozen=True, kw_only=True):
-    """What CreateEventSourceMapping asks for. `position_at` is Unix seconds."""
-
-    source_arn: str
-    change: MappingChange
-    position: str | None = None
-    position_at: float | None = None
-    tags: Mapping[str, str] = {}
 
 
 class Poller(Protocol):
@@ -65,7 +55,7 @@ class Mappings:
         self._tasks: set[asyncio.Task[None]] = set()
         # One change at a time: each is judged by what the one before it left.
         self._changing = asyncio.Lock()
-        self._dirty: dict[str, asyncio.Event] = {}
+        self._keepers: dict[str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
         """Load the mappings, finish the deletes that were cut short, and take up the work."""
@@ -237,6 +227,7 @@ class Mappings:
             poller.stop()
             await asyncio.gather(asyncio.shield(task), return_exceptions=True)
             self._pollers.pop(uuid, None)
+            await self._end_keeper(uuid)
             ahead = poller.ahead if isinstance(poller, StreamPoller) else {}
         record = self._records[uuid]
         if record.deleting:
@@ -264,39 +255,38 @@ class Mappings:
         task = asyncio.get_running_loop().create_task(poller.run())
         self._pollers[record.uuid] = (poller, task)
 
-    def _mover(self, uuid: str) -> Any:
+    def _mover(self, uuid: str) -> Callable[[], None]:
         """What a stream's pollers call when a checkpoint moved."""
-        moved = self._dirty[uuid] = asyncio.Event()
-        self._keep(self._keep_progress(uuid, moved))
+        moved = asyncio.Event()
+        self._keepers[uuid] = self._keep(self._keep_progress(uuid, moved))
         return moved.set
 
     async def _keep_progress(self, uuid: str, moved: asyncio.Event) -> None:
         """Checkpoints join the next commit and cause none. Where nothing else is written, this causes one."""
-        while uuid in self._records and self._dirty.get(uuid) is moved:
+        while True:
             await moved.wait()
             moved.clear()
             await self._desk.engine.records.put(f"{_PROGRESS}{uuid}", str(self._desk.clock.now()).encode())
             await self._desk.clock.sleep(KEEP_EVERY_S)
 
+    async def _end_keeper(self, uuid: str) -> None:
+        keeper = self._keepers.pop(uuid, None)
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
     async def _write(self, record: MappingRecord) -> None:
         await self._desk.engine.records.put(f"{_PREFIX}{record.uuid}", msgspec.json.encode(record))
         self._records[record.uuid] = record
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it as a task that is not lost before it ends."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None and not isinstance(task.exception(), EngineStopped):
             log.error("a change of a mapping ended by a fault of ours", exc_info=task.exception())
-
-
-def uuid_in(arn: str) -> str | None:
-    """The uuid in a mapping's ARN, None for any other ARN."""
-    parsed = parse_arn(arn)
-    if parsed is None or parsed.service != "lambda" or not parsed.resource.startswith("event-source-mapping:"):
-        return None
-    return parsed.resource.partition(":")[2]

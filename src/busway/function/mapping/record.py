@@ -104,6 +104,24 @@ class MappingChange(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[str, ...] | None = None
 
 
+class NewMapping(msgspec.Struct, frozen=True, kw_only=True):
+    """What CreateEventSourceMapping asks for. `position_at` is Unix seconds."""
+
+    source_arn: str
+    change: MappingChange
+    position: str | None = None
+    position_at: float | None = None
+    tags: Mapping[str, str] = {}
+
+
+def uuid_in(arn: str) -> str | None:
+    """The uuid in a mapping's ARN, None for any other ARN."""
+    parsed = parse_arn(arn)
+    if parsed is None or parsed.service != "lambda" or not parsed.resource.startswith("event-source-mapping:"):
+        return None
+    return parsed.resource.partition(":")[2]
+
+
 def kind_of(source_arn: str) -> Kind | None:
     """None for a source that Busway has none of."""
     arn = parse_arn(source_arn)

@@ -11,8 +11,8 @@ from busway.arn import Scope
 from busway.clock import ManualClock, SeededEntropy, settle
 from busway.engine.memory import MemoryEngine
 from busway.errors import BuswayError, FunctionNotFound, QueueNotFound
-from busway.function.mapping.mappings import Mappings, NewMapping
-from busway.function.mapping.record import MappingChange, MappingRecord
+from busway.function.mapping.mappings import Mappings
+from busway.function.mapping.record import MappingChange, MappingRecord, NewMapping
 from busway.function.mapping.runner import Desk
 from busway.function.record import FunctionRecord
 from busway.metrics import Metrics

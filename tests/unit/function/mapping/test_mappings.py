@@ -15,8 +15,7 @@ from busway.errors import (
     InvalidFunction,
     MappingInUse,
 )
-from busway.function.mapping.mappings import NewMapping
-from busway.function.mapping.record import MappingChange
+from busway.function.mapping.record import MappingChange, NewMapping
 
 from .mapping_world import FAILURES, FUNCTION, QUEUE, SCOPE, STREAM, World
 
