@@ -3,13 +3,14 @@
     look     which messages are dead letters: those whose meta has a `Source`           (browses, leases nothing)
     redrive  lease → put the work back → end the dead letter as "redriven"
 
-The put comes first: a death between the two repeats work and loses none. A message that was sent by a user, or that a
-consumer failed to handle, has no `Source`; nobody knows where it belongs, so it stays, and is counted as skipped.
+The put comes first: a death between the two repeats work and loses none. What a queue's redrive policy put aside goes
+back to that queue. A message that was sent by a user has no `Source`; nobody knows where it belongs, so it stays, and
+is counted as skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -22,6 +23,7 @@ from busway.engine import Engine, Item, Put
 from busway.errors import BuswayError, NoWayBack
 from busway.metrics import Metrics
 from busway.queue.fifo import read_meta
+from busway.queue.moves import source_of
 from busway.trail import Trail
 
 # Ours. A page is one engine call; a lease outlives what one call can take.
@@ -31,8 +33,8 @@ LEASE_S = 60.0
 # a long queue of work costs little.
 LOOKED_AT_FIRST = 1_000
 
-# Kind of source -> the work that gives its handler the payload again.
-Ways = Mapping[str, Callable[[Source, float], Put]]
+# Kind of source -> the work that gives its handler the payload again, from the source, the letter and the time now.
+Ways = Mapping[str, Callable[[Source, Item, float], Sequence[Put]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Redrive:
         refused: list[Refusal] = []
         for letter in letters:
             try:
-                puts.append(self._put_of(letter, now))
+                puts += self._puts_of(letter, now)
                 back.append(letter)
             except BuswayError as error:
                 refused.append(Refusal(letter.message_id, letter.queue_arn, str(error)))
@@ -147,18 +149,18 @@ class Redrive:
             self._note(letter)
         return back, refused
 
-    def _put_of(self, letter: DeadLetter, now: float) -> Put:
+    def _puts_of(self, letter: DeadLetter, now: float) -> Sequence[Put]:
         source = letter.source
         if source is None or source.kind not in self._ways:
             raise NoWayBack(letter.message_id, source.kind if source else "")
-        return self._ways[source.kind](source, now)
+        return self._ways[source.kind](source, letter.item, now)
 
     def _note(self, letter: DeadLetter) -> None:
         source = letter.source
         if source is None:
             return
         facts = {"queue": letter.queue_arn, "message_id": letter.message_id, "event_id": source.event_id}
-        facts |= {"target": source.target_arn} if source.kind == "rule-target" else {"function": source.function_arn}
+        facts |= {"function": source.function_arn} if source.function_arn else {"target": source.target_arn}
         self._trail.note("redriven", **facts)
         self._metrics.count("Busway/DeadLetters", "Redriven", Handler=letter.handler)
 
@@ -230,8 +232,7 @@ async def pages(engine: Engine, queue_arn: str, *, to_the_end: bool) -> AsyncIte
 
 
 def _letter(item: Item) -> DeadLetter:
-    meta = read_meta(item)
-    return DeadLetter(item.queue, item, meta.message_id, meta.source)
+    return DeadLetter(item.queue, item, read_meta(item).message_id, source_of(item))
 
 
 def _sum(left: Redriven, right: Redriven) -> Redriven:

@@ -207,9 +207,9 @@ class Rooms:
             notice_put=self.outbox.put_for, metrics=metrics, trail=trail,
         )  # fmt: skip
         self.queues.listeners.append(self.evaluator.changed)
-        ways = WaysBack(targets, self.outbox, self.functions, entropy)
+        ways = WaysBack(targets, self.outbox, self.functions, self.queues, entropy)
         self.redrive = Redrive(
-            engine, clock, {"function": ways.to_function, "rule-target": ways.to_target},
+            engine, clock, ways.by_kind(),
             metrics=metrics, trail=trail, changed=self.evaluator.changed,
         )  # fmt: skip
 

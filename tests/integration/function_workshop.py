@@ -16,6 +16,7 @@ from typing import Any
 from busway.arn import Scope
 from busway.clock import Clock, SystemClock, SystemEntropy
 from busway.config import Settings
+from busway.delivery.dead_letter import Source
 from busway.engine import Item
 from busway.engine.memory import MemoryEngine
 from busway.errors import QueueNotFound
@@ -64,8 +65,9 @@ class RecordingDestinations:
         self.sent: list[tuple[str, dict[str, Any], bool]] = []
 
     async def send(
-        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
-    ) -> None:
+        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float,
+        source: Source | None = None,
+    ) -> None:  # fmt: skip
         if self.refuse:
             raise QueueNotFound(destination_arn)
         self.sent.append((destination_arn, json.loads(record), success))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,7 @@ from busway.clock import settle
 from busway.delivery import Delivered, Failed
 from busway.delivery.dead_letter import Source
 from busway.errors import EngineStopped
-from busway.queue.message import Outgoing
+from busway.queue.message import AttributeValue, Outgoing
 from busway.redrive import LOOKED_AT_FIRST, Redriven, Selection
 
 from .inspect.world import FUNCTION, SCOPE, World
@@ -156,3 +157,20 @@ async def test_another_accounts_dead_letters_are_not_seen(world: World):
     await fail(world, 1)
     other = SCOPE.__class__("111111111111")
     assert await world.redrive.redrive(other, Selection()) == Redriven()
+
+
+async def test_what_a_redrive_policy_put_aside_goes_back_to_its_queue_with_its_attributes(world: World):
+    dead = (await world.queues.create(SCOPE, "dead")).arn
+    policy = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
+    work = (await world.queues.create(SCOPE, "work", {"RedrivePolicy": policy, "VisibilityTimeout": "0"})).arn
+    attributes = {"colour": AttributeValue("String", "red")}
+    await world.queues.send(work, [Outgoing("job", attributes=attributes)], SCOPE.account)
+    for _ in range(2):
+        await world.queues.receive(work, 1)
+    (letter,) = await world.redrive.look(SCOPE, Selection(handler="work"))
+    assert letter.source is not None
+    assert (letter.source.kind, letter.source.attempts, letter.source.error_code) == ("queue", 1, "ReceivedTooOften")
+    assert (await world.redrive.redrive(SCOPE, Selection(handler="work"))).redriven == 1
+    (message,) = await world.queues.receive(work, 1)
+    assert (message.item.body, message.meta.attributes) == (b"job", attributes)
+    assert await depth(world, dead) == 0

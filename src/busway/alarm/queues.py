@@ -8,7 +8,7 @@ from collections.abc import Callable
 from busway.alarm.notice import Failure, QueueDigest
 from busway.delivery.dead_letter import Source
 from busway.engine import Engine
-from busway.queue.message import decode_meta
+from busway.queue.moves import source_of
 
 # Ours: an alert tells of the newest of so many dead letters; `busway dlq` shows all.
 DIGEST_ITEMS_MAX = 200
@@ -32,7 +32,7 @@ class DeadLetterQueues:
     async def digest(self, queue_arn: str) -> QueueDigest:
         items = await self._engine.queues.browse(queue_arn, DIGEST_ITEMS_MAX)
         counts = await self._engine.queues.counts(queue_arn)
-        sources = [source for item in items if (source := decode_meta(item.meta).source) is not None]
+        sources = [source for item in items if (source := source_of(item)) is not None]
         return QueueDigest(queue_arn, counts.ready, failures_of(sources))
 
 

@@ -19,9 +19,10 @@ Attributes = Mapping[str, tuple[str, str]]
 class Source(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Where a dead letter came from: kept in its meta, off the wire, so that `redrive` finds the failed handler.
 
-    `kind` is "rule-target" (the delivery to a target failed) or "function" (an asynchronous invocation failed); it
-    chooses who puts it back. `payload` is what the handler would have got. Times are Unix seconds; `attempts` is 0
-    for what was never tried (no such target, no valid payload).
+    `kind` chooses who puts it back: "rule-target" (the delivery to a target failed), "function" (an asynchronous
+    invocation failed), "batch" (records of a stream were given up) or "queue" (the consumer of `target_arn` failed).
+    `payload` is what the handler would have got. Times are Unix seconds; `attempts` is 0 for what was never tried (no
+    such target, no valid payload).
     """
 
     kind: str

@@ -11,6 +11,7 @@ dispatcher, which then takes over the new token instead of running it twice.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 
 import msgspec
@@ -30,6 +31,7 @@ from busway.errors import (
 from busway.function.desk import NAMESPACE, Desk, TooOld
 from busway.function.ending import Ending, Lost, interrupted, no_function, recursive, words
 from busway.function.letters import Work, error_message
+from busway.function.mapping.report import FAILED_ITEMS, reported_failure
 from busway.function.pool import Run
 from busway.function.record import PENDING, FunctionRecord, qualified
 from busway.function.repeats import TURN_S, Repeats, Turn
@@ -44,6 +46,7 @@ from busway.function.retry import (
     interrupted_too_often,
     may_start,
 )
+from busway.function.worker import Answer
 from busway.handling import ONCE_EVENT, ONCE_TAG
 
 # Ours: short, and renewed while the event is in flight, so that after a crash it is due again within seconds.
@@ -218,6 +221,8 @@ class Dispatcher:
             return await self._give_up(item, Lost(work, TOO_OLD, work.error))
         except FunctionNotFound:
             return await self._give_up(item, Lost(work, EXHAUSTED, no_function(qualified(self._arn, work.qualifier))))
+        if work.reports:
+            run = _judged(run)
         if run.answer.kind is None:
             return await self._succeed(item, work, run, record.version)
         if run.answer.kind == STILL_RUNNING:
@@ -311,6 +316,12 @@ class Dispatcher:
             "function": self._arn,
             "request_id": work.request_id,
         }
+
+
+def _judged(run: Run) -> Run:
+    """An answer that reports its batch as failed is an error, as it is where a mapping runs it."""
+    error = None if run.answer.kind is not None else reported_failure(run.answer.body)
+    return run if error is None else dataclasses.replace(run, answer=Answer(error, FAILED_ITEMS))
 
 
 def _work_of(item: Item) -> Work:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from busway.clock import Clock
-from busway.delivery.dead_letter import DeadLetters
+from busway.delivery.dead_letter import DeadLetters, Source
 from busway.engine import Engine
 from busway.errors import FunctionNotFound
 from busway.function.attached import own
@@ -26,8 +26,9 @@ class Destinations(Protocol):
     """Who sends records to on-success and on-failure destinations; `server` knows the rooms that take them."""
 
     async def send(
-        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
-    ) -> None:
+        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float,
+        source: Source | None = None,
+    ) -> None:  # fmt: skip
         """Return when the destination has it for good; `function_arn` has its qualifier.
 
         Raises a `BuswayError` when it can't be sent there.

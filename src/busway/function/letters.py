@@ -23,7 +23,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept beside a queued invocation, off the wire. Times are Unix seconds.
 
     `qualifier` is the version or alias that is invoked, "" for the function itself. `errors` counts the function's
-    errors so far; `error` is the last one's body.
+    errors so far; `error` is the last one's body. `reports`: it is a batch, and the answer may say that it failed.
     """
 
     request_id: str
@@ -36,6 +36,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     first_at: float = 0.0
     error: bytes = b""
     qualifier: str = ""
+    reports: bool = False
 
 
 class _Context(msgspec.Struct, frozen=True, rename="camel"):

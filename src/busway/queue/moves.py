@@ -21,11 +21,12 @@ from collections.abc import Callable
 import msgspec
 
 from busway.clock import Clock, Entropy, uuids
+from busway.delivery.dead_letter import Source
 from busway.engine import Engine, Item, Once, Put
 from busway.errors import CorruptRecord, InvalidQueueRequest, MoveNotRunning, NoSuchMove, StorageFull
 from busway.queue.fifo import read_meta
 from busway.queue.message import MessageMeta, encode_meta
-from busway.queue.record import FIFO_SUFFIX
+from busway.queue.record import FIFO_SUFFIX, QueueRecord
 from busway.queue.registry import QueueRegistry
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ TASKS_LISTED_MAX = 10
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/troubleshooting-dlq-redrive.html
 NO_DESTINATION = "AWS.SimpleQueueService.NonExistentQueue"
 NO_SOURCE = "CouldNotDetermineMessageSource"
+# Ours: AWS has no word for why a redrive policy put a message aside.
+RECEIVED_TOO_OFTEN = "ReceivedTooOften"
 # Ours: messages moved in one step, how long a step may take before its messages come back, and how long a moved
 # message is known by its key.
 STEP = 100
@@ -247,18 +250,7 @@ class MessageMoves:
             return NO_DESTINATION
         now = self._clock.now()
         once = Once(f"moved  {task.id} {item.id}", now + KNOWN_S)
-        # On AWS too a moved message is a new one, with an id and a retention of its own.
-        fresh = MessageMeta(
-            message_id="" if queue.fifo else uuids(self._entropy, 1)[0],
-            sent_ms=int(now * 1000),
-            sender=meta.sender,
-            attributes=meta.attributes,
-            trace_header=meta.trace_header,
-            group_id=meta.group_id,
-            deduplication_id=meta.deduplication_id,
-        )
-        group = (meta.group_id or meta.message_id) if queue.fifo else ""
-        return Put(arn, item.body, now, encode_meta(fresh), group=group, once=once)
+        return moved_put(queue, item, uuids(self._entropy, 1)[0], once, now)
 
     async def _save(self, task_id: str, **changes: object) -> MoveTask:
         task = self._tasks[task_id] = msgspec.structs.replace(self._tasks[task_id], **changes)
@@ -285,3 +277,32 @@ def _one_at_a_time() -> InvalidQueueRequest:
     return InvalidQueueRequest(
         "There is already a task running. Only one active task is allowed for a source queue arn at a given time."
     )
+
+
+def moved_put(queue: QueueRecord, item: Item, message_id: str, once: Once | None, now: float) -> Put:
+    """The message in another queue. On AWS too it is a new one, with an id and a retention of its own."""
+    meta = read_meta(item)
+    fresh = MessageMeta(
+        message_id="" if queue.fifo else message_id,
+        sent_ms=int(now * 1000),
+        sender=meta.sender,
+        attributes=meta.attributes,
+        trace_header=meta.trace_header,
+        group_id=meta.group_id,
+        deduplication_id=meta.deduplication_id,
+    )
+    group = (meta.group_id or meta.message_id) if queue.fifo else ""
+    return Put(queue.arn, item.body, now, encode_meta(fresh), group=group, once=once)
+
+
+def source_of(item: Item) -> Source | None:
+    """Where a dead letter came from: as was kept with it, else the queue whose redrive policy put it aside."""
+    meta = read_meta(item)
+    if meta.source is not None or meta.source_queue_arn is None:
+        return meta.source
+    return Source(
+        kind="queue", payload=item.body, target_arn=meta.source_queue_arn, error_code=RECEIVED_TOO_OFTEN,
+        error_message=f"received {meta.received_before} times without being deleted", attempts=meta.received_before,
+        first_at=(meta.first_received_ms or meta.sent_ms) / 1000, failed_at=item.put_at,
+        trace_header=meta.trace_header, message_group_id=meta.group_id,
+    )  # fmt: skip

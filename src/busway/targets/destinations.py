@@ -11,6 +11,7 @@ from typing import Protocol
 from busway.arn import parse_arn
 from busway.bus.put_events import EventEntry, Publisher
 from busway.clock import Entropy, uuids
+from busway.delivery.dead_letter import Source
 from busway.engine import Engine, Put
 from busway.errors import NoSuchDestination, StorageFull
 from busway.targets.queue import Messages
@@ -41,16 +42,19 @@ class FunctionDestinations:
         self._queues, self._publisher, self._invocation_put = queues, publisher, invocation_put
 
     async def send(
-        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
-    ) -> None:
-        """Return when it is durable there; `function_arn` has its qualifier.
+        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float,
+        source: Source | None = None,
+    ) -> None:  # fmt: skip
+        """Return when it is durable there; `function_arn` has its qualifier. With a `source`, it is a dead letter.
 
         Raises `NoSuchDestination`, `QueueNotFound`, `FunctionNotFound`.
         """
         arn = parse_arn(destination_arn)
         service = arn.service if arn else ""
         if service == "sqs":
-            put = self._queues.message_put(destination_arn, record, now=now, trace_header=trace_header or None)
+            put = self._queues.message_put(
+                destination_arn, record, now=now, trace_header=trace_header or None, source=source
+            )
             await self._engine.queues.put([put], accepted=True)
         elif service == "lambda":
             request_id = uuids(self._entropy, 1)[0]

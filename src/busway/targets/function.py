@@ -25,6 +25,7 @@ class Invocations(Protocol):
         rule_arn: str | None = None,
         trace_header: str | None = None,
         origin: Origin | None = None,
+        reports: bool = False,
     ) -> Put: ...
 
 

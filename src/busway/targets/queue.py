@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from busway.delivery import Delivery, Failed, Outcome
+from busway.delivery.dead_letter import Source
 from busway.engine import Origin, Put
 from busway.errors import QueueError, QueueNotFound
 from busway.targets.identity import delivery_uuid
@@ -23,6 +24,7 @@ class Messages(Protocol):
         trace_header: str | None = None,
         message_id: str | None = None,
         group_id: str | None = None,
+        source: Source | None = None,
     ) -> Put: ...
 
 

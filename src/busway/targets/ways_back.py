@@ -2,36 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+import msgspec
+
 from busway.clock import Entropy, uuids
 from busway.delivery import Delivery, Failed, Targets
 from busway.delivery.dead_letter import Source
 from busway.delivery.outbox import Outbox
-from busway.engine import Put
+from busway.engine import Item, Put
 from busway.errors import TargetRefused
 from busway.function.lineage import without
+from busway.queue.moves import moved_put
+from busway.queue.queues import SqsQueues
 from busway.targets.function import Invocations
+
+
+class _Batch(msgspec.Struct):
+    Records: list[msgspec.Raw]
 
 
 class WaysBack:
     """The work that gives a handler its payload again; the caller puts it, then ends the dead letter."""
 
-    def __init__(self, targets: Targets, outbox: Outbox, functions: Invocations, entropy: Entropy) -> None:
+    def __init__(
+        self, targets: Targets, outbox: Outbox, functions: Invocations, queues: SqsQueues, entropy: Entropy
+    ) -> None:
         self._targets, self._outbox, self._functions, self._entropy = targets, outbox, functions, entropy
+        self._queues = queues
 
-    def to_function(self, source: Source, now: float) -> Put:
+    def by_kind(self) -> Mapping[str, Callable[[Source, Item, float], list[Put]]]:
+        return {
+            "function": self.to_function,
+            "batch": self.to_batch,
+            "queue": self.to_queue,
+            "rule-target": self.to_target,
+        }
+
+    def to_function(self, source: Source, letter: Item, now: float) -> list[Put]:
         """A new asynchronous invocation of the function that failed. Raises `FunctionNotFound`."""
+        request_id = source.request_id or uuids(self._entropy, 1)[0]
+        return [self._invocation(source, source.payload, request_id, now)]
+
+    def to_batch(self, source: Source, letter: Item, now: float) -> list[Put]:
+        """An asynchronous invocation for each record, so that each is tried, and given up, by itself.
+
+        Their order is not kept: what came after them was handled long ago. Raises `FunctionNotFound`.
+        """
+        records = msgspec.json.decode(source.payload, type=_Batch).Records
+        ids = uuids(self._entropy, len(records))
+        payloads = [msgspec.json.encode(_Batch([record])) for record in records]
+        return [
+            self._invocation(source, payload, name, now, reports=True)
+            for payload, name in zip(payloads, ids, strict=True)
+        ]
+
+    def _invocation(
+        self, source: Source, payload: bytes, request_id: str, now: float, *, reports: bool = False
+    ) -> Put:
         return self._functions.invocation_put(
             source.function_arn,
-            source.payload,
-            request_id=source.request_id or uuids(self._entropy, 1)[0],
+            payload,
+            request_id=request_id,
             now=now,
             event_id=source.event_id or None,
             bus_arn=source.bus_arn or None,
             rule_arn=source.rule_arn or None,
             trace_header=_anew(source),
+            reports=reports,
         )
 
-    def to_target(self, source: Source, now: float) -> Put:
+    def to_queue(self, source: Source, letter: Item, now: float) -> list[Put]:
+        """The message again in the queue whose consumer failed. Raises `QueueNotFound`."""
+        queue = self._queues.need(source.target_arn)
+        return [moved_put(queue, letter, uuids(self._entropy, 1)[0], None, now)]
+
+    def to_target(self, source: Source, letter: Item, now: float) -> list[Put]:
         """A new delivery to the target that failed, with a fresh age. Raises `TargetRefused`."""
         delivery = Delivery(
             event_id=source.event_id,
@@ -50,7 +96,7 @@ class WaysBack:
         work = target.local(delivery, now)
         if isinstance(work, Failed):
             raise TargetRefused(delivery.target_arn, work.message)
-        return self._outbox.put_for(delivery) if work is None else work
+        return [self._outbox.put_for(delivery) if work is None else work]
 
 
 def _anew(source: Source) -> str | None:

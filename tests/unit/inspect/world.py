@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -19,13 +19,14 @@ from busway.config import Settings
 from busway.delivery import Delivered, Delivery, Failed, Outcome, Target
 from busway.delivery.dead_letter import Source
 from busway.delivery.outbox import Outbox, Parts
-from busway.engine import Put
+from busway.engine import Item, Put
 from busway.engine.memory import MemoryEngine
 from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues
 from busway.redrive import Redrive
 from busway.targets.queue import QueueTarget
+from busway.targets.ways_back import WaysBack
 from busway.trail import Trail
 
 SCOPE = Scope()
@@ -65,17 +66,19 @@ class World:
         )
         self.outbox = Outbox(parts)
         self.router = Router(self.buses, self.rules, Ports(targets, self.outbox, self.dead_letters))
+        # No functions are here.
+        ways = WaysBack(targets, self.outbox, cast(Any, None), self.queues, entropy)
         self.redrive = Redrive(
-            self.engine, self.clock, {"rule-target": self.retarget},
+            self.engine, self.clock, {"rule-target": self.retarget, "queue": ways.to_queue},
             metrics=self.metrics, trail=self.trail, changed=self.queues.tell,
         )  # fmt: skip
 
-    def retarget(self, source: Source, now: float) -> Put:
+    def retarget(self, source: Source, letter: Item, now: float) -> list[Put]:
         delivery = Delivery(
             event_id=source.event_id, target_arn=source.target_arn, payload=source.payload, accepted_at=now,
             bus_arn=source.bus_arn, rule_arn=source.rule_arn, target_id=source.target_id,
         )  # fmt: skip
-        return self.outbox.put_for(delivery, now)
+        return [self.outbox.put_for(delivery, now)]
 
     async def open(self) -> None:
         await self.buses.open()

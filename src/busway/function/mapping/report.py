@@ -12,6 +12,8 @@ from typing import Any, cast
 import msgspec
 
 REPORT = "ReportBatchItemFailures"
+# Ours: the errorType of a failure that was reported and not raised.
+FAILED_ITEMS = "Busway.BatchItemFailures"
 
 
 def failed_ids(answer: bytes, known: Container[str]) -> list[str] | None:
@@ -36,6 +38,14 @@ def failed_ids(answer: bytes, known: Container[str]) -> list[str] | None:
         return None
     ids = [_identifier(failure) for failure in cast("list[Any]", failures)]
     return ids if all(ids) and all(found in known for found in ids) else None
+
+
+def reported_failure(answer: bytes) -> bytes | None:
+    """The error object of an answer that reports failures, whichever; None when it reports none."""
+    if failed_ids(answer, ()) == []:
+        return None
+    text = f"The handler reported failures: {answer[:200].decode(errors='replace')}"
+    return msgspec.json.encode({"errorType": FAILED_ITEMS, "errorMessage": text})
 
 
 def _identifier(failure: Any) -> str:

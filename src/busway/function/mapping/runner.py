@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from busway.clock import Clock, Entropy, uuids
+from busway.delivery.dead_letter import Source
 from busway.engine import Engine
 from busway.errors import (
     BuswayError,
@@ -59,8 +60,9 @@ class Destinations(Protocol):
     """Who takes the records of batches that are given up."""
 
     async def send(
-        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
-    ) -> None:
+        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float,
+        source: Source | None = None,
+    ) -> None:  # fmt: skip
         """Return when the destination has it for good. Raises a `BuswayError` when it can't be sent there."""
         ...
 

@@ -14,6 +14,7 @@ from typing import Any
 from busway.clock import uuids
 from busway.errors import BuswayError, EngineStopped, NoSuchDestination, QueueNotFound
 from busway.function.mapping.filters import Filters
+from busway.function.mapping.letters import batch_source
 from busway.function.mapping.payload import BYTES_MAX, HEAD, TAIL, Place, batch, batch_letter, stream_writer
 from busway.function.mapping.record import AT_TIMESTAMP, MappingRecord
 from busway.function.mapping.retry import (
@@ -242,12 +243,14 @@ class ShardPoller:
             lost, place, request_id=request_id, executed_version=result.executed_version if result else LATEST,
             function_error=result.function_error if result else None, now=desk.clock.now(),
         )  # fmt: skip
+        payload = batch(map(self._writer.record, lost.entries))
+        source = batch_source(lost, record.function_arn, payload, result, request_id=request_id, now=desk.clock.now())
         tries = 0
         while True:
             try:
                 await desk.destinations.send(
                     destination, letter, function_arn=record.function, success=False, trace_header="",
-                    now=desk.clock.now(),
+                    now=desk.clock.now(), source=source,
                 )  # fmt: skip
                 return True
             except EngineStopped:

@@ -9,6 +9,7 @@ from typing import Any
 
 from busway.arn import Scope
 from busway.clock import ManualClock, SeededEntropy, settle
+from busway.delivery.dead_letter import Source
 from busway.engine.memory import MemoryEngine
 from busway.errors import BuswayError, FunctionNotFound, QueueNotFound
 from busway.function.mapping.mappings import Mappings
@@ -101,8 +102,9 @@ class Letters:
         self.gone = False
 
     async def send(
-        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float
-    ) -> None:
+        self, destination_arn: str, record: bytes, *, function_arn: str, success: bool, trace_header: str, now: float,
+        source: Source | None = None,
+    ) -> None:  # fmt: skip
         if self.gone:
             raise QueueNotFound(destination_arn)
         self.sent.append(json.loads(record))
