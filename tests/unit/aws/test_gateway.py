@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import logging
-import struct
 import subprocess
 import sys
 from typing import Any
 
+import cbor2
 import pytest
 
 from busway.aws.errors import AwsError
@@ -254,8 +254,7 @@ async def test_cbor_is_refused_in_cbor(door: Any):
     )
     assert answer.status == 501
     assert answer.headers["smithy-protocol"] == "rpc-v2-cbor"
-    code = b"UnsupportedOperationException"
-    assert answer.body[:1] == b"\xa2" and b"\x7a" + struct.pack(">I", len(code)) + code in answer.body
+    assert cbor2.loads(answer.body)["__type"] == "UnsupportedOperationException"
 
 
 async def test_a_body_in_pieces_is_put_together(door: Any):
