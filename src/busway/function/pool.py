@@ -209,8 +209,8 @@ class Pool:
             return None
         crew.typical_s += _RECENT * (duration_s - crew.typical_s)
         init_s = worker.init_s if worker.runs == 1 else None
-        remarks = () if answer.kind is None else worker.remarks()
-        return Run(answer, duration_s, init_s, worker.memory_peak, worker.plan.memory_mb, tail, remarks)
+        memory_mb, remarks = worker.plan.memory_mb, worker.remarks(answer)
+        return Run(answer, duration_s, init_s, worker.memory_peak, memory_mb, tail, remarks)
 
     async def _let_finish(self, crew: Crew, worker: Worker) -> None:
         crew.bounds.running += 1

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,8 @@ _PR_SET_DUMPABLE = 4
 # As a shell does, a wrapper adds this to the signal that ended what it ran.
 _SHELL_SIGNALS = 128
 _TRIAL_S = 10.0
+# Ours: a process that forks while it is ended may escape one look.
+_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,8 @@ class Child(Protocol):
         """Whether the kernel refused it a process at the limit."""
         ...
 
-    async def bury(self) -> None:
-        """Return when nothing of it is left, processes outside its group too."""
+    async def bury(self) -> int:
+        """Return when nothing of it is left; how many processes outside its group that ended."""
         ...
 
 
@@ -147,7 +149,7 @@ class SystemSpawn:
 
     async def sweep(self, mark: str) -> int:
         # Reads /proc of every process: tens of microseconds each, so not on the event loop.
-        return await asyncio.to_thread(_kill_marked, mark)
+        return await asyncio.to_thread(_end_marked, mark, _Strays())
 
 
 def _command(start: Start, cage: Cage, lifeline: int, channel: int) -> list[str]:
@@ -236,14 +238,16 @@ class SystemChild:
     def processes_refused(self) -> bool:
         return self._refused or self._cage.refused_processes()
 
-    async def bury(self) -> None:
+    async def bury(self) -> int:
         self.kill()
         await asyncio.shield(self.exited)
+        strays = _Strays(self.pid)
         if self._cage.bounds_memory:
-            await asyncio.to_thread(self._cage.empty, _kill)
+            await asyncio.to_thread(self._cage.empty, strays)
         elif self._mark:
-            await self._spawn.sweep(self._mark)
+            await asyncio.to_thread(_end_marked, self._mark, strays)
         self._cage.remove()
+        return len(strays.found)
 
 
 def hide_from_own_user() -> None:
@@ -273,13 +277,35 @@ def peer_is_ours(connection: socket.socket) -> bool:
     return not owners or owners[0] == str(os.getuid())
 
 
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
+class _Strays:
+    """Ends processes, and notes those that are not of `group`, which was ended before."""
+
+    def __init__(self, group: int = 0) -> None:
+        self._group = group
+        self.found: set[int] = set()
+
+    def __call__(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) != self._group:
+                self.found.add(pid)
+            os.kill(pid, signal.SIGKILL)
 
 
-def _kill_marked(mark: str) -> int:
-    wanted, killed = f"\0{MARK}={mark}".encode(), 0
+def _end_marked(mark: str, end: Callable[[int], None]) -> int:
+    """End every process with the mark, and those that they started meanwhile; how many there were."""
+    ended: set[int] = set()
+    for _ in range(_ROUNDS):
+        found = set(_marked(mark)) - ended
+        if not found:
+            break
+        for pid in found:
+            end(pid)
+        ended |= found
+    return len(ended)
+
+
+def _marked(mark: str) -> Iterator[int]:
+    wanted = f"\0{MARK}={mark}".encode()
     for folder in _PROC.glob("[0-9]*"):
         try:
             environment = b"\0" + (folder / "environ").read_bytes()
@@ -287,6 +313,4 @@ def _kill_marked(mark: str) -> int:
             # Someone else's process, or one that ended meanwhile.
             continue
         if wanted in environment and int(folder.name) != os.getpid():
-            _kill(int(folder.name))
-            killed += 1
-    return killed
+            yield int(folder.name)

@@ -197,7 +197,9 @@ class Staff:
         except WorkerFailed as failure:
             crew.starting -= 1
             took_s, memory_mb = self._clock.monotonic() - began, worker.plan.memory_mb
-            run = Run(failure.answer, took_s, took_s, worker.memory_peak, memory_mb, b"", worker.remarks())
+            run = Run(
+                failure.answer, took_s, took_s, worker.memory_peak, memory_mb, b"", worker.remarks(failure.answer)
+            )
             self._retire(crew, worker)
             crew.serve(run, self._clock.monotonic())
             self._consider(crew)

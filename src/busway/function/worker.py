@@ -305,8 +305,8 @@ class Worker:
     async def end(self) -> None:
         """End the process and everything that it started; close what it held. May be called twice."""
         try:
-            if self.child is not None:
-                await self.child.bury()
+            if self.child is not None and (strays := await self.child.bury()):
+                self._sink(self.plan.function_arn, None, f"[busway: ended {strays} process(es) that it left behind]")
         finally:
             if self._farewell is not None:
                 self._farewell.cancel()
@@ -319,13 +319,19 @@ class Worker:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(shutil.rmtree, self.plan.scratch, True)
 
-    def remarks(self) -> tuple[str, ...]:
-        """What was contained so far, in words for the function's log."""
+    def remarks(self, answer: Answer) -> tuple[str, ...]:
+        """What was contained so far, in words for the function's log; nothing for an invocation that went well."""
         said: list[str] = []
+        if answer.kind is None:
+            return ()
         if self.over_memory:
             said.append(f"[busway: ended: it used more than its {self.plan.memory_mb} MB of memory]")
         if self.ended_for:
             said.append(f"[busway: ended: {self.ended_for}]")
+        if self.plan.enclosure.walls and (answer.kind == "PermissionError" or b"EACCES" in answer.body):
+            said.append(
+                "[busway: in its sandbox it reads its own code and writes /tmp; see docs/settings.md, sandbox]"
+            )
         if self.child is not None and self.child.processes_refused():
             said.append(f"[busway: it may have {PROCESSES_MAX} processes and threads; further ones were refused]")
         return tuple(said)

@@ -66,9 +66,10 @@ class Guest:
     def processes_refused(self) -> bool:
         return False
 
-    async def bury(self) -> None:
+    async def bury(self) -> int:
         self.kill()
         await asyncio.gather(self._task, return_exceptions=True)
+        return 0
 
 
 class Guests:
