@@ -44,7 +44,8 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
+        # Opened by its first use: Hypothesis makes machines that it never runs, nor tears down.
+        self.runner = asyncio.Runner()
         self.world = World(ManualClock())
         self.record: MappingRecord | None = None
         self.sent: dict[str, int] = {}
@@ -57,12 +58,14 @@ class Machine(RuleBasedStateMachine):
         self.faults: list[str] = []
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(work)
+        return self.runner.run(work)
 
     def teardown(self) -> None:
-        self.run(self.calm_down())
-        self.run(self.world.mappings.close())
-        self.loop.close()
+        try:
+            self.run(self.calm_down())
+            self.run(self.world.mappings.close())
+        finally:
+            self.runner.close()
         assert not self.faults, self.faults
 
     def next_of(self, key: str) -> int:
