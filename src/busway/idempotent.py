@@ -244,17 +244,23 @@ class Server:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        # What the server says of our claims; told again at the end it spares the server a look.
+        self._held: dict[str, Any] = {}
 
     def claim(self, key: str, by: str) -> Claim:
         answer = self._ask({"do": "claim", "key": key, "by": by})
         if answer["state"] == "running":
             raise StillRunning(key)
+        if answer["state"] == "claimed":
+            self._held[by] = answer["held"]
         return Claim(answer["state"] == "done", json.dumps(answer.get("result")))
 
     def complete(self, key: str, by: str, result: str, keep_s: int) -> None:
-        self._ask({"do": "complete", "key": key, "by": by, "result": json.loads(result), "keep_s": keep_s})
+        about = {"held": self._held.pop(by, None), "result": json.loads(result), "keep_s": keep_s}
+        self._ask({"do": "complete", "key": key, "by": by, **about})
 
     def release(self, key: str, by: str) -> None:
+        self._held.pop(by, None)
         self._ask({"do": "release", "key": key, "by": by})
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:

@@ -287,6 +287,15 @@ async def test_an_effect_is_repeated_by_a_crash_before_its_row_and_by_none_after
     await heir.close()
     assert file.read_text() == "1\n" * effects
 
+    late = await opened(engine, clock, tmp_path)
+    await engine.queues.put(
+        [late.invocation_put(ARN, b"1", request_id="r-2", now=clock.now(), event_id="e-1", again=True)]
+    )
+    while await engine.queues.names(ARN):
+        await clock.advance(0.01)
+    await late.close()
+    assert file.read_text() == "1\n" * effects, "a letter that is redriven again, after its event was handled"
+
 
 def served(folder: Path) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     process = subprocess.Popen(

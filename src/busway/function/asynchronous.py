@@ -186,7 +186,7 @@ class Dispatcher:
         if not self._handled_once(work):
             await self._try(item, record, work)
             return None
-        turn = await self._repeats.begin(work.event_id)
+        turn = await self._repeats.begin(work.event_id, seen=item.attempts > 1 or work.again)
         if turn is Turn.WAIT:
             await self._queues.refund(self._held(item), now + TURN_S)
         elif turn is Turn.COMPLETED:

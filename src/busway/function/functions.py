@@ -237,17 +237,19 @@ class Functions:
     def invocation_put(
         self, function_arn: str, payload: bytes, *, request_id: str, now: float, event_id: str | None = None,
         bus_arn: str | None = None, rule_arn: str | None = None, trace_header: str | None = None,
-        origin: Origin | None = None, qualifier: str = "", reports: bool = False,
+        origin: Origin | None = None, qualifier: str = "", reports: bool = False, again: bool = False,
     ) -> Put:  # fmt: skip
         """The work of an asynchronous invocation. Raises `FunctionNotFound`; what it may hold, the caller checks.
 
         The ARN may have the qualifier in it. `reports`: it is a batch, whose handler may answer that it failed.
+        `again`: it is a redriven dead letter.
         """
         function_arn, qualifier = _parts(function_arn, qualifier)
         self._books.resolve(function_arn, qualifier)
         work = Work(
             request_id=request_id, received_at=now, event_id=event_id or "", bus_arn=bus_arn or "",
             rule_arn=rule_arn or "", trace_header=trace_header or "", qualifier=qualifier, reports=reports,
+            again=again,
         )  # fmt: skip
         return Put(function_arn, payload, now, msgspec.json.encode(work), origin)
 
@@ -256,7 +258,7 @@ class Functions:
         return self.invocation_put(
             source.function_arn, source.payload, request_id=uuids(self._entropy, 1)[0], now=now,
             event_id=source.event_id, bus_arn=source.bus_arn, rule_arn=source.rule_arn,
-            trace_header=lineage.without(source.trace_header or ""),
+            trace_header=lineage.without(source.trace_header or ""), again=True,
         )  # fmt: skip
 
     async def _attempt(

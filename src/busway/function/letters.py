@@ -24,6 +24,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `qualifier` is the version or alias that is invoked, "" for the function itself. `errors` counts the function's
     errors so far; `error` is the last one's body. `reports`: it is a batch, and the answer may say that it failed.
+    `again`: it is a redriven dead letter.
     """
 
     request_id: str
@@ -37,6 +38,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     error: bytes = b""
     qualifier: str = ""
     reports: bool = False
+    again: bool = False
 
 
 class _Context(msgspec.Struct, frozen=True, rename="camel"):

@@ -40,7 +40,12 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Claimed(msgspec.Struct, frozen=True, tag_field="state", tag="claimed"):
-    """The step is the caller's to run."""
+    """The step is the caller's to run. Who says when it ends what is `held` spares a look at the row.
+
+    `held` is the row's version, and until when the claim holds (Unix seconds).
+    """
+
+    held: tuple[int, float]
 
 
 class Running(msgspec.Struct, frozen=True, tag_field="state", tag="running"):
@@ -63,6 +68,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: str
     result: msgspec.Raw = NOTHING
     keep_s: int = KEEP_S
+    held: tuple[int, float] | None = None
 
 
 class OnceStore:
@@ -77,33 +83,47 @@ class OnceStore:
 
     async def claim(self, function_arn: str, key: str, by: str, run_s: float) -> Claimed | Running | Done:
         """Take the step for `run_s` seconds, unless it completed or another run has it. May be asked again."""
-        place = _place(function_arn, key)
+        place, version = _place(function_arn, key), 0
         while True:
-            row, version = await self._row(place)
+            wanted = Row(self._clock.now() + run_s, by)
+            try:
+                # At first as if there were no row, which is nearly always so.
+                version = await self._records.put(place, msgspec.json.encode(wanted), version)
+                return Claimed((version, wanted.until))
+            except VersionConflict:
+                row, version = await self._row(place)
             if row is not None and not row.by:
                 return Done(row.result)
             if row is not None and row.by != by:
                 return Running(row.until)
-            wanted = Row(self._clock.now() + run_s, by)
-            try:
-                await self._records.put(place, msgspec.json.encode(wanted), version)
-            except VersionConflict:
-                continue
-            return Claimed()
+
+    async def record(self, function_arn: str, key: str) -> None:
+        """`complete` for a caller who knows that nobody has it."""
+        done = Row(self._clock.now() + KEEP_S)
+        await self._records.put(_place(function_arn, key), msgspec.json.encode(done))
 
     async def complete(
-        self, function_arn: str, key: str, result: msgspec.Raw = NOTHING, keep_s: int = KEEP_S
+        self,
+        function_arn: str,
+        key: str,
+        result: msgspec.Raw = NOTHING,
+        keep_s: int = KEEP_S,
+        held: tuple[int, float] | None = None,
     ) -> None:
         """Record that the step completed. Of two runs (the claim of one had ended) the first one's result stays."""
-        place = _place(function_arn, key)
+        place, now = _place(function_arn, key), self._clock.now()
+        # As long as a claim holds, its row is nobody else's.
+        version = held[0] if held is not None and now < held[1] else None
         while True:
-            row, version = await self._row(place)
-            if row is not None and not row.by:
-                return
+            if version is None:
+                row, version = await self._row(place)
+                if row is not None and not row.by:
+                    return
             done = Row(self._clock.now() + keep_s, result=result)
             try:
                 await self._records.put(place, msgspec.json.encode(done), version)
             except VersionConflict:
+                version = None
                 continue
             return
 
@@ -154,7 +174,7 @@ class OnceStore:
                     wanted = f"at most {RESULT_BYTES_MAX} bytes, kept for 1 to {KEEP_S_MAX} s"
                     found = f"{len(bytes(question.result))} bytes for {question.keep_s} s"
                     raise _Refused(f"the result has {found}; wanted {wanted}")
-                await self.complete(function_arn, question.key, question.result, question.keep_s)
+                await self.complete(function_arn, question.key, question.result, question.keep_s, question.held)
                 return Done()
             case "release":
                 await self.release(function_arn, question.key, question.by)

@@ -2,6 +2,9 @@
 
 For functions with the tag `busway:once` = `event`, which handlers of a project have. One dispatcher works for a
 function, so what is under way is known here, and only what completed needs a row.
+
+An event that comes for the first time costs no look at the rows: it may be a repeat only if its row in the queue was
+leased before, or was put by a redrive; or if its twin completed lately, which is remembered.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import logging
 from busway.errors import BuswayError, EngineStopped
 from busway.function.once import OnceStore
 
+# Ours: how many events of a function are remembered.
+RECENT_MAX = 10_000
 # Ours: how soon to look again after an event whose twin is being handled.
 TURN_S = 0.5
 
@@ -33,14 +38,23 @@ class Repeats:
     def __init__(self, function_arn: str, store: OnceStore) -> None:
         self._arn, self._store = function_arn, store
         self._under_way: set[str] = set()
+        # Recorded, the oldest first.
+        self._recent: dict[str, None] = {}
         # Completed, and not recorded yet. Under way until then.
         self._unrecorded: set[str] = set()
 
-    async def begin(self, event_id: str) -> Turn:
-        """After HANDLE the event is under way until `end`, or until it completed and that is recorded."""
+    async def begin(self, event_id: str, *, seen: bool) -> Turn:
+        """After HANDLE the event is under way until `end`, or until it completed and that is recorded.
+
+        `seen`: it may have completed long ago, or before the server started.
+        """
         if event_id in self._under_way:
             return Turn.WAIT
+        if event_id in self._recent:
+            return Turn.COMPLETED
         self._under_way.add(event_id)
+        if not seen:
+            return Turn.HANDLE
         turn = Turn.WAIT
         try:
             turn = Turn.COMPLETED if await self._store.completed(self._arn, _key(event_id)) else Turn.HANDLE
@@ -66,12 +80,16 @@ class Repeats:
         return recorded
 
     def forget(self, recorded: set[str]) -> None:
+        """Their rows in the queue ended too."""
         self._unrecorded -= recorded
         self._under_way -= recorded
+        self._recent.update(dict.fromkeys(recorded))
+        while len(self._recent) > RECENT_MAX:
+            del self._recent[next(iter(self._recent))]
 
     async def _complete(self, event_id: str) -> None:
         try:
-            await self._store.complete(self._arn, _key(event_id))
+            await self._store.record(self._arn, _key(event_id))
         except EngineStopped:
             raise
         except BuswayError as error:

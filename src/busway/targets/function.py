@@ -26,6 +26,7 @@ class Invocations(Protocol):
         trace_header: str | None = None,
         origin: Origin | None = None,
         reports: bool = False,
+        again: bool = False,
     ) -> Put: ...
 
 

@@ -70,6 +70,7 @@ class WaysBack:
             rule_arn=source.rule_arn or None,
             trace_header=_anew(source),
             reports=reports,
+            again=True,
         )
 
     def to_queue(self, source: Source, letter: Item, now: float) -> list[Put]:

@@ -15,7 +15,7 @@ from busway.clock import ManualClock
 from busway.engine.memory import MemoryEngine
 from busway.errors import EngineStopped
 from busway.function.once import KEEP_S, RESULT_BYTES_MAX, Claimed, Done, OnceStore, Running
-from busway.function.repeats import Repeats, Turn
+from busway.function.repeats import RECENT_MAX, Repeats, Turn
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
@@ -36,7 +36,7 @@ def store(engine: MemoryEngine, clock: ManualClock) -> OnceStore:
 
 
 async def test_a_step_is_one_run_s_until_it_completes_and_then_nobody_s(store: OnceStore):
-    assert await store.claim(ARN, "a.b#1", "x", 30) == Claimed()
+    assert isinstance(await store.claim(ARN, "a.b#1", "x", 30), Claimed)
     assert isinstance(await store.claim(ARN, "a.b#1", "y", 30), Running)
     await store.complete(ARN, "a.b#1", msgspec.Raw(b'{"id":7}'))
     assert await store.claim(ARN, "a.b#1", "y", 30) == Done(msgspec.Raw(b'{"id":7}'))
@@ -53,7 +53,7 @@ async def test_a_claim_ends_when_the_invocation_must_have_ended(store: OnceStore
     await clock.advance(29.9)
     assert isinstance(await store.claim(ARN, "k", "y", 30), Running)
     await clock.advance(0.1)
-    assert await store.claim(ARN, "k", "y", 30) == Claimed()
+    assert isinstance(await store.claim(ARN, "k", "y", 30), Claimed)
 
 
 async def test_who_lost_the_claim_can_not_give_it_up_for_its_new_owner(store: OnceStore, clock: ManualClock):
@@ -87,11 +87,11 @@ async def asked(store: OnceStore, **question: Any) -> Any:
 
 
 async def test_a_worker_claims_completes_and_is_told_the_result(store: OnceStore):
-    assert await asked(store, do="claim", key="k", by="x") == {"state": "claimed"}
+    assert (await asked(store, do="claim", key="k", by="x"))["state"] == "claimed"
     assert (await asked(store, do="claim", key="k", by="y"))["state"] == "running"
     assert (await asked(store, do="release", key="k", by="x"))["state"] == "released"
-    assert await asked(store, do="claim", key="k", by="y") == {"state": "claimed"}
-    assert (await asked(store, do="complete", key="k", by="y", result=[1]))["state"] == "done"
+    held = (await asked(store, do="claim", key="k", by="y"))["held"]
+    assert (await asked(store, do="complete", key="k", by="y", result=[1], held=held))["state"] == "done"
     assert await asked(store, do="claim", key="k", by="z") == {"state": "done", "result": [1]}
 
 
@@ -129,6 +129,7 @@ class Claims(RuleBasedStateMachine):
         self.owner: dict[str, tuple[str, float]] = {}
         self.done: dict[str, tuple[int, float]] = {}
         self.number = 0
+        self.held: dict[tuple[str, str], tuple[int, float]] = {}
 
     def teardown(self) -> None:
         self.loop.close()
@@ -151,19 +152,26 @@ class Claims(RuleBasedStateMachine):
         elif self.owner_of(key) not in (None, by):
             assert isinstance(answer, Running)
         else:
-            assert answer == Claimed()
+            assert isinstance(answer, Claimed)
+            self.held[key, by] = answer.held
             self.owner[key] = (by, self.clock.now() + run_s)
 
-    @rule(key=keys, keep_s=st.sampled_from([10, 100]))
-    def complete(self, key: str, keep_s: int) -> None:
+    @rule(key=keys, by=runs, keep_s=st.sampled_from([10, 100]), says_what_it_held=st.booleans())
+    def complete(self, key: str, by: str, keep_s: int, says_what_it_held: bool) -> None:
+        """Its claim may have ended long ago, and the step may be another's, or done."""
+        held = self.held.pop((key, by), None)
+        if held is None:
+            return
         self.number += 1
-        self.loop.run(self.store.complete(ARN, key, msgspec.Raw(b"%d" % self.number), keep_s))
+        known = held if says_what_it_held else None
+        self.loop.run(self.store.complete(ARN, key, msgspec.Raw(b"%d" % self.number), keep_s, known))
         if self.result_of(key) is None:
             self.done[key] = (self.number, self.clock.now() + keep_s)
             self.owner.pop(key, None)
 
     @rule(key=keys, by=runs)
     def release(self, key: str, by: str) -> None:
+        self.held.pop((key, by), None)
         self.loop.run(self.store.release(ARN, key, by))
         if self.owner_of(key) == by:
             del self.owner[key]
@@ -187,7 +195,7 @@ class Claims(RuleBasedStateMachine):
 
 
 TestClaims = Claims.TestCase
-TestClaims.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestClaims.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 # --- events that are handled once ---
@@ -195,21 +203,41 @@ TestClaims.settings = settings(max_examples=60, stateful_step_count=30, deadline
 
 async def test_of_two_invocations_for_one_event_the_second_waits_and_then_is_none(store: OnceStore):
     repeats = Repeats(ARN, store)
-    assert await repeats.begin("e") is Turn.HANDLE
-    assert await repeats.begin("e") is Turn.WAIT
+    assert await repeats.begin("e", seen=False) is Turn.HANDLE
+    assert await repeats.begin("e", seen=False) is Turn.WAIT
     repeats.completed("e")
     repeats.end("e")
-    assert await repeats.begin("e") is Turn.WAIT, "it completed, but no crash may happen yet"
+    assert await repeats.begin("e", seen=False) is Turn.WAIT, "it completed, but no crash may happen yet"
     repeats.forget(await repeats.record())
-    assert await repeats.begin("e") is Turn.COMPLETED
+    assert await repeats.begin("e", seen=False) is Turn.COMPLETED
+
+
+async def test_what_completed_before_a_restart_is_known_of_an_event_that_was_seen_before(store: OnceStore):
+    before = Repeats(ARN, store)
+    await before.begin("e", seen=False)
+    before.completed("e")
+    await before.record()
+    assert await Repeats(ARN, store).begin("e", seen=True) is Turn.COMPLETED
+
+
+async def test_only_so_many_are_remembered_and_the_rows_know_the_rest(store: OnceStore):
+    repeats = Repeats(ARN, store)
+    for number in range(RECENT_MAX + 1):
+        await repeats.begin(f"e-{number}", seen=False)
+        repeats.completed(f"e-{number}")
+    repeats.forget(await repeats.record())
+    begun = [await repeats.begin(f"e-{n}", seen=False) for n in range(RECENT_MAX + 1)]
+    assert begun.count(Turn.HANDLE) == 1
+    repeats.end(f"e-{begun.index(Turn.HANDLE)}")
+    assert await repeats.begin(f"e-{begun.index(Turn.HANDLE)}", seen=True) is Turn.COMPLETED
 
 
 async def test_an_event_that_failed_is_handled_again(store: OnceStore):
     repeats = Repeats(ARN, store)
-    assert await repeats.begin("e") is Turn.HANDLE
+    assert await repeats.begin("e", seen=False) is Turn.HANDLE
     repeats.end("e")
     assert await repeats.record() == set()
-    assert await repeats.begin("e") is Turn.HANDLE
+    assert await repeats.begin("e", seen=True) is Turn.HANDLE
 
 
 async def test_an_event_is_no_longer_under_way_when_the_store_could_not_be_asked(
@@ -219,4 +247,4 @@ async def test_an_event_is_no_longer_under_way_when_the_store_could_not_be_asked
     await engine.close()
     for _ in range(2):
         with pytest.raises(EngineStopped):
-            await repeats.begin("e")
+            await repeats.begin("e", seen=True)
