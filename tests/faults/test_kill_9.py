@@ -31,14 +31,15 @@ from faults_scenario import (
 )
 
 from busway.cli.demo.server import ServerProcess, free_port
+from busway.function.placement import PREFETCH
 
 CYCLES = int(os.environ.get("BUSWAY_CYCLES", 2_000 if os.environ.get("BUSWAY_NIGHTLY") else 100))
 LANES = 2
 LOAD_S_MAX = 0.25
 # How often the server is killed once more while it starts, and after how long.
 AT_START, START_S_MAX = 0.2, 0.8
-# A worker has one event in hand, and the end of its last one may be in the commit under way.
-IN_FLIGHT_MAX = 2 * WORKERS
+# A worker has one event in hand, and the ends of those that were made ready for it may be in the commit under way.
+IN_FLIGHT_MAX = (1 + PREFETCH[1]) * WORKERS
 
 
 @dataclass

@@ -54,6 +54,8 @@ LEASE_S = 6.0
 RENEW_EVERY_S = 2.0
 # What is leased at once when nothing runs: only judged, and put back or given up.
 JUDGED_AT_ONCE = 100
+# Ours: the store is asked when so large a part of what may be in flight is free.
+ASKED_PART = 4
 # After a fault of ours.
 GO_ON_S = 1.0
 # What `busway.once` raises while another invocation runs the same step: a reason to wait, and no failed attempt.
@@ -102,15 +104,15 @@ class Dispatcher:
 
     async def _turn(self) -> None:
         """Take up what there is room for, or wait for either."""
-        limit = self._limit()
-        if limit <= 0:
+        limit, enough = self._room()
+        if limit < enough:
             self._changed.clear()
             await self._changed.wait()
             return
         items = await self._queues.lease(self._arn, limit, LEASE_S)
         for item in items:
             self._take(item)
-        if not items:
+        if len(items) < limit:
             await self._queues.wait(self._arn)
 
     async def _renew(self) -> None:
@@ -136,15 +138,17 @@ class Dispatcher:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
 
-    def _limit(self) -> int:
+    def _room(self) -> tuple[int, int]:
+        """How many events there is room for, and how many are worth asking the store for."""
         record = self._desk.books.functions.get(self._arn)
         if record is None or record.reserved == 0:
-            return JUDGED_AT_ONCE - len(self._in_flight)
+            return JUDGED_AT_ONCE - len(self._in_flight), 1
         if record.state == PENDING:
             # What it needs is still being built: its events wait, and grow older.
-            return 0
+            return 0, 1
         pool = self._desk.pool
-        return pool.capacity(self._arn) - max(len(self._in_flight), pool.running(self._arn))
+        capacity = pool.capacity(self._arn)
+        return capacity - max(len(self._in_flight), pool.running(self._arn)), max(1, capacity // ASKED_PART)
 
     def _held(self, item: Item) -> Item:
         """The row with its newest token, to be given back or ended: from here on it is not renewed."""

@@ -38,12 +38,16 @@ class Ticket:
 
 @dataclass(eq=False, slots=True)
 class Bounds:
-    """What all versions of one function may use together. `running` counts those in line too."""
+    """What all versions of one function may use together. `running` counts those in line too.
+
+    `typical_s` is what an invocation takes of late, of whichever version ran last.
+    """
 
     reserved: int | None = None
     window: Window | None = None
     running: int = 0
     workers: int = 0
+    typical_s: float = 0.0
     # Somebody will say when the window has room again.
     awaited: bool = False
 

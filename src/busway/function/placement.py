@@ -24,6 +24,10 @@ START_COST_S = 0.025
 TURN_S = 1.0
 # All workers together are never more than this many times `workers_max`.
 BEYOND = 2
+# How many events wait beside each one that runs, so that a worker need not wait for the store: as many as it does in
+# this time, within these bounds. Every one of them is in flight, and may be repeated after `kill -9`.
+COVER_S = 0.004
+PREFETCH = (1, 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,12 @@ class Claim:
     function: str
     workers: int
     waited_s: float
+
+
+def prefetch(typical_s: float) -> int:
+    """How many events to have ready for each worker. `typical_s` is what an invocation takes of late, 0 at first."""
+    least, most = PREFETCH
+    return least if typical_s <= 0 else max(least, min(most, int(COVER_S / typical_s)))
 
 
 def wants_worker(*, waiting: int, starting: int, workers: int, cores: int, typical_s: float, waited_s: float) -> bool:

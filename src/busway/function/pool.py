@@ -13,6 +13,7 @@ from collections.abc import Callable
 from busway.clock import Clock, first_of
 from busway.errors import FunctionNotFound, FunctionThrottled, WorkersStopped
 from busway.function.crew import Bounds, Crew, Run
+from busway.function.placement import prefetch
 from busway.function.process import Spawn
 from busway.function.rate import Rate
 from busway.function.record import split
@@ -21,9 +22,6 @@ from busway.function.staff import PlanMaker, Staff, Tasks
 from busway.function.watch import Watch
 from busway.function.worker import TIMED_OUT, LineSink, Plan, Worker
 
-# Ours: how many events wait beside each one that runs, so that a worker need not wait for the store. Every one of
-# them is in flight, and may be repeated after `kill -9`.
-PREFETCH = 1
 # Ours: how long a caller waits for a worker when all are taken, and how many may wait, before it is throttled.
 PATIENCE_S = 30.0
 LINE_MAX = 1_000
@@ -87,11 +85,11 @@ class Pool:
             self._staff.dismiss(crew)
 
     def capacity(self, function_arn: str) -> int:
-        """How many invocations are worth having under way: one to run and one to wait for each worker."""
+        """How many invocations are worth having under way: for each worker one to run, and some to wait."""
         bounds = self._bounds.get(function_arn)
         if bounds is None or self._staff.closing:
             return 0
-        capacity = (1 + PREFETCH) * max(1, bounds.workers)
+        capacity = (1 + prefetch(bounds.typical_s)) * max(1, bounds.workers)
         if bounds.reserved is not None:
             capacity = min(capacity, bounds.reserved)
         if bounds.window is not None:
@@ -208,6 +206,7 @@ class Pool:
         if not worker.took and worker.runs > 1 and answer.kind != TIMED_OUT:
             return None
         crew.typical_s += _RECENT * (duration_s - crew.typical_s)
+        crew.bounds.typical_s = crew.typical_s
         init_s = worker.init_s if worker.runs == 1 else None
         memory_mb, remarks = worker.plan.memory_mb, worker.remarks(answer)
         return Run(answer, duration_s, init_s, worker.memory_peak, memory_mb, tail, remarks)

@@ -5,7 +5,17 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from busway.function.placement import BEYOND, TURN_S, Claim, first_served, gives_up, places, wants_worker
+from busway.function.placement import (
+    BEYOND,
+    PREFETCH,
+    TURN_S,
+    Claim,
+    first_served,
+    gives_up,
+    places,
+    prefetch,
+    wants_worker,
+)
 
 
 def wants(**facts: float) -> bool:
@@ -148,3 +158,9 @@ def test_shares_of_functions_with_work_without_end_come_to_differ_by_one_at_most
         for mine in shares
         for other in shares
     )
+
+
+def test_quick_handlers_have_more_events_ready_than_slow_ones_within_bounds():
+    assert prefetch(0.0) == prefetch(10.0) == prefetch(0.004) == PREFETCH[0]
+    assert prefetch(0.001) == 4
+    assert prefetch(0.000_01) == PREFETCH[1]
