@@ -58,10 +58,16 @@ async def saved_files(root: Path) -> AsyncIterator[list[str]]:
     # Loaded when first used (it is compiled code); its type has a hole that is closed here.
     awatch: Any = importlib.import_module("watchfiles").awatch
     async for changes in awatch(root, debounce=DEBOUNCE_MS, step=20, recursive=True):
-        names = sorted({str(Path(path).relative_to(root.resolve())) for _, path in changes})
+        paths = [file for _, path in changes for file in _files_of(Path(path))]
+        names = sorted({str(file.relative_to(root.resolve())) for file in paths})
         wanted = [name for name in names if deployable(name)]
         if wanted:
             yield wanted
+
+
+def _files_of(path: Path) -> list[Path]:
+    """What a change is about: of a new folder, what was in it before the system began to watch it."""
+    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
 
 
 def deployable(name: str) -> bool:
