@@ -29,8 +29,9 @@ setup: $(READY)  ## make the environment in .venv
 demo: $(READY)  ## play the example from the README, end to end
 	$(BIN)/busway demo
 
+# A file's tests stay together: many of them share a server.
 test: $(READY)  ## every test that fits into CI
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 check: $(READY)  ## format, lint, types, tidiness
 	$(BIN)/ruff format --check .
