@@ -15,7 +15,7 @@ So one event waits for a turn at most while there are fewer functions at work th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # What starting a worker costs; a handler that is quicker is served sooner by waiting for a busy one.
@@ -24,6 +24,8 @@ START_COST_S = 0.025
 TURN_S = 1.0
 # All workers together are never more than this many times `workers_max`.
 BEYOND = 2
+# How long workers stay idle that a burst brought, beyond as many of a function as there are cores.
+SURPLUS_IDLE_S = 5.0
 # How many events wait beside each one that runs, so that a worker need not wait for the store: as many as it does in
 # this time, within these bounds. Every one of them is in flight, and may be repeated after `kill -9`.
 COVER_S = 0.004
@@ -37,6 +39,13 @@ class Claim:
     function: str
     workers: int
     waited_s: float
+
+
+def surplus(idle_s: Sequence[float], *, workers: int, cores: int, idle_s_max: float) -> int:
+    """How many of a function's idle workers are to end. `idle_s` is how long each is idle, the longest first."""
+    ends = sum(idle > idle_s_max for idle in idle_s)
+    spare = max(0, workers - cores)
+    return max(ends, min(spare, sum(idle > min(SURPLUS_IDLE_S, idle_s_max) for idle in idle_s)))
 
 
 def prefetch(typical_s: float) -> int:

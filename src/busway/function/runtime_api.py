@@ -230,4 +230,4 @@ _OK = _reply(202, body=_ACCEPTED)
 
 def _one_line(text: str) -> str:
     """The text without anything that would end a header."""
-    return "".join(c for c in text if c >= " " and c != "\x7f")
+    return text if text.isprintable() else "".join(c for c in text if c >= " " and c != "\x7f")

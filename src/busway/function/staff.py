@@ -11,7 +11,7 @@ from typing import Any
 
 from busway.clock import Clock
 from busway.function.crew import Crew, Run
-from busway.function.placement import START_COST_S, first_served, gives_up, places, wants_worker
+from busway.function.placement import START_COST_S, first_served, gives_up, places, surplus, wants_worker
 from busway.function.process import Spawn
 from busway.function.worker import LineSink, Plan, Worker, WorkerFailed
 
@@ -246,6 +246,9 @@ class Staff:
             await self._clock.sleep(min(_SWEEP_S, self._idle_s))
             now = self._clock.monotonic()
             for crew in list(self._crews.values()):
-                for worker in [w for w in crew.free if now - w.idle_since > self._idle_s]:
+                # Free workers are taken from the end, so the first is idle longest.
+                idle_s = [now - worker.idle_since for worker in crew.free]
+                ends = surplus(idle_s, workers=crew.size, cores=self._cores, idle_s_max=self._idle_s)
+                for worker in crew.free[:ends]:
                     crew.free.remove(worker)
                     self._retire(crew, worker)

@@ -14,6 +14,7 @@ from busway.function.placement import (
     gives_up,
     places,
     prefetch,
+    surplus,
     wants_worker,
 )
 
@@ -164,3 +165,12 @@ def test_quick_handlers_have_more_events_ready_than_slow_ones_within_bounds():
     assert prefetch(0.0) == prefetch(10.0) == prefetch(0.004) == PREFETCH[0]
     assert prefetch(0.001) == 4
     assert prefetch(0.000_01) == PREFETCH[1]
+
+
+def test_what_a_burst_brought_ends_soon_and_as_many_as_there_are_cores_stay():
+    long, short = [9.0] * 6, [1.0] * 6
+    assert surplus(long, workers=6, cores=2, idle_s_max=600.0) == 4
+    assert surplus(short, workers=6, cores=2, idle_s_max=600.0) == 0
+    assert surplus(long[:3], workers=6, cores=2, idle_s_max=600.0) == 3
+    assert surplus([700.0, 700.0], workers=2, cores=2, idle_s_max=600.0) == 2
+    assert surplus([], workers=6, cores=2, idle_s_max=600.0) == 0
