@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from busway.road.fields import TYPES, parse_fields
-from busway.road.generator import EventSpec, HandlerSpec, add_handler, find_event, new_project
+from busway.road.generator import BatchSpec, EventSpec, HandlerSpec, add_handler, find_event, new_project
 
 TOOLS = Path(sys.executable).parent
 
@@ -33,6 +33,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     everything = EventSpec(long_name, 'com.example."Shop"', "It's all", parse_fields(every + optional))
     add_handler(root, HandlerSpec("a_handler_whose_name_is_as_long_as_names_can_be", everything, is_async=True))
     add_handler(root, HandlerSpec("nothing", EventSpec("Bare", "shop", "Bare")))
+    bare = EventSpec("Bare", "", "", file=find_event(root, "Bare"))
+    add_handler(root, HandlerSpec("in_batches", bare, batch=BatchSpec(100, "5s"), alert="pagerduty"))
+    long_named = EventSpec(long_name, "", "", file=find_event(root, long_name))
+    name = "a_handler_of_batches_whose_name_is_as_long_as_can_be"[:50]
+    add_handler(root, HandlerSpec(name, long_named, batch=BatchSpec(10_000, "300s"), is_async=True, timeout="15m"))
     return root
 
 
