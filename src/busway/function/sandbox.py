@@ -82,9 +82,7 @@ class Sandbox:
         return Enclosure(walls, _bubblewrap(walls, str(scratch)) if self.level == BUBBLEWRAP else ())
 
 
-def sandbox_for(
-    wanted: str, data: Path, environment: Mapping[str, str], shared: Sequence[Path] = ()
-) -> Sandbox:
+def sandbox_for(wanted: str, data: Path, environment: Mapping[str, str], shared: Sequence[Path] = ()) -> Sandbox:
     """The level that `wanted` names; "auto" is the strongest that needs nothing installed.
 
     Raises `SandboxUnavailable` for one that this machine can't give, and for a word that is none.
