@@ -115,6 +115,21 @@ async def first_of(clock: Clock, wake: Awaitable[T], delay_s: float | None) -> T
                 await asyncio.gather(pending, return_exceptions=True)
 
 
+async def any_of(clock: Clock, delay_s: float, *wakes: Awaitable[object]) -> None:
+    """Return when one of `wakes` does, or after `delay_s` seconds (infinity: never by that); the others end."""
+    if delay_s != float("inf"):
+        wakes = (*wakes, clock.sleep(delay_s))
+    tasks = [asyncio.ensure_future(wake) for wake in wakes]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Entropy(Protocol):
     """Chance as the rooms see it."""
 

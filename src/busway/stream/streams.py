@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from busway.clock import Clock, Entropy
+from busway.clock import Clock, Entropy, any_of
 from busway.engine import Engine
 from busway.errors import InvalidStreamRequest, ShardNotFound, ShardThrottled, StorageFull, StreamNotFound
 from busway.metrics import Metrics
@@ -193,18 +193,8 @@ class Streams(StreamRegistry):
         doorway = self._doorways.get(shard.arn)
         if doorway is None or not self._is_open(shard):
             return
-        tasks = [
-            asyncio.ensure_future(self._engine.journal.wait(shard.journal, after)),
-            doorway.change(),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        arrival = self._engine.journal.wait(shard.journal, after)
+        await any_of(self._clock, float("inf"), arrival, doorway.change())
 
     def _is_open(self, shard: Shard) -> bool:
         now = self.now(shard)

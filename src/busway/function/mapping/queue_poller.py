@@ -14,12 +14,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from busway.clock import any_of
 from busway.errors import CorruptRecord, EngineStopped, QueueNotFound
 from busway.function.mapping.filters import Filters
 from busway.function.mapping.payload import BYTES_MAX, HEAD, TAIL, batch, message_facts, message_record
 from busway.function.mapping.record import MappingRecord
 from busway.function.mapping.retry import wait_s
-from busway.function.mapping.runner import Answered, Batch, Crowd, Desk, Status, any_of, count, run_batch
+from busway.function.mapping.runner import Answered, Batch, Crowd, Desk, Status, count, run_batch
 from busway.pattern.event_tree import Tree
 from busway.queue.queues import RECEIVE_MAX, VISIBILITY_S_MAX, VisibilityChange
 from busway.queue.receiving import Received

@@ -229,21 +229,6 @@ def _note_failure(
             desk.trail.note("attempt", **facts, event_id=event_id, error_code=code, error_message=message)
 
 
-async def any_of(clock: Clock, delay_s: float, *wakes: Coroutine[Any, Any, Any]) -> None:
-    """Return when one of `wakes` does, or after `delay_s` seconds (infinity: never by that); the others end."""
-    if delay_s != float("inf"):
-        wakes = (*wakes, clock.sleep(delay_s))
-    tasks = [asyncio.ensure_future(wake) for wake in wakes]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @dataclass(slots=True)
 class Crowd:
     """The batches under way of one poller. `changed` is set whenever one of them ends."""

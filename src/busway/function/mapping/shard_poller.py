@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from busway.clock import uuids
+from busway.clock import any_of, uuids
 from busway.errors import BuswayError, EngineStopped, NoSuchDestination, QueueNotFound
 from busway.function.mapping.filters import Filters
 from busway.function.mapping.letters import batch_source
@@ -40,7 +40,6 @@ from busway.function.mapping.runner import (
     NotRun,
     Result,
     Status,
-    any_of,
     count,
     role_of,
     run_batch,

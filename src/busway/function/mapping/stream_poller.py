@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Container, Iterable
 
+from busway.clock import any_of
 from busway.errors import CorruptRecord, EngineStopped, FunctionNotFound
 from busway.function.mapping.record import MappingRecord
-from busway.function.mapping.runner import Desk, Status, any_of
+from busway.function.mapping.runner import Desk, Status
 from busway.function.mapping.shard_poller import ShardPoller
 from busway.stream.record import Shard
 
