@@ -44,7 +44,7 @@ PORTS = {
         "secrets.token_bytes", "secrets.token_hex", "loop.call_later",
     },
     "engine/embedded/disk.py": {"os.fsync", "os.fdatasync", "os.statvfs", "fcntl.flock", "shutil.disk_usage"},
-    "function/process.py": {
+    "function/workers/process.py": {
         "subprocess.Popen", "subprocess.run", "os.fork", "os.killpg", "os.kill", "asyncio.create_subprocess_exec",
         "asyncio.create_subprocess_shell", "multiprocessing.Process",
     },

@@ -49,7 +49,7 @@ from busway.function.functions import Functions, only_written
 from busway.function.mapping.function_runner import FunctionRunner
 from busway.function.mapping.mappings import Mappings
 from busway.function.mapping.runner import Desk
-from busway.function.process import SystemSpawn, hide_from_own_user
+from busway.function.workers.process import SystemSpawn, hide_from_own_user
 from busway.inspect.app import InspectApp
 from busway.inspect.ports import Inspection
 from busway.mail.inbox import ShownMail

@@ -31,7 +31,7 @@ from faults_scenario import (
 )
 
 from busway.cli.demo.server import ServerProcess, free_port
-from busway.function.placement import PREFETCH
+from busway.function.workers.placement import PREFETCH
 
 CYCLES = int(os.environ.get("BUSWAY_CYCLES", 2_000 if os.environ.get("BUSWAY_NIGHTLY") else 100))
 LANES = 2

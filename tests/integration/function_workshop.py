@@ -21,15 +21,15 @@ from busway.engine import Item
 from busway.engine.memory import MemoryEngine
 from busway.errors import QueueNotFound
 from busway.function.build import Builder
-from busway.function.cage import Cages
-from busway.function.code_store import Zip
+from busway.function.definitions.code_store import Zip
+from busway.function.definitions.registry import Configuration
 from busway.function.functions import Functions, InvokeResult
 from busway.function.mapping.function_runner import FunctionRunner
 from busway.function.mapping.mappings import Mappings
 from busway.function.mapping.runner import Desk
-from busway.function.process import SystemSpawn
-from busway.function.registry import Configuration
 from busway.function.runtimes import Runtime
+from busway.function.workers.cage import Cages
+from busway.function.workers.process import SystemSpawn
 from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues

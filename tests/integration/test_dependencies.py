@@ -15,11 +15,11 @@ import pytest
 from busway.clock import ManualClock, SystemClock, SystemEntropy
 from busway.function.build.environments import Environments
 from busway.function.build.tools import Machine, Tools
-from busway.function.code_store import Code, Folder, Zip
+from busway.function.definitions.code_store import Code, Folder, Zip
+from busway.function.definitions.registry import Configuration
 from busway.function.functions import only_written
-from busway.function.process import SystemSpawn
 from busway.function.record import ACTIVE, FAILED, PENDING, FunctionRecord
-from busway.function.registry import Configuration
+from busway.function.workers.process import SystemSpawn
 
 from .function_workshop import PATIENCE_S, Workshop, workshop
 from .packages import npm_package, packed, put_esbuild, wheel, written

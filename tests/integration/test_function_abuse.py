@@ -93,7 +93,7 @@ async def test_a_hanging_handler_is_ended_at_its_timeout(tmp_path: Path, trap: s
 
 
 async def test_a_handler_that_hangs_in_its_import_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("busway.function.worker.INIT_S_MAX", 0.3)
+    monkeypatch.setattr("busway.function.workers.worker.INIT_S_MAX", 0.3)
     async with workshop(tmp_path) as shop:
         await shop.create("hang", "import time; time.sleep(600)", timeout_s=1)
         error = await shop.fail("hang")

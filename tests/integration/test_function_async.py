@@ -13,9 +13,9 @@ from busway.clock import ManualClock
 from busway.delivery.dead_letter import Source
 from busway.engine import Item
 from busway.errors import CorruptRecord, FunctionNotFound, StorageFull
-from busway.function.attached import EventInvokeChange
-from busway.function.code_store import Zip
-from busway.function.letters import Work
+from busway.function.definitions.attached import EventInvokeChange
+from busway.function.definitions.code_store import Zip
+from busway.function.invocation.letters import Work
 from busway.queue.message import decode_meta
 
 from .function_workshop import SCOPE, UNDELIVERABLE, Workshop, until, workshop, zipped

@@ -17,8 +17,8 @@ from busway.errors import (
     InvalidPayload,
     PayloadTooLarge,
 )
-from busway.function.code_store import Folder, Zip
-from busway.function.registry import Configuration
+from busway.function.definitions.code_store import Folder, Zip
+from busway.function.definitions.registry import Configuration
 
 from .function_workshop import Workshop, until, workshop, zipped
 

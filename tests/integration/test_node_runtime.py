@@ -12,8 +12,8 @@ import pytest
 
 from busway.errors import FunctionFeatureNotBuilt, InvalidFunction
 from busway.function import record, runtimes
-from busway.function.code_store import Zip
-from busway.function.registry import Configuration
+from busway.function.definitions.code_store import Zip
+from busway.function.definitions.registry import Configuration
 from busway.function.runtimes import Runtime, missing, ready, runtime_kind
 
 from .function_workshop import Workshop, workshop

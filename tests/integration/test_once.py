@@ -19,11 +19,11 @@ from busway.clock import ManualClock, SystemEntropy
 from busway.config import Settings
 from busway.engine.memory import MemoryEngine
 from busway.errors import EngineStopped
-from busway.function.code_store import Zip
+from busway.function.definitions.code_store import Zip
+from busway.function.definitions.registry import Configuration
 from busway.function.functions import Functions
-from busway.function.process import SystemSpawn
-from busway.function.registry import Configuration
 from busway.function.runtimes import Runtime
+from busway.function.workers.process import SystemSpawn
 from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from busway.function.code_store import Folder, Zip
+from busway.function.definitions.code_store import Folder, Zip
+from busway.function.definitions.registry import Configuration
 from busway.function.record import ACTIVE, PENDING
-from busway.function.registry import Configuration
 
 from .function_workshop import Workshop, workshop
 from .packages import ROOT, npm_installed, packed, put_esbuild, unavailable

@@ -10,8 +10,8 @@ from textwrap import dedent
 
 import pytest
 
-from busway.function.code_store import Zip
-from busway.function.registry import Configuration
+from busway.function.definitions.code_store import Zip
+from busway.function.definitions.registry import Configuration
 
 from .function_workshop import Workshop, workshop
 from .packages import CACHE, packed

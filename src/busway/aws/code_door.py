@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from busway.aws.doors import Visit
 from busway.aws.errors import AwsError
 from busway.aws.protocols import Reply
-from busway.function.download import PREFIX, Downloads
+from busway.function.definitions.download import PREFIX, Downloads
 
 _PREFIX = PREFIX.encode()
 

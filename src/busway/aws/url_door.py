@@ -19,8 +19,8 @@ from busway.aws.protocols import Reply
 from busway.aws.signature import Signable
 from busway.aws.url_event import JSON, Place, answer_of, event_of
 from busway.clock import Clock
+from busway.function.definitions.url import HOST_MARK, IAM, NONE, PREFIX, Cors, FunctionUrl
 from busway.function.functions import SYNC_BYTES_MAX, Functions
-from busway.function.url import HOST_MARK, IAM, NONE, PREFIX, Cors, FunctionUrl
 
 _PREFIX, _HOST_MARK = PREFIX.encode(), HOST_MARK.encode()
 _SANDBOX = (b"content-security-policy", b"sandbox allow-downloads allow-forms allow-popups allow-scripts")

@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -32,35 +32,35 @@ from busway.errors import (
     PayloadTooLarge,
     RecursiveInvocation,
 )
-from busway.function import lineage
-from busway.function.asynchronous import Dispatcher
-from busway.function.attached import Attached
-from busway.function.books import Books
 from busway.function.build import Builder
 from busway.function.build.environments import Environments
 from busway.function.build.tools import Machine
-from busway.function.building import Building
-from busway.function.code_store import CodeStore
-from busway.function.desk import NAMESPACE, Desk, Destinations, TooOld
-from busway.function.download import Downloads
-from busway.function.environment import Surroundings
-from busway.function.letters import Work, is_json
+from busway.function.definitions.attached import Attached
+from busway.function.definitions.books import Books
+from busway.function.definitions.building import Building
+from busway.function.definitions.code_store import CodeStore
+from busway.function.definitions.download import Downloads
+from busway.function.definitions.registry import Registry
+from busway.function.definitions.urls import FunctionUrls
+from busway.function.definitions.versions import Aliases, Versions
+from busway.function.invocation import lineage
+from busway.function.invocation.asynchronous import Dispatcher
+from busway.function.invocation.desk import NAMESPACE, Desk, Destinations, TooOld
+from busway.function.invocation.letters import Work, is_json
+from busway.function.invocation.report import closing_lines, start_line
+from busway.function.invocation.retry import parse_waits
 from busway.function.logs import Line, Logs
 from busway.function.once import OnceStore
-from busway.function.plans import Credentials, Plans, any_credentials
-from busway.function.pool import PATIENCE_S, Pool, Run
-from busway.function.process import Spawn
-from busway.function.rate import rate_in
 from busway.function.record import ACTIVE, ALLOW, LATEST, FunctionRecord, qualified, split
-from busway.function.registry import Registry
-from busway.function.report import closing_lines, start_line
-from busway.function.retry import parse_waits
-from busway.function.runtime_api import Invocation
 from busway.function.runtimes import RUNTIMES, Runtime
-from busway.function.sandbox import sandbox_for
-from busway.function.urls import FunctionUrls
-from busway.function.versions import Aliases, Versions
-from busway.function.worker import Plan
+from busway.function.workers.environment import Surroundings
+from busway.function.workers.plans import Credentials, Plans, any_credentials
+from busway.function.workers.pool import PATIENCE_S, Pool, Run
+from busway.function.workers.process import Spawn
+from busway.function.workers.rate import rate_in
+from busway.function.workers.runtime_api import Invocation
+from busway.function.workers.sandbox import sandbox_for
+from busway.function.workers.worker import Plan
 from busway.metrics import Metrics
 from busway.trail import Trail
 
@@ -303,7 +303,7 @@ class Functions:
         if passes >= lineage.PASSES_MAX and (owner is None or owner.recursive_loop != ALLOW):
             self._count(record, about, "RecursiveInvocationsDropped")
             raise RecursiveInvocation(record.arn, passes)
-        return replace(about, trace_header=lineage.passed(trace, record.arn))
+        return msgspec.structs.replace(about, trace_header=lineage.passed(trace, record.arn))
 
     def _count(self, record: FunctionRecord, about: _About, metric: str, value: float = 1.0) -> None:
         self._metrics.count(NAMESPACE, metric, value, FunctionName=record.name)
@@ -339,8 +339,7 @@ class Functions:
             self.logs.write(Line(function_arn, now, about.request_id, about.event_id, about.attempt, line))
 
 
-@dataclass(frozen=True, slots=True)
-class _About:
+class _About(msgspec.Struct, frozen=True, gc=False):
     """What is known of an invocation besides its payload."""
 
     request_id: str

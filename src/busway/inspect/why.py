@@ -18,7 +18,7 @@ from busway.delivery import Delivery, Subscriber
 from busway.delivery.outbox import QUEUE_PREFIX, Parcel
 from busway.engine import Ended, Item
 from busway.errors import EventNotFound, InvalidPattern, NoEventYet
-from busway.function.letters import Work, error_message, error_type
+from busway.function.invocation.letters import Work, error_message, error_type
 from busway.function.logs import Line
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection

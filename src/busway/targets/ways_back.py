@@ -12,7 +12,7 @@ from busway.delivery.dead_letter import Source
 from busway.delivery.outbox import Outbox
 from busway.engine import Item, Put
 from busway.errors import TargetRefused
-from busway.function.lineage import without
+from busway.function.invocation.lineage import without
 from busway.queue.moves import moved_put
 from busway.queue.queues import SqsQueues
 from busway.targets.function import Invocations

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from busway.clock import ManualClock
-from busway.function.process import Start
-from busway.function.runtime_api import API, Invocation
 from busway.function.runtimes import Runtime
-from busway.function.worker import Plan
+from busway.function.workers.process import Start
+from busway.function.workers.runtime_api import API, Invocation
+from busway.function.workers.worker import Plan
 
 NEXT = b"GET " + API + b"invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n"
 

@@ -12,15 +12,15 @@ from busway.arn import Scope
 from busway.clock import Clock, SeededEntropy
 from busway.engine import Engine
 from busway.errors import BuildFailed
-from busway.function.attached import Attached
-from busway.function.books import Books
 from busway.function.build import Builder, Built, NothingToBuild
-from busway.function.building import Building
-from busway.function.code_store import CodeStore, Zip
+from busway.function.definitions.attached import Attached
+from busway.function.definitions.books import Books
+from busway.function.definitions.building import Building
+from busway.function.definitions.code_store import CodeStore, Zip
+from busway.function.definitions.registry import Configuration, Registry
+from busway.function.definitions.urls import FunctionUrls
+from busway.function.definitions.versions import Aliases, Versions
 from busway.function.record import FunctionRecord
-from busway.function.registry import Configuration, Registry
-from busway.function.urls import FunctionUrls
-from busway.function.versions import Aliases, Versions
 
 ARN = Scope().arn("lambda", "function:f")
 PYTHON = Configuration(runtime="python3.12", handler="app.handler")

@@ -10,7 +10,7 @@ import pytest
 from busway.clock import ManualClock, settle
 from busway.engine.memory import MemoryEngine
 from busway.errors import FunctionConflict
-from busway.function.registry import Configuration
+from busway.function.definitions.registry import Configuration
 
 from .shelf_room import ARN, ShelfRoom, SlowBuilder
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from busway.clock import ManualClock, SeededEntropy
 from busway.engine.memory import MemoryEngine
-from busway.function.code_store import Folder
-from busway.function.download import VALID_S, Downloads
-from busway.function.package import pack
+from busway.function.definitions.code_store import Folder
+from busway.function.definitions.download import VALID_S, Downloads
+from busway.function.definitions.package import pack
 
 from .shelf_room import ARN, PYTHON, ShelfRoom, zipped
 

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import msgspec
 
-from busway.function.letters import Work, dead_letter_attributes, destination_record, error_message, error_type
+from busway.function.invocation.letters import (
+    Work,
+    dead_letter_attributes,
+    destination_record,
+    error_message,
+    error_type,
+)
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:mail"
 ERROR = b'{"errorMessage":"no","errorType":"ValueError","requestId":"r","stackTrace":[]}'

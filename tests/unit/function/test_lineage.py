@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from busway.function.lineage import FUNCTIONS_MAX, new_trace, passed, passes, without
+from busway.function.invocation.lineage import FUNCTIONS_MAX, new_trace, passed, passes, without
 
 ROOT = new_trace(1_700_000_000.0, bytes(range(20)))
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:{}"

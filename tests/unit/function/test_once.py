@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from busway.clock import ManualClock
 from busway.engine.memory import MemoryEngine
 from busway.errors import EngineStopped
+from busway.function.invocation.repeats import RECENT_MAX, Repeats, Turn
 from busway.function.once import KEEP_S, RESULT_BYTES_MAX, Claimed, Done, OnceStore, Running
-from busway.function.repeats import RECENT_MAX, Repeats, Turn
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
 

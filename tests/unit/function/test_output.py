@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from busway.function.output import KEPT_BYTES_MAX, KEPT_LINES_MAX, Output
+from busway.function.workers.output import KEPT_BYTES_MAX, KEPT_LINES_MAX, Output
 
 
 async def test_lines_come_out_whole_and_the_rest_at_the_end():

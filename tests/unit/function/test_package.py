@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from busway.engine.embedded.disk import sync_tree
 from busway.errors import InvalidPackage
-from busway.function import package
-from busway.function.package import code_sha256, unpack
+from busway.function.definitions import package
+from busway.function.definitions.package import code_sha256, unpack
 
 
 def zipped(files: dict[str, bytes], *, modes: dict[str, int] | None = None) -> bytes:

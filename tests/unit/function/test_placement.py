@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from busway.function.placement import (
+from busway.function.workers.placement import (
     BEYOND,
     PREFETCH,
     TURN_S,

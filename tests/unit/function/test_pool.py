@@ -13,9 +13,9 @@ import pytest
 
 from busway.clock import ManualClock
 from busway.errors import FunctionNotFound, FunctionThrottled
-from busway.function.placement import BEYOND
-from busway.function.pool import Pool, Run
-from busway.function.rate import Rate
+from busway.function.workers.placement import BEYOND
+from busway.function.workers.pool import Pool, Run
+from busway.function.workers.rate import Rate
 
 from .guests import Guests, invocation, plan
 

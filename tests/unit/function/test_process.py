@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from busway.function.cage import Cage, Cages
-from busway.function.process import peer_is_ours
+from busway.function.workers.cage import Cage, Cages
+from busway.function.workers.process import peer_is_ours
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's /proc")
@@ -49,7 +49,7 @@ def test_a_group_that_can_not_be_made_is_no_error(tmp_path: Path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a way of Linux")
 def test_a_server_can_be_hidden_from_other_processes_of_its_user():
-    code = "from busway.function.process import hide_from_own_user as hide; import ctypes; hide(); "
+    code = "from busway.function.workers.process import hide_from_own_user as hide; import ctypes; hide(); "
     asked = subprocess.run(
         [sys.executable, "-c", f"{code}print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"],
         capture_output=True, text=True, check=True,

@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 
 from busway.errors import InvalidHandler
 from busway.event import Event
-from busway.function.rate import Rate, Window, rate_in
+from busway.function.workers.rate import Rate, Window, rate_in
 from busway.handling import RATE_MAX, RATE_TAG, handler, rate_of
 
 

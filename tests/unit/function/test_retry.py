@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from busway.function.retry import (
+from busway.function.invocation.retry import (
     EXHAUSTED,
     INTERRUPTIONS_MAX,
     TOO_OLD,

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 from hypothesis import given, strategies as st
 
-from busway.function.runtime_api import (
+from busway.function.workers.runtime_api import (
     HEAD_BYTES_MAX,
     HELD_MAX,
     RESPONSE_BYTES_MAX,

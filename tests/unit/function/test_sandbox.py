@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from busway.errors import SandboxUnavailable
-from busway.function import sandbox
-from busway.function.sandbox import NOT_ENCLOSED, sandbox_for
+from busway.function.workers import sandbox
+from busway.function.workers.sandbox import NOT_ENCLOSED, sandbox_for
 
 
 @pytest.fixture

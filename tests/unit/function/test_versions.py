@@ -18,9 +18,9 @@ from busway.errors import (
     InvalidFunction,
     RevisionMismatch,
 )
-from busway.function.attached import EventInvokeChange
-from busway.function.code_store import Folder
-from busway.function.registry import Configuration
+from busway.function.definitions.attached import EventInvokeChange
+from busway.function.definitions.code_store import Folder
+from busway.function.definitions.registry import Configuration
 
 from .shelf_room import ARN, PYTHON, ShelfRoom
 

@@ -19,10 +19,10 @@ from busway.aws.services.lambda_wire import (
     url_answer,
 )
 from busway.errors import InvalidFunction
-from busway.function.attached import own
+from busway.function.definitions.attached import own
+from busway.function.definitions.url import PREFIX as URL_PREFIX, FunctionUrl
 from busway.function.functions import Functions
 from busway.function.record import LATEST, qualified
-from busway.function.url import PREFIX as URL_PREFIX, FunctionUrl
 
 Answer = dict[str, Any]
 

@@ -18,8 +18,8 @@ from busway.aws.services.lambda_wire import (
     page,
 )
 from busway.errors import InvalidFunction
+from busway.function.definitions.package import UNPACKED_BYTES_MAX
 from busway.function.functions import Functions
-from busway.function.package import UNPACKED_BYTES_MAX
 from busway.function.record import ACCOUNT_CONCURRENCY, LATEST, FunctionRecord
 
 Answer = dict[str, Any]

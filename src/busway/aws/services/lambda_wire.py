@@ -12,9 +12,11 @@ from typing import Any
 
 from busway.arn import Scope
 from busway.errors import FunctionFeatureNotBuilt, InvalidFunction
-from busway.function.attached import EventInvokeChange
-from busway.function.code_store import Code, Folder, Zip
-from busway.function.letters import iso_ms
+from busway.function.definitions.attached import EventInvokeChange
+from busway.function.definitions.code_store import Code, Folder, Zip
+from busway.function.definitions.registry import Configuration
+from busway.function.definitions.url import Cors, FunctionUrl
+from busway.function.invocation.letters import iso_ms
 from busway.function.record import (
     ACTIVE,
     FAILED,
@@ -27,8 +29,6 @@ from busway.function.record import (
     qualified,
     resolve,
 )
-from busway.function.registry import Configuration
-from busway.function.url import Cors, FunctionUrl
 
 Answer = dict[str, Any]
 

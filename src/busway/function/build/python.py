@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from busway.errors import BuildFailed
-from busway.function.package import folder_sha256
+from busway.function.definitions.package import folder_sha256
 
 REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
 # Ours: what a worker has without asking. The first is not on PyPI, the others are part of AWS's runtime.

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from busway.clock import Clock, first_of
 from busway.errors import BuildFailed
-from busway.function.output import Output
-from busway.function.process import MARK, Spawn, Start
 from busway.function.runtimes.node import Node
+from busway.function.workers.output import Output
+from busway.function.workers.process import MARK, Spawn, Start
 
 # Ours: how long one tool may take, what it may use, and how much of what it says last is kept as the reason.
 TOOL_S_MAX = 600.0

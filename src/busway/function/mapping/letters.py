@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from busway.delivery.dead_letter import Source
-from busway.function.letters import error_message, error_type
+from busway.function.invocation.letters import error_message, error_type
 from busway.function.mapping.retry import EXHAUSTED, GivenUp
 from busway.function.mapping.runner import Result
 

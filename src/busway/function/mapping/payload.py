@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from busway.arn import parse_arn
-from busway.function.letters import iso_ms
+from busway.function.invocation.letters import iso_ms
 from busway.function.mapping.retry import EXHAUSTED, GivenUp
 from busway.function.record import LATEST
 from busway.pattern.event_tree import Tree

@@ -22,7 +22,7 @@ from busway.errors import (
     PayloadTooLarge,
     RecursiveInvocation,
 )
-from busway.function.letters import error_message, error_type
+from busway.function.invocation.letters import error_message, error_type
 from busway.function.mapping.record import MappingRecord
 from busway.function.mapping.report import failed_ids
 from busway.function.record import FunctionRecord

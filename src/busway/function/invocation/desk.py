@@ -9,13 +9,13 @@ from busway.clock import Clock
 from busway.delivery.dead_letter import DeadLetters, Source
 from busway.engine import Engine
 from busway.errors import FunctionNotFound
-from busway.function.attached import own
-from busway.function.books import Books
-from busway.function.letters import Work
+from busway.function.definitions.attached import own
+from busway.function.definitions.books import Books
+from busway.function.invocation.letters import Work
+from busway.function.invocation.retry import AGE_S_MAX, RETRIES_MAX, Policy
 from busway.function.once import OnceStore
-from busway.function.pool import Pool, Run
 from busway.function.record import EventInvoke, FunctionRecord
-from busway.function.retry import AGE_S_MAX, RETRIES_MAX, Policy
+from busway.function.workers.pool import Pool, Run
 from busway.metrics import Metrics
 from busway.trail import Trail
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 import httptools
@@ -42,8 +41,7 @@ _STATUS_LINES = {
 _ACCEPTED = b'{"status":"OK"}\n'
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True, gc=False):
     """One event for a worker. `deadline_ms` is Unix milliseconds of the machine's clock.
 
     The last two are for our logs only: the bus's event that it came from, and which attempt this is.

@@ -15,8 +15,8 @@ from busway.arn import Scope, parse_arn
 from busway.delivery.dead_letter import Source
 from busway.engine import Item
 from busway.errors import BuswayError, EngineStopped, FunctionNotFound, RecursiveInvocation
-from busway.function.desk import NAMESPACE, Desk
-from busway.function.letters import (
+from busway.function.invocation.desk import NAMESPACE, Desk
+from busway.function.invocation.letters import (
     SUCCESS,
     Work,
     dead_letter_attributes,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from busway.function.crew import Run
-from busway.function.letters import error_message
-from busway.function.worker import billed_ms
+from busway.function.invocation.letters import error_message
+from busway.function.workers.crew import Run
+from busway.function.workers.worker import billed_ms
 
 
 def start_line(request_id: str, version: str) -> str:

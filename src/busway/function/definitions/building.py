@@ -11,9 +11,9 @@ import logging
 from msgspec.structs import replace
 
 from busway.errors import BuildFailed, EngineStopped, StorageFull
-from busway.function.books import Books
 from busway.function.build import Builder, Built
-from busway.function.code_store import CodeStore
+from busway.function.definitions.books import Books
+from busway.function.definitions.code_store import CodeStore
 from busway.function.record import ACTIVE, FAILED, PENDING, FunctionRecord
 
 # Ours: what was built for code before this stays as long as a worker of it may run (15 minutes), and some.

@@ -12,15 +12,15 @@ from collections.abc import Callable
 
 from busway.clock import Clock, first_of
 from busway.errors import FunctionNotFound, FunctionThrottled, WorkersStopped
-from busway.function.crew import Bounds, Crew, Run
-from busway.function.placement import prefetch
-from busway.function.process import Spawn
-from busway.function.rate import Rate
 from busway.function.record import split
-from busway.function.runtime_api import Invocation
-from busway.function.staff import PlanMaker, Staff, Tasks
-from busway.function.watch import Watch
-from busway.function.worker import TIMED_OUT, LineSink, Plan, Worker
+from busway.function.workers.crew import Bounds, Crew, Run
+from busway.function.workers.placement import prefetch
+from busway.function.workers.process import Spawn
+from busway.function.workers.rate import Rate
+from busway.function.workers.runtime_api import Invocation
+from busway.function.workers.staff import PlanMaker, Staff, Tasks
+from busway.function.workers.watch import Watch
+from busway.function.workers.worker import TIMED_OUT, LineSink, Plan, Worker
 
 # Ours: how long a caller waits for a worker when all are taken, and how many may wait, before it is throttled.
 PATIENCE_S = 30.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from busway.errors import FunctionConflict, FunctionNotFound, FunctionResourceNotFound
-from busway.function.books import Books
+from busway.function.definitions.books import Books
+from busway.function.definitions.url import ID_CHARS, Cors, FunctionUrl, url_id
 from busway.function.record import qualified
-from busway.function.url import ID_CHARS, Cors, FunctionUrl, url_id
 
 
 class FunctionUrls:

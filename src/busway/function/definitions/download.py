@@ -12,7 +12,7 @@ import hmac
 from urllib.parse import parse_qs, quote, unquote
 
 from busway.clock import Clock, Entropy
-from busway.function.code_store import CodeStore
+from busway.function.definitions.code_store import CodeStore
 from busway.function.record import FunctionRecord
 
 # https://docs.aws.amazon.com/lambda/latest/api/API_FunctionCodeLocation.html

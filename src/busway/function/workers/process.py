@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from busway.function.cage import Cage, Cages
-from busway.function.usage import only_descendant, resident_bytes
+from busway.function.workers.cage import Cage, Cages
+from busway.function.workers.usage import only_descendant, resident_bytes
 
 # The variable that marks a worker's processes, also those that left its group. A mark ends in `/`, so that a mark is
 # no beginning of another one.
 MARK = "BUSWAY_WORKER"
 
-_LAUNCH = Path(__file__).parent / "runtimes" / "launch.py"
+_LAUNCH = Path(__file__).parents[1] / "runtimes" / "launch.py"
 _PROC = Path("/proc")
 _PR_SET_DUMPABLE = 4
 # As a shell does, a wrapper adds this to the signal that ended what it ran.

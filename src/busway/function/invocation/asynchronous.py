@@ -11,7 +11,6 @@ dispatcher, which then takes over the new token instead of running it twice.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 
 import msgspec
@@ -28,14 +27,11 @@ from busway.errors import (
     StillRunning,
     WorkersStopped,
 )
-from busway.function.desk import NAMESPACE, Desk, TooOld
-from busway.function.ending import Ending, Lost, interrupted, no_function, recursive, words
-from busway.function.letters import Work, error_message
-from busway.function.mapping.report import FAILED_ITEMS, reported_failure
-from busway.function.pool import Run
-from busway.function.record import PENDING, FunctionRecord, qualified
-from busway.function.repeats import TURN_S, Repeats, Turn
-from busway.function.retry import (
+from busway.function.invocation.desk import NAMESPACE, Desk, TooOld
+from busway.function.invocation.ending import Ending, Lost, interrupted, no_function, recursive, words
+from busway.function.invocation.letters import Work, error_message
+from busway.function.invocation.repeats import TURN_S, Repeats, Turn
+from busway.function.invocation.retry import (
     EXHAUSTED,
     TOO_OLD,
     GiveUp,
@@ -46,7 +42,10 @@ from busway.function.retry import (
     interrupted_too_often,
     may_start,
 )
-from busway.function.worker import Answer
+from busway.function.mapping.report import FAILED_ITEMS, reported_failure
+from busway.function.record import PENDING, FunctionRecord, qualified
+from busway.function.workers.pool import Run
+from busway.function.workers.worker import Answer
 from busway.handling import ONCE_EVENT, ONCE_TAG
 
 # Ours: short, and renewed while the event is in flight, so that after a crash it is due again within seconds.
@@ -325,7 +324,7 @@ class Dispatcher:
 def _judged(run: Run) -> Run:
     """An answer that reports its batch as failed is an error, as it is where a mapping runs it."""
     error = None if run.answer.kind is not None else reported_failure(run.answer.body)
-    return run if error is None else dataclasses.replace(run, answer=Answer(error, FAILED_ITEMS))
+    return run if error is None else replace(run, answer=Answer(error, FAILED_ITEMS))
 
 
 def _work_of(item: Item) -> Work:

@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path
 
 from busway.errors import SandboxUnavailable
-from busway.function.process import output_of
 from busway.function.runtimes.walls import ARCHITECTURES, landlock_abi
+from busway.function.workers.process import output_of
 
 AUTO, PROCESS, KERNEL, BUBBLEWRAP = "auto", "process", "kernel", "bubblewrap"
 LEVELS = (AUTO, PROCESS, KERNEL, BUBBLEWRAP)
@@ -136,7 +136,7 @@ def _runtime_folders(environment: Mapping[str, str]) -> Iterator[Path]:
     """Where the server's Python lies, with everything that can be imported in it, and the programs on the PATH."""
     yield from map(Path, (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix))
     yield from map(Path, _import_path())
-    yield Path(__file__).parents[2]
+    yield Path(__file__).parents[3]
     for name in PATHS_PASSED_ON:
         yield from (Path(entry) for entry in environment.get(name, "").split(":") if os.path.isabs(entry))
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from busway.function.build import Built
-from busway.function.process import MARK
 from busway.function.record import FunctionRecord
+from busway.function.workers.process import MARK
 
 # The SDKs' names of the services that Busway has: https://docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html
 # Never AWS_ENDPOINT_URL: a handler's other calls must go where they would go without us.
@@ -21,7 +21,7 @@ PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 # Where the Node.js client finds the handler when it was built; the task root stays the code as it was given.
 ENTRY = "BUSWAY_ENTRY"
 
-PACKAGE_FOLDER = Path(__file__).parents[2]
+PACKAGE_FOLDER = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def worker_environment(
         "TMPDIR": str(scratch),
         "PYTHONPATH": ":".join((str(code), *built.python_path, str(PACKAGE_FOLDER))),
         "LAMBDA_TASK_ROOT": str(code),
-        "LAMBDA_RUNTIME_DIR": str(Path(__file__).parent / "runtimes"),
+        "LAMBDA_RUNTIME_DIR": str(Path(__file__).parents[1] / "runtimes"),
         "_HANDLER": record.handler,
         "AWS_REGION": scope.region,
         "AWS_DEFAULT_REGION": scope.region,

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from busway.clock import Clock, Entropy, uuids
 from busway.engine import Engine
 from busway.errors import FunctionAliasNotFound, FunctionConflict, FunctionNotFound, RevisionMismatch
+from busway.function.definitions.shelf import Shelf
+from busway.function.definitions.url import FunctionUrl
 from busway.function.record import LATEST, PENDING, Alias, EventInvoke, FunctionRecord, Policy, qualified
-from busway.function.shelf import Shelf
-from busway.function.url import FunctionUrl
 
 
 class Books:

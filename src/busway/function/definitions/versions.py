@@ -8,8 +8,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from busway.errors import FunctionConflict, FunctionNotFound, FunctionNotReady, InvalidFunction
-from busway.function.books import Books, check_at_rest, check_revision
-from busway.function.code_store import CodeStore
+from busway.function.definitions.books import Books, check_at_rest, check_revision
+from busway.function.definitions.code_store import CodeStore
 from busway.function.record import ACTIVE, FAILED, LATEST, PENDING, Alias, FunctionRecord, qualified
 
 

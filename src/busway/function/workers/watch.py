@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from busway.clock import Clock
-from busway.function.cage import PROCESSES_MAX
-from busway.function.usage import Usage, proportional_bytes, tasks_on_machine, usage_by_session
-from busway.function.worker import Worker
+from busway.function.workers.cage import PROCESSES_MAX
+from busway.function.workers.usage import Usage, proportional_bytes, tasks_on_machine, usage_by_session
+from busway.function.workers.worker import Worker
 
 TICK_S = 0.025
 SESSIONS_EVERY_S = 1.0

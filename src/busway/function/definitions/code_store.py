@@ -16,8 +16,8 @@ from pathlib import Path
 
 from busway.clock import Entropy
 from busway.errors import InvalidFunction, StorageFull
+from busway.function.definitions.package import code_sha256, folder_sha256, pack, unpack
 from busway.function.logs import folder_name
-from busway.function.package import code_sha256, folder_sha256, pack, unpack
 from busway.function.record import FunctionRecord
 
 _SCRATCH = ".new-"

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from busway.function.books import Books
 from busway.function.build import Built
-from busway.function.code_store import CodeStore
-from busway.function.environment import Surroundings, worker_environment
+from busway.function.definitions.books import Books
+from busway.function.definitions.code_store import CodeStore
 from busway.function.once import OnceStore
 from busway.function.record import split
 from busway.function.runtimes import Runtime, ready, runtime_kind
-from busway.function.sandbox import Sandbox
-from busway.function.worker import Plan
+from busway.function.workers.environment import Surroundings, worker_environment
+from busway.function.workers.sandbox import Sandbox
+from busway.function.workers.worker import Plan
 
 Credentials = Callable[[str], tuple[str, str, str]]
 """A function's ARN → access key, secret key, session token for one worker of it."""

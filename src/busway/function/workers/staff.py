@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from busway.clock import Clock
-from busway.function.crew import Crew, Run
-from busway.function.placement import START_COST_S, first_served, gives_up, places, surplus, wants_worker
-from busway.function.process import Spawn
-from busway.function.worker import LineSink, Plan, Worker, WorkerFailed
+from busway.function.workers.crew import Crew, Run
+from busway.function.workers.placement import START_COST_S, first_served, gives_up, places, surplus, wants_worker
+from busway.function.workers.process import Spawn
+from busway.function.workers.worker import LineSink, Plan, Worker, WorkerFailed
 
 _SWEEP_S = 1.0
 

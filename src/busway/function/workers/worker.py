@@ -22,12 +22,12 @@ from pathlib import Path
 import msgspec
 
 from busway.clock import Clock, first_of
-from busway.function.cage import PROCESSES_MAX
-from busway.function.output import Output
-from busway.function.process import Child, Spawn, Start, peer_is_ours
-from busway.function.runtime_api import RESPONSE_BYTES_MAX, Invocation, RuntimeConnection
 from busway.function.runtimes import Runtime
-from busway.function.sandbox import NOT_ENCLOSED, Enclosure
+from busway.function.workers.cage import PROCESSES_MAX
+from busway.function.workers.output import Output
+from busway.function.workers.process import Child, Spawn, Start, peer_is_ours
+from busway.function.workers.runtime_api import RESPONSE_BYTES_MAX, Invocation, RuntimeConnection
+from busway.function.workers.sandbox import NOT_ENCLOSED, Enclosure
 
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html (Init phase). AWS then runs it again
 # within the function's timeout; here it goes on for the longer of both.
@@ -68,8 +68,7 @@ class Plan:
     enclosure: Enclosure = NOT_ENCLOSED
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What came of an invocation. `kind` is the errorType of an error, None for a result."""
 
     body: bytes

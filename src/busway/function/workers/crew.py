@@ -7,13 +7,14 @@ import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 
-from busway.function.placement import Claim
-from busway.function.rate import Rate, Window
-from busway.function.worker import Answer, Worker
+import msgspec
+
+from busway.function.workers.placement import Claim
+from busway.function.workers.rate import Rate, Window
+from busway.function.workers.worker import Answer, Worker
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, gc=False):
     """An invocation that ended. `init_s` is set for the first one of a worker.
 
     `remarks` say what was contained, for the function's log.

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 from busway.arn import Scope
 from busway.errors import FunctionConflict, InvalidFunction
 from busway.function import record as rules
-from busway.function.books import Books, check_at_rest, check_revision
-from busway.function.building import Building
-from busway.function.code_store import Code, CodeStore, Kept
-from busway.function.rate import check_rate
+from busway.function.definitions.books import Books, check_at_rest, check_revision
+from busway.function.definitions.building import Building
+from busway.function.definitions.code_store import Code, CodeStore, Kept
+from busway.function.definitions.versions import Versions
 from busway.function.record import FunctionRecord
-from busway.function.versions import Versions
+from busway.function.workers.rate import check_rate
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from busway.errors import FunctionConflict, FunctionResourceNotFound, InvalidFunction
 from busway.function import record as rules
-from busway.function.books import Books, check_revision
-from busway.function.rate import check_rate
+from busway.function.definitions.books import Books, check_revision
 from busway.function.record import LATEST, EventInvoke, FunctionRecord, Policy, qualified
+from busway.function.workers.rate import check_rate
 
 
 class EventInvokeChange(msgspec.Struct, frozen=True, kw_only=True):

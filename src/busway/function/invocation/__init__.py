@@ -1,0 +1,1 @@
+"""One invocation from its row in a queue to its end: attempts, retries, dead letter, destinations."""
