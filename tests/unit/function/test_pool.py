@@ -178,3 +178,18 @@ async def test_reserved_concurrency_and_rate_bound_all_versions_together(tmp_pat
         on.pool.dismiss(latest)
         with pytest.raises(FunctionNotFound):
             await on.pool.run(f"{latest}:1", invocation(0), 30.0)
+
+
+async def test_an_invocation_that_outlasts_its_time_is_ended_and_the_next_one_gets_another_worker(tmp_path: Path):
+    async with stage(tmp_path, workers_max=1) as on:
+        arn = on.function("endless", 1_000.0)
+        on.run(arn)
+        await on.pass_s(899.0, step_s=1.0)
+        assert not on.tasks[0].done()
+        await on.pass_s(3.0, step_s=1.0)
+        assert on.tasks[0].result().answer.kind == "Sandbox.Timedout"
+        assert on.guests.alive() == 0
+        on.takes_s[arn] = 1.0
+        on.run(arn)
+        await on.pass_s(5.0)
+        assert on.tasks[1].result().answer.body == b"1"

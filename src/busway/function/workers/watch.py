@@ -1,4 +1,4 @@
-"""The watch over busy workers: how much memory they use, and an end to those that use too much.
+"""The watch over busy workers: an end to those whose time is over, and to those that use too much memory.
 
 A worker in a control group is bounded by the kernel and only measured here. For the others this is the bound: the
 process itself every few milliseconds, its whole session (what it started, too) once a second, or at once when the
@@ -8,6 +8,7 @@ number of tasks on the machine jumps, as it does under a fork bomb.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 from busway.clock import Clock
@@ -15,10 +16,13 @@ from busway.function.workers.cage import PROCESSES_MAX
 from busway.function.workers.usage import Usage, proportional_bytes, tasks_on_machine, usage_by_session
 from busway.function.workers.worker import Worker
 
+# Ours: by so much an invocation may outlast its time limit.
 TICK_S = 0.025
 SESSIONS_EVERY_S = 1.0
 # More new tasks than this between two looks, and the sessions are looked at at once.
 JUMP = 200
+
+log = logging.getLogger(__name__)
 
 
 class Watch:
@@ -38,16 +42,25 @@ class Watch:
         while True:
             await self._wanted.wait()
             await self._clock.sleep(TICK_S)
-            workers = [worker for worker in self._busy() if worker.alive]
-            if not workers:
-                self._wanted.clear()
-                continue
-            free = [worker for worker in workers if not self._look(worker)]
-            if free and self._sessions_wanted():
-                usage = await asyncio.to_thread(usage_by_session)
-                for worker in free:
-                    assert worker.child is not None
-                    await _judge(worker, usage.get(worker.child.pid, Usage()))
+            try:
+                await self._look_round()
+            except Exception:
+                # Nobody's time would ever be over any more.
+                log.exception("a fault of ours in watching the workers; it goes on")
+
+    async def _look_round(self) -> None:
+        workers, now = [worker for worker in self._busy() if worker.alive], self._clock.monotonic()
+        if not workers:
+            self._wanted.clear()
+            return
+        for worker in workers:
+            worker.expire(now)
+        free = [worker for worker in workers if not self._look(worker)]
+        if free and self._sessions_wanted():
+            usage = await asyncio.to_thread(usage_by_session)
+            for worker in free:
+                assert worker.child is not None
+                await _judge(worker, usage.get(worker.child.pid, Usage()))
 
     def _look(self, worker: Worker) -> bool:
         """Measure one worker; whether the kernel bounds it."""

@@ -106,7 +106,8 @@ class Worker:
         self._ready: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._answer: asyncio.Future[Answer] | None = None
         self._invocation: Invocation | None = None
-        self._handed = False
+        self._handed = self._expired = False
+        self._deadline = math.inf
         self._waiting: RuntimeConnection | None = None
         self._connections: set[RuntimeConnection] = set()
         self._listener: asyncio.Server | None = None
@@ -191,7 +192,8 @@ class Worker:
         self._output.begin()
         self._answer = asyncio.get_running_loop().create_future()
         self._invocation = invocation
-        self._handed = False
+        self._handed = self._expired = False
+        self._deadline = self._clock.monotonic() + self.plan.timeout_s
         if not self.alive:
             return self._exit_error()
         if self._waiting is not None:
@@ -200,15 +202,19 @@ class Worker:
 
     async def answer(self) -> Answer:
         """What comes of the invocation under way. May be asked again by someone else when the asker was cancelled."""
-        assert self._answer is not None and self._invocation is not None
-        try:
-            async with self._clock.timeout(self.plan.timeout_s):
-                return await asyncio.shield(self._answer)
-        except TimeoutError:
-            message = f"Task timed out after {self.plan.timeout_s:.2f} seconds"
-            answer = _error(TIMED_OUT, self._invocation.request_id, message)
+        assert self._answer is not None
+        answer = await asyncio.shield(self._answer)
+        if self._expired:
             await self._stop()
-            return answer
+        return answer
+
+    def expire(self, now: float) -> None:
+        """End the invocation under way if its time is over. `watch` asks: a timer for each would cost more."""
+        if self._invocation is None or self._answer is None or self._answer.done() or now < self._deadline:
+            return
+        self._expired = True
+        message = f"Task timed out after {self.plan.timeout_s:.2f} seconds"
+        self._settle(_error(TIMED_OUT, self._invocation.request_id, message))
 
     def finish(self) -> bytes:
         """Close the books of the invocation: the last 4 KB that it printed."""
