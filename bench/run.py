@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import functions
+import streams
 from botocore.config import Config
 from load import Line, load, put_events, request
 from peers import Server
@@ -81,6 +83,7 @@ class Bench:
         self.latency_to_queue()
         if self.server.functions:
             self.functions()
+            streams.measure(self.server, self.note, self.seconds)
         self.note("memory after MB", self.server.memory_mb())
         return self.rows
 
@@ -225,7 +228,9 @@ def sync_ms(writes: int = 200) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="busway,limit,ministack,moto", help="servers, separated by commas")
+    parser.add_argument(
+        "--only", default="busway,limit,ministack,moto,clients", help="what to measure, separated by commas"
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of load per row")
     chosen = parser.parse_args()
     servers = {
@@ -252,6 +257,9 @@ def main() -> None:
         finally:
             servers[name].stop()
         results[name] = bench.rows
+    if "clients" in chosen.only.split(","):
+        # The same function with each client of the Runtime API, without HTTP, and the limit: a raw socket.
+        results["clients"] = functions.measure()
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
