@@ -115,6 +115,10 @@ def test_a_generated_handler_gets_its_events_in_batches(road: Road):
     assert sum("START RequestId" in line for line in lines) < 50
     (mapping,) = road.mappings()
     assert (mapping["BatchSize"], mapping["State"]) == (100, "Enabled")
+    told = road.busway("why")
+    assert "-> stream shop-post-orders: delivered" in told
+    assert "its readers take it from there" in told
+    assert "the newest 3 lines; --limit shows more" in road.busway("logs", "post-orders", "--limit", "3")
 
 
 def test_a_failure_is_alone_in_the_dead_letters_and_everything_else_is_handled(road: Road):

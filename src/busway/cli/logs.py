@@ -46,7 +46,9 @@ def logs(
         lines = connection.stream(path, follow=1, limit=limit, since_s=since_s)
     else:
         lines = connection.get(path, limit=limit, since_s=since_s, request_id=request_id)["lines"]
+    shown = 0
     for printed in lines:
+        shown += 1
         if as_json:
             print_line(printed)
         else:
@@ -54,6 +56,8 @@ def logs(
                 (f"{moment(printed['at'])}  {str(printed['request_id'])[:8]:8}  ", "dim"),
                 (str(printed["line"]), _style(str(printed["line"]))),
             )
+    if shown >= limit and not as_json:
+        line((f"the newest {limit} lines; --limit shows more", "dim"))
 
 
 def _since_s(text: str | None) -> int:

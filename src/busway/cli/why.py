@@ -62,8 +62,9 @@ def _delivery(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], e
     state = str(delivery["state"])
     attempts = delivery.get("attempts") or 0
     tries = f" after {attempts} {'try' if attempts == 1 else 'tries'}" if attempts else ""
+    stream = ":kinesis:" in delivery["target"]
     line(
-        f"rule {delivery['rule']} -> {name_of(delivery['target'])}: ",
+        f"rule {delivery['rule']} -> {'stream ' if stream else ''}{name_of(delivery['target'])}: ",
         (state, _STATE_STYLES.get(state, "")),
         f"{tries}{_next_try(delivery)} {moment(delivery.get('at'))}".rstrip(),
     )
@@ -74,6 +75,9 @@ def _delivery(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], e
         line(f"  └ kept in {name_of(delivery['dead_letter_queue'])}; `busway redrive {name_of(delivery['target'])}`")
     elif state == "dead-lettered":
         _redriven(delivery, steps)
+    if stream and state == "delivered":
+        # A stream's readers are not the rule's business: what they gave up is among the dead letters.
+        line("  └ its readers take it from there: `busway dlq` lists what they gave up, `busway tail` shows batches")
     _logs(delivery.get("logs", []), every)
 
 
