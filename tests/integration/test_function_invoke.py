@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -411,3 +413,23 @@ async def test_a_caller_that_goes_away_neither_ends_its_invocation_nor_frees_its
         assert await shop.ask("f") == pid
         assert place.exists()
         assert shop.functions.running(arn) == 0
+
+
+async def test_what_python_compiles_is_kept_for_the_next_worker_though_code_is_read_only(tmp_path: Path):
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("app.py", "import os, vendored.part\ndef handler(event, context): return os.getpid()")
+        archive.writestr("vendored/part.py", "value = 1\n" * 1_000)
+    data = tmp_path / "data"
+    async with workshop(data, sandbox="auto", worker_idle_s=0.05) as shop:
+        if not shop.functions.sandbox.encloses:
+            pytest.skip("code is writable at this sandbox level")
+        wanted = Configuration(runtime="python3.12", handler="app.handler")
+        await shop.functions.registry.create(shop.arn("vendors"), Zip(package.getvalue()), wanted)
+        first = await shop.ask("vendors")
+        (kept,) = (data / "tmp" / "bytecode").rglob("part.*.pyc")
+        assert not list((data / "functions").rglob("*.pyc"))
+        made = kept.stat().st_mtime_ns
+        await until(lambda: not Path(f"/proc/{first}").exists())
+        assert await shop.ask("vendors") != first
+        assert kept.stat().st_mtime_ns == made

@@ -16,6 +16,7 @@ import sys
 import time
 import types
 from decimal import Decimal
+from importlib.machinery import SourceFileLoader
 
 # Not imported from typing, which would be a third of the time in which a worker starts.
 TYPE_CHECKING = False
@@ -255,6 +256,30 @@ class Runner:
             raise Broken("Runtime.MarshalError", f"Unable to marshal response: {error}") from error
 
 
+def keep_bytecode_in(folder: str) -> None:
+    """Keep what is compiled below `folder`, where it can't be kept beside its source, and look there first.
+
+    Like Python's own `pycache_prefix`, which would also overlook what lies compiled beside its source.
+    """
+    read, write = SourceFileLoader.get_data, SourceFileLoader.set_data
+    own = (sys.base_prefix + os.sep, "<")
+
+    def get_data(loader: Any, path: str) -> bytes:
+        if path.endswith(".pyc") and not path.startswith(own):
+            try:
+                return read(loader, folder + path)
+            except OSError:
+                # Not compiled by a worker of this function yet.
+                return read(loader, path)
+        return read(loader, path)
+
+    def set_data(loader: Any, path: str, data: bytes, *, _mode: int = 0o666) -> None:
+        write(loader, folder + path, data, _mode=_mode)
+
+    patched: Any = SourceFileLoader
+    patched.get_data, patched.set_data = get_data, set_data
+
+
 class LogHandler:
     """AWS's handler of the root logger: `[LEVEL] time request-id message`, printed."""
 
@@ -291,6 +316,9 @@ def serve(fd: int) -> None:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
     global channel
     channel, logs = Channel(fd), LogHandler()
+    bytecode = os.environ.pop("BUSWAY_BYTECODE", "")
+    if bytecode:
+        keep_bytecode_in(bytecode)
     try:
         runner = Runner(find_handler(os.environ["_HANDLER"]))
     except Exception as error:  # noqa: BLE001 - whatever its import raised is why it can't start

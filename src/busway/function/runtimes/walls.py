@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MACHINE = os.uname().machine
+LIBC = ctypes.CDLL(None, use_errno=True)
 # (x86_64, aarch64); https://github.com/torvalds/linux/tree/master/arch/x86/entry/syscalls and
 # include/uapi/asm-generic/unistd.h. From 424 on both are the same.
 NEITHER = -1
@@ -90,8 +91,7 @@ class Refused(Exception):
 
 def call(what: str | int, *arguments: Any) -> int:
     """A function of libc by name, or a system call by number; its result. Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    function = getattr(libc, what) if isinstance(what, str) else libc.syscall
+    function = getattr(LIBC, what) if isinstance(what, str) else LIBC.syscall
     function.restype = ctypes.c_long
     given = arguments if isinstance(what, str) else (what, *arguments)
     result: int = function(*(ctypes.c_long(word) if isinstance(word, int) else word for word in given))

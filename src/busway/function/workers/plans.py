@@ -17,6 +17,9 @@ from busway.function.workers.environment import Surroundings, worker_environment
 from busway.function.workers.sandbox import Sandbox
 from busway.function.workers.worker import Plan
 
+# Where our Python client keeps what it compiles.
+BYTECODE = "BUSWAY_BYTECODE"
+
 Credentials = Callable[[str], tuple[str, str, str]]
 """A function's ARN → access key, secret key, session token for one worker of it."""
 
@@ -49,10 +52,14 @@ class Plans:
         credentials = self.credentials_for(record.arn)
         environment = worker_environment(record, self.surroundings, credentials, code, scratch, mark)
         opened = _opened(record.built or Built(), runtime)
+        bytecode = None
+        if self.sandbox.encloses and runtime.command[0] == "python":
+            bytecode = self.scratch / "bytecode" / crew.replace(":", "-")
+            environment[BYTECODE] = str(bytecode)
         return Plan(
             crew, record.revision, runtime, environment, code, scratch, record.memory_mb, record.timeout_s,
             once=partial(self.once.answer, record.arn, record.timeout_s),
-            enclosure=self.sandbox.enclose(code, opened, scratch),
+            enclosure=self.sandbox.enclose(code, opened, scratch, bytecode), bytecode=bytecode,
         )  # fmt: skip
 
 

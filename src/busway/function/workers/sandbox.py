@@ -66,16 +66,22 @@ class Sandbox:
         self._data = data.resolve()
         folders = (*map(Path, SYSTEM), *_runtime_folders(environment))
         # A folder of programs that has the data folder in it is none for functions.
-        self._system = tuple(f"r{folder}" for folder in folders if not self._data.is_relative_to(folder))
+        safe = [folder for folder in folders if folder.exists() and not self._data.is_relative_to(folder)]
+        self._system = tuple(f"r{folder}" for folder in _outermost(safe))
 
-    def enclose(self, code: Path, opened: Iterable[Path], scratch: Path) -> Enclosure:
-        """What surrounds a worker that runs `code`, reads `opened` too, and writes `scratch`."""
-        if self.level == PROCESS:
+    @property
+    def encloses(self) -> bool:
+        return self.level != PROCESS
+
+    def enclose(self, code: Path, opened: Iterable[Path], scratch: Path, bytecode: Path | None = None) -> Enclosure:
+        """What surrounds a worker that runs `code`, reads `opened` too, and writes `scratch` and `bytecode`."""
+        if not self.encloses:
             return NOT_ENCLOSED
         own = (line for folder in (code, *opened) for line in _around(folder, self._data))
         tmp_is_safe = not self._data.is_relative_to(TMP)
         walls = (
             *self._system, *own, *self._shared, *(f"d{device}" for device in DEVICES), f"w{scratch}",
+            *([f"w{bytecode}"] if bytecode else []),
             *([f"t{scratch}"] if self.level == KERNEL else [f"w{TMP}"]), *([f"s{TMP}"] if tmp_is_safe else []),
         )  # fmt: skip
         walls = tuple(dict.fromkeys(walls))
@@ -146,6 +152,15 @@ def _import_path() -> tuple[str, ...]:
     """Where a worker's Python looks for modules, editable installs too. The server's own path has more."""
     printed = output_of([sys.executable, "-EP", "-c", "import sys; print(*sys.path, sep='\\n')"])
     return tuple(entry for entry in printed.splitlines() if os.path.isabs(entry))
+
+
+def _outermost(folders: Iterable[Path]) -> list[Path]:
+    """Without those that lie in another one: a worker looks each up when it starts."""
+    kept: list[Path] = []
+    for folder in sorted(set(folders)):
+        if not any(folder.is_relative_to(other) for other in kept):
+            kept.append(folder)
+    return kept
 
 
 def _around(folder: Path, shut: Path) -> Iterator[str]:

@@ -53,7 +53,8 @@ async def knows_nothing(question: bytes) -> bytes:
 class Plan:
     """What a worker is made from: everything that, when it changes, needs another worker.
 
-    `once` answers what its handler asks about steps that are to run once.
+    `once` answers what its handler asks about steps that are to run once. `bytecode` is the folder for what Python
+    compiles, where that can't lie beside its source.
     """
 
     function_arn: str
@@ -66,6 +67,7 @@ class Plan:
     timeout_s: float
     once: Callable[[bytes], Awaitable[bytes]] = knows_nothing
     enclosure: Enclosure = NOT_ENCLOSED
+    bytecode: Path | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -154,7 +156,8 @@ class Worker:
             raise WorkerFailed(failure)
 
     async def _begin(self) -> None:
-        self.plan.scratch.mkdir(parents=True, exist_ok=True)
+        for folder in filter(None, (self.plan.scratch, self.plan.bytecode)):
+            folder.mkdir(parents=True, exist_ok=True)
         environment, channel = dict(self.plan.environment), None
         if self.plan.runtime.tcp:
             loop = asyncio.get_running_loop()
