@@ -20,7 +20,8 @@ SOURCE = ROOT / "tests" / "node"
 def sdk() -> Path:
     """A folder with the SDK in it."""
     folder = npm_installed("node", SOURCE)
-    shutil.copyfile(SOURCE / "clients.mjs", folder / "clients.mjs")
+    for script in ("clients.mjs", "deploy.mjs"):
+        shutil.copyfile(SOURCE / script, folder / script)
     return folder
 
 
