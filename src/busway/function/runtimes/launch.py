@@ -26,6 +26,8 @@ F_SETSIG = 10
 PR_SET_PDEATHSIG = 1
 # AWS's limit of open files in a worker: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 OPEN_FILES_MAX = 1024
+# Before the names of variables that the loader must not see yet, as `process` puts it there.
+HELD_BACK = "BUSWAY_HELD_BACK_"
 # Where Node finds the socket to the server, and keeps the lifeline: the first descriptors after the standard ones.
 NODE_CHANNEL, NODE_LIFELINE = 3, 4
 # As AWS does: a heap that grows to this part of the function's memory, and no further.
@@ -92,6 +94,20 @@ def become(command: list[str]) -> None:
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
+def give_back_variables() -> None:
+    """The loader's variables, which were kept from acting before the walls stood: for what is started from here."""
+    for name in [name for name in os.environ if name.startswith(HELD_BACK)]:
+        os.environ[name.removeprefix(HELD_BACK)] = os.environ.pop(name)
+
+
+def find_packages() -> None:
+    """What Python does at its start, and was told to leave for later (-I -S): code of the function's own runs."""
+    import site
+
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(":"))
+    site.main()
+
+
 def load(name: str) -> types.ModuleType:
     """A script beside this one, by its path: this folder must not be where a handler's imports look. Keeps .pyc."""
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
@@ -113,6 +129,7 @@ def main() -> None:
     make_way_for_server()
     if lines:
         load("walls").raise_walls(lines)
+    give_back_variables()
     if kind == "node":
         command = node_command(command, int(channel), int(lifeline))
     if kind in ("exec", "node"):
@@ -120,6 +137,7 @@ def main() -> None:
         become(command)
     os.set_inheritable(int(lifeline), False)
     os.set_inheritable(int(channel), False)
+    find_packages()
     client = load("python")
     # There `busway.once` finds the connection to the server.
     sys.modules["_busway_runtime"] = client

@@ -30,6 +30,9 @@ from busway.function.workers.usage import only_descendant, resident_bytes
 # no beginning of another one.
 MARK = "BUSWAY_WORKER"
 
+# As `runtimes/launch.py` knows it.
+HELD_BACK = "BUSWAY_HELD_BACK_"
+
 _LAUNCH = Path(__file__).parents[1] / "runtimes" / "launch.py"
 _PROC = Path("/proc")
 _PR_SET_DUMPABLE = 4
@@ -126,7 +129,7 @@ class SystemSpawn:
             popen = subprocess.Popen(
                 _command(start, cage, lifeline, channel),
                 cwd=start.folder,
-                env=dict(start.environment),
+                env=_held_back(start.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
@@ -152,12 +155,18 @@ class SystemSpawn:
         return await asyncio.to_thread(_end_marked, mark, _Strays())
 
 
+def _held_back(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, with what the loader would act on (LD_PRELOAD) under a name that it doesn't know."""
+    return {f"{HELD_BACK}{name}" if name.startswith("LD_") else name: text for name, text in environment.items()}
+
+
 def _command(start: Start, cage: Cage, lifeline: int, channel: int) -> list[str]:
     """A wrapper has name spaces of its own: the groups' files are shown in it, and it dies with us by itself."""
     shown = [word for file in cage.member_files for word in ("--bind", file, file)]
     wrapper = [*start.wrapper, *shown] if start.wrapper else []
     server = 0 if wrapper else os.getpid()
-    launch = [sys.executable, "-P", str(_LAUNCH), str(server), str(lifeline), str(channel)]
+    # Isolated, without `site`: nothing of the function's (PYTHONPATH, sitecustomize) runs before the walls stand.
+    launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(server), str(lifeline), str(channel)]
     walls = [str(len(start.walls)), *start.walls]
     return [*wrapper, *launch, ":".join(cage.member_files), *walls, *start.command]
 
