@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from busway.aws.errors import AwsError
 from busway.aws.protocols import Received
 from busway.aws.protocols.cbor import CONTENT_TYPE, CborWire, refuse_in_cbor
-from busway.aws.protocols.cbor_values import DEPTH_MAX, Moment, NotCbor, decode, encode
+from busway.aws.protocols.cbor_values import DEPTH_MAX, VALUES_MAX, Moment, NotCbor, decode, encode
 from busway.aws.shapes import load_model
 
 SCALARS = st.one_of(
@@ -154,3 +154,10 @@ def test_what_is_no_time_is_refused(at: Any):
 def test_a_refusal_of_rpc_v2_is_in_its_own_words():
     reply = refuse_in_cbor(AwsError("UnsupportedOperationException", "no", 501))
     assert (reply.status, decode(reply.body)["__type"]) == (501, "UnsupportedOperationException")
+
+
+def test_a_request_of_tiny_values_is_refused_before_it_holds_up_the_others():
+    few = b"\x9f" + b"\x80" * (VALUES_MAX - 2) + b"\xff"
+    assert len(decode(few)) == VALUES_MAX - 2
+    with pytest.raises(NotCbor, match=f"more than {VALUES_MAX} values"):
+        decode(b"\x9f" + b"\x80" * (VALUES_MAX + 1) + b"\xff")

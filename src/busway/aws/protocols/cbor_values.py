@@ -45,15 +45,22 @@ def decode(data: bytes) -> Any:
     return value
 
 
+# Ours: the largest request that means something, 500 records, is a few thousand values; a million take a second.
+VALUES_MAX = 50_000
+
+
 class _Reader:
-    __slots__ = ("at", "data")
+    __slots__ = ("at", "data", "left")
 
     def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
+        self.data, self.at, self.left = data, 0, VALUES_MAX
 
     def value(self, depth: int) -> Any:
         first = self.data[self.at]
         self.at += 1
+        self.left -= 1
+        if self.left < 0:
+            raise NotCbor(f"more than {VALUES_MAX} values")
         kind, low = first >> 5, first & 31
         if kind == _TEXT:
             return self._text(low)

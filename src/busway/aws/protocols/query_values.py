@@ -41,7 +41,9 @@ class Node:
 
     def numbered(self) -> Iterator[Node]:
         """The parts under 1, 2, 3 …, in the order of the numbers."""
-        numbers = sorted((int(name), node) for name, node in self.inner.items() if name.isascii() and name.isdigit())
+        # A number of thousands of digits is none that anybody counts with.
+        names = [name for name in self.inner if name.isascii() and name.isdigit() and len(name) < 10]
+        numbers = sorted((int(name), self.inner[name]) for name in names)
         return (node for _, node in numbers)
 
 
