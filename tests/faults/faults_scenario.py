@@ -36,11 +36,12 @@ ENVIRONMENT = {"BUSWAY_ASYNC_RETRY_S": "0.05,0.05", "BUSWAY_WORKERS_MAX": str(WO
 # First attempt and one retry.
 ATTEMPTS = 2
 FAILING = """
-import os
+import os, time
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 def handler(event, context):
     os.write(LEDGER, b"%d\\n" % event["detail"]["n"])
+    time.sleep(float(os.environ["WORK_S"]))
     raise RuntimeError("always")
 """
 PATTERN = {"source": ["fault.test"]}
@@ -84,8 +85,8 @@ def invocations(server: ServerProcess) -> Counter[int]:
     return Counter(map(int, file.read_text().split())) if file.exists() else Counter()
 
 
-def lay_out(server: ServerProcess) -> None:
-    """A rule with a queue as target, and with a function that always fails and has a dead-letter queue."""
+def lay_out(server: ServerProcess, work_s: float = 0.0) -> None:
+    """A rule with a queue as target, and with a function that fails after `work_s` and has a dead-letter queue."""
     sqs, events, functions = (client(server, service) for service in ("sqs", "events", "lambda"))
     sqs.create_queue(QueueName="dead")
     # What was received when the server died comes back soon.
@@ -96,7 +97,7 @@ def lay_out(server: ServerProcess) -> None:
         Role="arn:aws:iam::000000000000:role/test",
         Handler="app.handler",
         Code={"ZipFile": packed(FAILING)},
-        Environment={"Variables": {"LEDGER": str(ledger_of(server))}},
+        Environment={"Variables": {"LEDGER": str(ledger_of(server)), "WORK_S": str(work_s)}},
         DeadLetterConfig={"TargetArn": f"{QUEUE_ARN}dead"},
     )
     functions.put_function_event_invoke_config(FunctionName="failing", MaximumRetryAttempts=ATTEMPTS - 1)

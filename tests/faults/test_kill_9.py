@@ -31,15 +31,15 @@ from faults_scenario import (
 )
 
 from busway.cli.demo.server import ServerProcess, free_port
-from busway.function.workers.placement import PREFETCH
+from busway.function.workers.placement import prefetch
 
 CYCLES = int(os.environ.get("BUSWAY_CYCLES", 2_000 if os.environ.get("BUSWAY_NIGHTLY") else 100))
-LANES = 2
+# What an event takes in each lane: one that is over at once has others waiting ready beside it.
+WORK_S = (0.0, 0.005)
+LANES = len(WORK_S)
 LOAD_S_MAX = 0.25
 # How often the server is killed once more while it starts, and after how long.
 AT_START, START_S_MAX = 0.2, 0.8
-# A worker has one event in hand, and the ends of those that were made ready for it may be in the commit under way.
-IN_FLIGHT_MAX = (1 + PREFETCH[1]) * WORKERS
 
 
 @dataclass
@@ -51,11 +51,16 @@ class Lane:
     publishers: list[Publisher]
     arrived: Receiver
     dead: Receiver
+    work_s: float
     deaths: int = 0
+
+    def in_flight_max(self) -> int:
+        """At one moment: what the workers have in hand and ready, until its end is recorded."""
+        return (1 + prefetch(self.work_s or 1e-6)) * WORKERS
 
     def run(self, cycles: int) -> None:
         self.server.start()
-        lay_out(self.server)
+        lay_out(self.server, self.work_s)
         for _ in range(cycles):
             self.load_and_kill()
             copy = conserved_copy(self.server.data, self.server.data.parent / "copy")
@@ -101,7 +106,7 @@ class Lane:
         assert not fewer, f"given up after fewer attempts than promised: {fewer}"
         repeated = sum(started[number] - ATTEMPTS for number in events)
         letters = sum(len(ids) - 1 for ids in self.dead.messages.values())
-        in_flight = IN_FLIGHT_MAX * self.deaths
+        in_flight = self.in_flight_max() * self.deaths
         # An event whose last end was not recorded yet is started again, and so its letter may come again too.
         assert repeated <= in_flight, "more invocations were repeated than can have been in flight"
         assert letters <= in_flight, "more dead letters were repeated than can have been in flight"
@@ -121,13 +126,14 @@ def test_no_acknowledged_event_is_lost_by_kill_9_at_random_moments(tmp_path: Pat
     seed = int(os.environ.get("BUSWAY_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"BUSWAY_SEED={seed} BUSWAY_CYCLES={CYCLES}")
     lanes: list[Lane] = []
-    for number in range(LANES):
+    for number, work_s in enumerate(WORK_S):
         folder = tmp_path / f"lane-{number}"
         folder.mkdir()
         server = ServerProcess(folder / "data", free_port(), ENVIRONMENT)
         publishers = [Publisher(server, next=n * 1_000_000) for n in range(2)]
         chance = random.Random(seed + number)
-        lanes.append(Lane(server, chance, publishers, Receiver(server, "arrived"), Receiver(server, "dead")))
+        arrived, dead = Receiver(server, "arrived"), Receiver(server, "dead")
+        lanes.append(Lane(server, chance, publishers, arrived, dead, work_s))
     try:
         with ThreadPoolExecutor(LANES) as side_by_side:
             for ended in [side_by_side.submit(lane.run, CYCLES // LANES) for lane in lanes]:

@@ -76,6 +76,8 @@ class Dispatcher:
         self._renewing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: dict[str, list[Item]] = {}
+        # Ended, but a crash would repeat them: they take room until the store knows.
+        self._unrecorded = 0
         self._repeats = Repeats(function_arn, desk.once)
         # How often in a row each event was throttled. Forgotten at a restart: then the waits begin at a second again.
         self._throttles: dict[int, int] = {}
@@ -147,7 +149,8 @@ class Dispatcher:
             return 0, 1
         pool = self._desk.pool
         capacity = pool.capacity(self._arn)
-        return capacity - max(len(self._in_flight), pool.running(self._arn)), max(1, capacity // ASKED_PART)
+        taken = max(len(self._in_flight) + self._unrecorded, pool.running(self._arn))
+        return capacity - taken, max(1, capacity // ASKED_PART)
 
     def _held(self, item: Item) -> Item:
         """The row with its newest token, to be given back or ended: from here on it is not renewed."""
@@ -275,6 +278,7 @@ class Dispatcher:
     def _done(self, item: Item, outcome: str) -> None:
         """End the row with the next batch."""
         self._throttles.pop(item.id, None)
+        self._unrecorded += 1
         self._ended.setdefault(outcome, []).append(self._held(item))
         if self._flusher is None:
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
@@ -286,6 +290,8 @@ class Dispatcher:
                 recorded = await self._repeats.record()
                 for outcome, items in ended.items():
                     await self._queues.done(items, outcome)
+                    self._unrecorded -= len(items)
+                    self._changed.set()
                 self._repeats.forget(recorded)
         except EngineStopped:
             self._ended.clear()
