@@ -86,10 +86,17 @@ async def opened(engine: Any, clock: ManualClock, folder: Path, workers_max: int
     metrics = Metrics(clock)
     queues = SqsQueues(store, clock, SystemEntropy(), metrics)
     await queues.open()
+    settings = Settings(data=str(folder), workers_max=workers_max)
     functions = Functions(
-        store, clock, SystemEntropy(), metrics, Trail(clock), SystemSpawn(), Settings(data=str(folder), workers_max=workers_max),
+        store,
+        clock,
+        SystemEntropy(),
+        metrics,
+        Trail(clock),
+        SystemSpawn(),
+        settings,
         QueueDeadLetters(queues, metrics),
-    )  # fmt: skip
+    )
     await functions.open()
     return functions
 
