@@ -79,7 +79,7 @@ ABUSES = {
             open(event["path"])
     """,
     "spy": """
-        import glob, os, signal
+        import glob, os, resource, signal
         def tried(what):
             try:
                 return bool(what())
@@ -94,6 +94,7 @@ ABUSES = {
                 "the server's data": tried(lambda: open(data + "/busway.db", "rb").read()),
                 "the server's environment": tried(lambda: open(f"/proc/{server}/environ").read()),
                 "a signal to the server": tried(lambda: os.kill(server, 0) is None),
+                "limits of the server": tried(lambda: resource.prlimit(server, resource.RLIMIT_NOFILE)),
                 "files elsewhere": tried(lambda: open(data + "/../planted", "w")),
                 "names and sizes of files": tried(lambda: os.stat(data + "/busway.db")),
                 "the network": tried(lambda: __import__("socket").create_connection(("127.0.0.1", event["port"]))),

@@ -20,10 +20,15 @@ MACHINES = st.sampled_from(sorted(walls.ARCHITECTURES))
 ALLOWED, EPERM, ENOSYS = walls.ALLOW, walls.ERRNO | walls.EPERM, walls.ERRNO | walls.ENOSYS
 
 
-def verdict(machine: str, number: int, first_argument: int = 0, architecture: int | None = None) -> int:
+def verdict(
+    machine: str, number: int, first_argument: int = 0, second_argument: int = 0, architecture: int | None = None
+) -> int:
     """What the filter returns for a call. Raises IndexError for a jump to nowhere, as the kernel refuses it."""
     own = walls.ARCHITECTURES[machine][1]
-    words = {0: number, 4: own if architecture is None else architecture, 16: first_argument & 0xFFFF_FFFF}
+    words = {
+        0: number, 4: own if architecture is None else architecture, 16: first_argument & 0xFFFF_FFFF,
+        24: second_argument & 0xFFFF_FFFF,
+    }  # fmt: skip
     rows, place, held = walls.filter_program(machine), 0, 0
     for _ in range(len(rows)):
         code, if_true, if_false, value = rows[place]
@@ -46,18 +51,36 @@ def refused(machine: str) -> set[int]:
     return {numbers[column] for numbers in walls.REFUSED.values() if numbers[column] != walls.NEITHER}
 
 
-@given(MACHINES, st.integers(0, 600), st.integers(0, 2**64 - 1))
-def test_the_filter_refuses_what_is_listed_and_nothing_else(machine: str, number: int, argument: int):
+@given(MACHINES, st.integers(0, 600), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_the_filter_refuses_what_is_listed_and_nothing_else(machine: str, number: int, argument: int, second: int):
     column = walls.ARCHITECTURES[machine][0]
+    guarded = {numbers[column] for numbers in (*walls.FOR_ITSELF.values(), *walls.FOR_ITS_KIND.values())}
     if number in refused(machine):
-        assert verdict(machine, number, argument) == EPERM
+        assert verdict(machine, number, argument, second) == EPERM
     elif number == walls.CLONE3[column]:
-        assert verdict(machine, number, argument) == ENOSYS
+        assert verdict(machine, number, argument, second) == ENOSYS
     elif number == walls.CLONE[column]:
         wanted = EPERM if argument & walls.NEW_SPACES else ALLOWED
-        assert verdict(machine, number, argument) == wanted
-    else:
-        assert verdict(machine, number, argument) == ALLOWED
+        assert verdict(machine, number, argument, second) == wanted
+    elif number not in guarded:
+        assert verdict(machine, number, argument, second) == ALLOWED
+
+
+@given(MACHINES, st.sampled_from(sorted(walls.FOR_ITSELF)), st.integers(1, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_limits_and_turns_are_changed_for_oneself_alone(machine: str, name: str, process: int, high: int):
+    number = walls.FOR_ITSELF[name][walls.ARCHITECTURES[machine][0]]
+    # The kernel reads the lower half of the word.
+    assert verdict(machine, number, high << 32) == ALLOWED
+    assert verdict(machine, number, high << 32 | process) == EPERM
+
+
+@given(MACHINES, st.sampled_from(sorted(walls.FOR_ITS_KIND)), st.integers(0, 4), st.integers(0, 2**32 - 1))
+def test_priorities_are_changed_for_oneself_or_one_s_group_and_never_for_a_user(
+    machine: str, name: str, which: int, who: int
+):
+    *numbers, user = walls.FOR_ITS_KIND[name]
+    wanted = ALLOWED if who == 0 and which != user else EPERM
+    assert verdict(machine, numbers[walls.ARCHITECTURES[machine][0]], which, who) == wanted
 
 
 @given(MACHINES, st.integers(0, 2**32 - 1))
@@ -182,6 +205,28 @@ def test_other_processes_can_neither_be_signalled_nor_looked_into():
     assert found["traced"] == walls.EPERM
     if walls.landlock_abi() >= walls.SCOPE_ABI:
         assert found["signal"] == "PermissionError"
+
+
+@needs_landlock
+def test_limits_and_turns_of_other_processes_stay_as_they_are():
+    found = behind(
+        [],
+        f"""{{
+            "its limits": tried(lambda: __import__("resource").prlimit({os.getpid()}, 7)),
+            "its processors": tried(lambda: os.sched_setaffinity({os.getpid()}, os.sched_getaffinity(0))),
+            "its scheduler": tried(lambda: os.sched_setscheduler({os.getpid()}, 0, os.sched_param(0))),
+            "its priority": tried(lambda: os.setpriority(os.PRIO_PROCESS, {os.getpid()}, 0)),
+            "all of its user": tried(lambda: os.setpriority(os.PRIO_USER, 0, 0)),
+            "own limits": tried(lambda: __import__("resource").setrlimit(7, (64, 64))),
+            "own processors": tried(lambda: os.sched_setaffinity(0, os.sched_getaffinity(0))),
+            "own scheduler": tried(lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))),
+            "own priority": tried(lambda: os.setpriority(os.PRIO_PROCESS, 0, 5)),
+            "nice": __import__("subprocess").run(["nice", "true"]).returncode,
+        }}""",
+    )
+    assert {what: end for what, end in found.items() if end not in (None, 0)} == dict.fromkeys(
+        ("its limits", "its processors", "its scheduler", "its priority", "all of its user"), "PermissionError"
+    )
 
 
 @needs_landlock

@@ -52,6 +52,15 @@ REFUSED = {
     "sethostname": (170, 161), "setdomainname": (171, 162), "syslog": (103, 116), "vhangup": (153, 58),
 }  # fmt: skip
 CLONE, CLONE3 = (56, 220), (435, 435)
+# Allowed for the caller alone, whom the process number 0 means: the limits or turns of the server are not a worker's
+# business. A number of its own is refused as well: a filter can't tell it, and children inherit the filter.
+FOR_ITSELF = {
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118), "sched_setattr": (314, 274),
+}  # fmt: skip
+# The same of calls whose second argument is the number, and the first what it is of; that may not be (the last here)
+# everything of a user, of which the server is one.
+FOR_ITS_KIND = {"setpriority": (141, 140, 2), "ioprio_set": (251, 30, 3)}
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
 NEW_SPACES = 0x7E02_0000
 # AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64; the number from which x86_64's calls are those of its x32 variant.
@@ -62,7 +71,7 @@ EPERM, ENOSYS = 1, 38
 ALLOW, ERRNO, KILL_PROCESS = 0x7FFF_0000, 0x0005_0000, 0x8000_0000
 # Classic BPF: load a word of `struct seccomp_data`, compare, return.
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
+NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT, SECOND_ARGUMENT_AT = 0, 4, 16, 24
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 MAKE_CHAR, MAKE_BLOCK, TRUNCATE, IOCTL_DEV = 1 << 6, 1 << 11, 1 << 14, 1 << 15
@@ -107,27 +116,33 @@ def call(what: str | int, *arguments: Any) -> int:
 def filter_program(machine: str) -> list[tuple[int, int, int, int]]:
     """The seccomp filter as rows (code, jump if true, jump if false, value). Raises KeyError for another machine."""
     column, architecture = ARCHITECTURES[machine]
-    refused = sorted(numbers[column] for numbers in REFUSED.values() if numbers[column] != NEITHER)
-    head = [
+    # Rows (code, if true, if false, value): how many rows to skip, or the end to jump to.
+    rows: list[tuple[int, int | str, int | str, int]] = [
         (LOAD, 0, 0, ARCHITECTURE_AT),
-        (EQUAL, 1, 0, architecture),
-        (RETURN, 0, 0, KILL_PROCESS),
+        (EQUAL, 0, "another", architecture),
         (LOAD, 0, 0, NUMBER_AT),
     ]
-    # Rows that jump to one of the three ends, as (code, value, end).
-    tests = [(AT_LEAST, X32_FROM, "refuse")] if machine == "x86_64" else []
+    if machine == "x86_64":
+        rows += [(AT_LEAST, "refuse", 0, X32_FROM)]
     # Its flags lie in memory, where a filter can't look: libraries then take `clone`.
-    tests += [(EQUAL, CLONE3[column], "unknown")]
-    tests += [(EQUAL, number, "refuse") for number in refused]
-    ends = ["allow", "unknown", "refuse"]
-    # After the tests: what is no `clone` is allowed, and a `clone` without new name spaces.
-    tail = [(EQUAL, 0, 2, CLONE[column]), (LOAD, 0, 0, FIRST_ARGUMENT_AT), (ANY_BIT, 2, 0, NEW_SPACES)]
-    rows: list[tuple[int, int, int, int]] = []
-    for place, (code, value, end) in enumerate(tests):
-        jump = len(tests) - place - 1 + len(tail) + ends.index(end)
-        rows.append((code, jump, 0, value))
-    returns = [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERRNO | ENOSYS), (RETURN, 0, 0, ERRNO | EPERM)]
-    return [*head, *rows, *tail, *returns]
+    rows += [(EQUAL, "unknown", 0, CLONE3[column])]
+    refused = sorted(numbers[column] for numbers in REFUSED.values() if numbers[column] != NEITHER)
+    rows += [(EQUAL, "refuse", 0, number) for number in refused]
+    # A number or a flag is an `int`, of which the kernel reads the lower half that is loaded here.
+    rows += [(EQUAL, 0, 2, CLONE[column]), (LOAD, 0, 0, FIRST_ARGUMENT_AT), (ANY_BIT, "refuse", "allow", NEW_SPACES)]
+    for numbers in FOR_ITSELF.values():
+        rows += [(EQUAL, 0, 2, numbers[column]), (LOAD, 0, 0, FIRST_ARGUMENT_AT), (EQUAL, "allow", "refuse", 0)]
+    for *by_machine, user in FOR_ITS_KIND.values():
+        rows += [(EQUAL, 0, 4, by_machine[column]), (LOAD, 0, 0, FIRST_ARGUMENT_AT), (EQUAL, "refuse", 0, user)]
+        rows += [(LOAD, 0, 0, SECOND_ARGUMENT_AT), (EQUAL, "allow", "refuse", 0)]
+    ends = {"allow": ALLOW, "unknown": ERRNO | ENOSYS, "refuse": ERRNO | EPERM, "another": KILL_PROCESS}
+    places = {end: len(rows) + place for place, end in enumerate(ends)}
+
+    def jump(to: int | str, place: int) -> int:
+        return to if isinstance(to, int) else places[to] - place - 1
+
+    resolved = [(code, jump(a, place), jump(b, place), value) for place, (code, a, b, value) in enumerate(rows)]
+    return [*resolved, *((RETURN, 0, 0, value) for value in ends.values())]
 
 
 def refuse_calls() -> None:
