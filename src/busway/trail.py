@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,11 @@ class Step:
     at: float
     kind: str
     facts: dict[str, Any]
+
+
+def is_of(facts: Mapping[str, Any], event_id: str) -> bool:
+    """Whether a step is one of this event, or of a batch that names it."""
+    return facts.get("event_id") == event_id or event_id in facts.get("event_ids", ())
 
 
 class Trail:
@@ -62,13 +67,16 @@ class Trail:
     def recent(
         self, after: int = 0, *, kind: str | None = None, event_id: str | None = None, limit: int | None = None
     ) -> list[Step]:
-        """Steps with a sequence above `after`, oldest first; the newest `limit` of those that fit."""
+        """Steps with a sequence above `after`, oldest first; the newest `limit` of those that fit.
+
+        A step of a batch names its events in `event_ids`.
+        """
         steps = [
             step
             for step in self._steps
             if step.sequence > after
             and (kind is None or step.kind == kind)
-            and (event_id is None or step.facts.get("event_id") == event_id)
+            and (event_id is None or is_of(step.facts, event_id))
         ]
         return steps if limit is None else steps[max(0, len(steps) - limit) :]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from busway.cli.options import check_handler, connect, function_for, server_options
@@ -49,9 +52,9 @@ def dlq(handler: str | None, queue: str | None, limit: int, endpoint: str, as_js
     )
     line("")
     table(
-        ("event", "handler", "tries", "failed"),
+        ("event or record", "handler", "tries", "failed"),
         [
-            (item.get("event_id"), name_of(item.get("handler")), item.get("attempts"), moment(item.get("failed_at")))
+            (subject(item), name_of(item.get("handler")), item.get("attempts"), moment(item.get("failed_at")))
             for item in found["items"]
         ],
     )
@@ -60,3 +63,10 @@ def dlq(handler: str | None, queue: str | None, limit: int, endpoint: str, as_js
         (f"and {left} more\n" if left > 0 else "")
         + "`busway why EVENT` tells why; `busway redrive HANDLER` tries again"
     )
+
+
+def subject(item: Mapping[str, Any]) -> str:
+    """What failed: an event, records of a stream, or a message, by the id under which it is found."""
+    if item.get("event_id") or item.get("place"):
+        return str(item.get("event_id") or item["place"])
+    return f"message {item['message_id']}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from busway.cli.options import connect, server_options
@@ -38,7 +41,7 @@ def tail(
     say(f"following {endpoint}; Ctrl-C ends it")
     for step in connect(endpoint).stream("/_busway/tail", since=since):
         facts = flat(step)
-        if (kinds and facts.get("kind") not in kinds) or (event_id and facts.get("event_id") != event_id):
+        if (kinds and facts.get("kind") not in kinds) or (event_id and not _is_of(facts, event_id)):
             continue
         if as_json:
             print_line(facts)
@@ -47,3 +50,8 @@ def tail(
         shown += 1
         if shown == count:
             return
+
+
+def _is_of(facts: Mapping[str, Any], event_id: str) -> bool:
+    """A batch names its events in `event_ids`."""
+    return event_id == facts.get("event_id") or event_id in facts.get("event_ids", ())

@@ -33,7 +33,7 @@ def show_step(step: Mapping[str, Any]) -> None:
     """One line; a step that says more in words (an error) gets it indented under the line."""
     facts = flat(step)
     kind = str(facts.get("kind", "?"))
-    event_id = short_id(facts.get("event_id"))
+    event_id = short_id(facts.get("event_id") or next(iter(facts.get("event_ids") or ()), ""))
     style = STYLES.get(kind, "")
     if kind == "attempt" and facts.get("error_message"):
         style = "yellow"
@@ -87,7 +87,9 @@ def _batch(facts: Mapping[str, Any]) -> str:
     if "records" not in facts:
         return ""
     number, place = facts["records"], " ".join((name_of(facts.get("source")), str(facts.get("shard") or "")))
-    return f", {number} record{'' if number == 1 else 's'} of {place.strip()}"
+    # Records that carry no event are known by their own ids.
+    first = f" from {facts['first']}" if facts.get("first") and not facts.get("event_ids") else ""
+    return f", {number} record{'' if number == 1 else 's'} of {place.strip()}{first}"
 
 
 def name_of(arn: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from busway.errors import InvalidQuestion
+from busway.function.mapping.runner import event_id_of
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
 from busway.redrive import DeadLetter, Selection
@@ -69,12 +70,14 @@ def groups(letters: list[DeadLetter]) -> list[Group]:
 
 
 def _item(letter: DeadLetter) -> dict[str, Any]:
+    """`event_id` is "" where no single event failed; then `place` (a stream's records) or the message says what."""
     source = letter.source
     if source is None:
         return {"message_id": letter.message_id, "queue": letter.queue_arn}
     return {
         "message_id": letter.message_id,
-        "event_id": source.event_id,
+        "event_id": source.event_id or event_id_of(source.payload),
+        "place": _place(letter.item.body) if source.kind == "batch" else "",
         "queue": letter.queue_arn,
         "handler": letter.handler,
         "kind": source.kind,
@@ -87,6 +90,27 @@ def _item(letter: DeadLetter) -> dict[str, Any]:
         "request_id": source.request_id,
         "payload": source.payload.decode(errors="replace")[:PAYLOAD_CHARS_MAX],
     }
+
+
+class _BatchInfo(msgspec.Struct):
+    shardId: str
+    startSequenceNumber: str
+    batchSize: int
+
+
+class _BatchLetter(msgspec.Struct):
+    KinesisBatchInfo: _BatchInfo
+
+
+def _place(body: bytes) -> str:
+    """Where in their stream the records lie that were given up: shard, sequence number, and how many follow."""
+    try:
+        lost = msgspec.json.decode(body, type=_BatchLetter).KinesisBatchInfo
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # A letter that a user sent on in other words.
+        return ""
+    more = f" +{lost.batchSize - 1}" if lost.batchSize > 1 else ""
+    return f"{lost.shardId}:{lost.startSequenceNumber}{more}"
 
 
 async def redrive(server: Inspection, request: Request) -> Answer:

@@ -6,6 +6,7 @@ import click
 import pytest
 
 from busway.cli.clock import seconds
+from busway.cli.dlq import subject
 from busway.cli.output import console
 from busway.cli.timeline import flat, name_of, show_step, told
 
@@ -60,10 +61,37 @@ def test_an_alarm_that_is_over_gives_no_reasons(capfd: pytest.CaptureFixture[str
             {"records": 25, "source": "arn:aws:kinesis:r:a:stream/orders", "shard": "shardId-000000000001"},
             "shop-mail, 25 records of orders shardId-000000000001, attempt 2",
         ),
+        (
+            {"records": 1, "source": "arn:aws:sqs:r:a:orders", "first": "m-1", "event_ids": []},
+            "shop-mail, 1 record of orders from m-1, attempt 2",
+        ),
+        (
+            {"records": 1, "source": "arn:aws:sqs:r:a:orders", "first": "m-1", "event_ids": ["e-1"]},
+            "shop-mail, 1 record of orders, attempt 2",
+        ),
     ],
 )
 def test_a_batch_says_how_much_of_what_was_handed_over(facts: dict[str, object], text: str):
     assert told("attempt", {"function": FUNCTION, "attempt": 2, **facts}) == text
+
+
+def test_a_batch_stands_under_its_first_event(capfd: pytest.CaptureFixture[str]):
+    console.cache_clear()
+    show_step({"kind": "attempt", "at": 0.0, "function": FUNCTION, "records": 2, "event_ids": ["1f0c2d3e-a", "b"]})
+    console.cache_clear()
+    assert "  1f0c2d3e  attempt " in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        ({"event_id": "e-1", "place": "", "message_id": "m"}, "e-1"),
+        ({"event_id": "", "place": "shardId-000000000000:49 +2", "message_id": "m"}, "shardId-000000000000:49 +2"),
+        ({"event_id": "", "place": "", "message_id": "m"}, "message m"),
+    ],
+)
+def test_a_dead_letter_is_known_by_its_event_its_place_or_its_message(item: dict[str, str], text: str):
+    assert subject(item) == text
 
 
 def test_facts_stand_beside_the_kind_whether_nested_or_not():

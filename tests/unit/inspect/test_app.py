@@ -8,6 +8,7 @@ import pytest
 from busway.alarm.record import AlarmSettings
 from busway.clock import SystemClock, settle
 from busway.delivery import Failed
+from busway.delivery.dead_letter import Source
 from busway.engine import Health
 from busway.errors import EngineStopped
 from busway.function.logs import Line
@@ -127,6 +128,18 @@ async def test_dead_letters_are_grouped_by_handler_and_error(door: Door, world: 
     assert msgspec.json.decode(told["items"][0]["payload"])["detail"] == {"n": 1}
     assert len((await door.get("/_busway/dead-letters?limit=1"))["items"]) == 1
     assert (await door.get("/_busway/dead-letters?handler=other"))["total"] == 0
+
+
+async def test_a_dead_letter_that_no_event_made_says_which_records_it_was(door: Door, world: World):
+    arn = await world.queue("lost")
+    body = b'{"KinesisBatchInfo":{"shardId":"shardId-000000000000","startSequenceNumber":"49","batchSize":3}}'
+    source = Source(kind="batch", payload=b'{"Records":[]}', function_arn=FUNCTION)
+    await world.engine.queues.put([world.dead_letters.put(arn, None, SCOPE, body, {}, source, world.clock.now())])
+    event = b'{"id":"e-1","source":"shop","detail-type":"Order","detail":{}}'
+    source = Source(kind="queue", payload=event, target_arn=arn)
+    await world.engine.queues.put([world.dead_letters.put(arn, None, SCOPE, event, {}, source, world.clock.now())])
+    items = (await door.get("/_busway/dead-letters"))["items"]
+    assert [(item["event_id"], item["place"]) for item in items] == [("", "shardId-000000000000:49 +2"), ("e-1", "")]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ async def run_batch(desk: Desk, record: MappingRecord, status: Status, batch: Ba
         "records": len(batch.ids), "shard": batch.shard, "attempt": batch.attempt,
     }  # fmt: skip
     if desk.trail.listening:
-        desk.trail.note("attempt", **facts)
+        desk.trail.note("attempt", **facts, **named(batch.ids, batch.contents))
     try:
         result = await desk.runner.invoke(
             record.function,
@@ -166,7 +166,8 @@ async def run_batch(desk: Desk, record: MappingRecord, status: Status, batch: Ba
         status.result = f"PROBLEM: {error}"
         kind = type(error).__name__
         if not isinstance(error, FunctionThrottled):
-            desk.trail.note("retried", **facts, error_code=kind, error_message=str(error))
+            told = named(batch.ids, batch.contents)
+            desk.trail.note("retried", **facts, **told, error_code=kind, error_message=str(error))
         return NotRun()
     return _judged(desk, record, status, batch, facts, result)
 
@@ -186,7 +187,7 @@ def _judged(
             text = f"{len(failed)} of {len(batch.ids)} records failed, the first is {failed[0]}"
             _note_failure(desk, batch, facts, "ReportBatchItemFailures", text, frozenset(failed))
     if not failed and failed is not None and desk.trail.listening:
-        desk.trail.note("delivered", **facts)
+        desk.trail.note("delivered", **facts, **named(batch.ids, batch.contents))
     status.result = CALL_FAILED if failed is None else OK
     count(desk, record, "InvokedEventCount", len(batch.ids))
     if failed is None or failed:
@@ -220,13 +221,16 @@ def event_id_of(content: bytes) -> str:
 def _note_failure(
     desk: Desk, batch: Batch, facts: dict[str, Any], code: str, message: str, only: frozenset[str] | None = None
 ) -> None:
-    """The failed batch, and the first of its events by name, so that `why` finds them."""
-    desk.trail.note("attempt", **facts, error_code=code, error_message=message)
-    named = [content for name, content in zip(batch.ids, batch.contents, strict=True) if only is None or name in only]
-    for content in named[:NAMED_MAX]:
-        event_id = event_id_of(content)
-        if event_id:
-            desk.trail.note("attempt", **facts, event_id=event_id, error_code=code, error_message=message)
+    """The failed batch as one step; the first events that failed in it are named, so that `why` finds them."""
+    chosen = [pair for pair in zip(batch.ids, batch.contents, strict=True) if only is None or pair[0] in only]
+    told = named([name for name, _ in chosen], [content for _, content in chosen])
+    desk.trail.note("attempt", **facts, **told, error_code=code, error_message=message)
+
+
+def named(ids: Sequence[str], contents: Sequence[bytes]) -> dict[str, Any]:
+    """What a step of a batch says of its records: the first one's id, and the ids of the first events among them."""
+    found = [event_id for content in contents[:NAMED_MAX] if (event_id := event_id_of(content))]
+    return {"first": ids[0] if ids else "", "event_ids": found}
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ from busway.function.mapping.runner import (
     Result,
     Status,
     count,
+    named,
     role_of,
     run_batch,
 )
@@ -231,6 +232,7 @@ class ShardPoller:
             source=record.source_arn, shard=self._shard.id, records=len(lost.entries), attempt=lost.invocations,
             queue=record.on_failure if told else "", error_code=lost.condition,
             error_message=f"{len(lost.entries)} records given up, from {lost.entries[0].sequence_number}",
+            **named([entry.sequence_number for entry in lost.entries], [entry.data for entry in lost.entries]),
         )  # fmt: skip
 
     async def _send(self, lost: GivenUp, result: Result | None, request_id: str, destination: str) -> bool:

@@ -322,7 +322,9 @@ async def test_a_failed_batch_is_noted_with_the_events_in_it(world: World):
     world.runner.handler = Poisoned(event)
     await world.map(STREAM, retries_max=0)
     await world.put(("k", event))
-    (step,) = world.trail.recent(kind="attempt", event_id="e-1")
+    (step,) = world.trail.recent(kind="attempt")
+    assert world.trail.recent(kind="attempt", event_id="e-1") == [step]
+    assert [lost.kind for lost in world.trail.recent(event_id="e-1")] == ["attempt", "dead-lettered"]
     assert step.facts["error_message"] == "poison"
     assert step.facts["records"] == 1
 
