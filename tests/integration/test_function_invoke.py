@@ -173,6 +173,36 @@ async def test_code_that_does_not_load_says_why(tmp_path: Path, source: str, han
     assert error["requestId"] == ""
 
 
+@pytest.mark.parametrize(
+    ("source", "kind", "printed", "told"),
+    [
+        ("print('hello')\n1 / 0", "ZeroDivisionError", ["hello"], "[ERROR] ZeroDivisionError: division by zero"),
+        (
+            "import os\nos._exit(3)",
+            "Runtime.ExitError",
+            [],
+            "RequestId: r-1 Error: Runtime exited with error: exit status 3 Runtime.ExitError",
+        ),
+    ],
+)
+async def test_the_log_and_its_tail_say_why_code_did_not_load(
+    tmp_path: Path, source: str, kind: str, printed: list[str], told: str
+):
+    async with workshop(tmp_path) as shop:
+        await shop.create("broken", source)
+        result = await shop.invoke("broken", {}, log_tail=True, request_id="r-1")
+        lines = await shop.lines("broken")
+    tail = (result.log_tail or b"").decode().splitlines()
+    assert tail == lines
+    assert lines[:1] == (printed or lines[:1])
+    begun = lines.index("START RequestId: r-1 Version: $LATEST")
+    assert lines[begun - 1].startswith("INIT_REPORT Init Duration: ")
+    assert lines[begun - 1].endswith(f"\tPhase: init\tStatus: error\tError Type: {kind}")
+    assert lines[begun + 1 : begun + 3] == [told, "END RequestId: r-1"]
+    assert lines[begun + 3].endswith(f"\tStatus: error\tError Type: {kind}")
+    assert "Init Duration" not in lines[begun + 3]
+
+
 async def test_each_of_many_callers_of_broken_code_gets_its_error(tmp_path: Path):
     async with workshop(tmp_path) as shop:
         await shop.create("broken", "1 / 0")

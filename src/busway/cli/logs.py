@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 
 from busway.cli.options import connect, function_for, server_options
-from busway.cli.output import line, moment, print_line
+from busway.cli.output import harmless, line, moment, print_line, say
 from busway.handling import duration_s
 
 
@@ -41,11 +41,12 @@ def logs(
     limit = limit or (10_000 if since_s else 200)
     connection = connect(endpoint)
     path = f"/_busway/logs/{quote(function_for(handler), safe='')}"
-    lines: Iterable[Mapping[str, Any]]
-    if follow and request_id is None:
+    follow = follow and request_id is None
+    found = connection.get(path, limit=1 if follow else limit, since_s=since_s, request_id=request_id)
+    _tell_failure(handler, found)
+    lines: Iterable[Mapping[str, Any]] = found["lines"]
+    if follow:
         lines = connection.stream(path, follow=1, limit=limit, since_s=since_s)
-    else:
-        lines = connection.get(path, limit=limit, since_s=since_s, request_id=request_id)["lines"]
     shown = 0
     for printed in lines:
         shown += 1
@@ -60,6 +61,18 @@ def logs(
         line((f"the newest {limit} lines; --limit shows more", "dim"))
 
 
+def _tell_failure(handler: str, found: Mapping[str, Any]) -> None:
+    """Why a function that never ran has no lines, or runs other code than was deployed last."""
+    if not found.get("failure"):
+        return
+    failed = found["state"] == "Failed"
+    what = f"{handler} is Failed" if failed else f"the last update of {handler} failed, it runs the code before"
+    say(f"{harmless(what)}: {harmless(str(found['failure']))}")
+    say(
+        "\nhint: mend its code or what it requires and deploy it again; docs/runtimes.md says what is built and how\n"
+    )
+
+
 def _since_s(text: str | None) -> int:
     try:
         return 0 if text is None else duration_s(text)
@@ -69,6 +82,6 @@ def _since_s(text: str | None) -> int:
 
 def _style(text: str) -> str:
     """The runtime's own lines step back; errors step forward."""
-    if text.startswith(("START ", "END ", "REPORT ")):
+    if text.startswith(("START ", "END ", "REPORT ", "INIT_REPORT ")):
         return "dim"
     return "red" if text.startswith(("[ERROR]", "Traceback")) else ""

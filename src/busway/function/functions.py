@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,7 +47,7 @@ from busway.function.invocation import lineage
 from busway.function.invocation.asynchronous import Dispatcher
 from busway.function.invocation.desk import NAMESPACE, Desk, Destinations, TooOld
 from busway.function.invocation.letters import Work, is_json
-from busway.function.invocation.report import closing_lines, start_line
+from busway.function.invocation.report import addressed, closing_lines, init_lines, start_line
 from busway.function.invocation.retry import parse_waits
 from busway.function.logs import Line, Logs
 from busway.function.once import OnceStore
@@ -281,20 +281,20 @@ class Functions:
         except FunctionThrottled:
             self._count(record, about, "Throttles")
             raise
+        run = addressed(run, about.request_id)
         self._count(record, about, "Invocations")
         self._count(record, about, "Duration", run.duration_s * 1000)
         if run.answer.kind is not None:
             self._count(record, about, "Errors")
-        closing = closing_lines(about.request_id, run)
-        self._log(record.arn, about, *closing)
+        begun, closing = init_lines(about.request_id, record.version, run), closing_lines(about.request_id, run)
+        self._log(record.arn, about, *begun, *closing)
         self._metrics.gauge(
             NAMESPACE, "ConcurrentExecutions", self._pool.running(record.arn), FunctionName=record.name
         )
         if not log_tail:
             return run, None
-        closed = "".join(f"{line}\n" for line in closing)
-        text = f"{start_line(about.request_id, record.version)}\n".encode() + run.tail + closed.encode()
-        return run, text[-TAIL_BYTES:]
+        start = () if begun else (start_line(about.request_id, record.version),)
+        return run, (_lines(start) + run.tail + _lines((*begun, *closing)))[-TAIL_BYTES:]
 
     def _passed(self, record: FunctionRecord, about: _About) -> _About:
         """With the trace header that the handler's own calls carry on. Raises `RecursiveInvocation`."""
@@ -349,6 +349,10 @@ class _About(msgspec.Struct, frozen=True, gc=False):
     client_context: str = ""
     start_by: float | None = None
     qualifier: str = ""
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _parts(arn: str, qualifier: str) -> tuple[str, str]:

@@ -29,17 +29,22 @@ async def _steps(follower: Follower) -> AsyncGenerator[dict[str, Any]]:
 
 
 async def logs(server: Inspection, request: Request) -> Answer | Lines:
-    """The newest lines of a function, of the last `since_s` seconds; with `follow=1` as a stream that goes on."""
+    """The newest lines of a function, of the last `since_s` seconds; with `follow=1` as a stream that goes on.
+
+    `state` is the function's, `failure` why it, or its last update, could not be built.
+    """
     arn, _ = resolve(request.path.removeprefix("/_busway/logs/"), request.scope)
-    if server.functions.get(arn) is None:
+    function = server.functions.get(arn)
+    if function is None:
         raise FunctionNotFound(arn)
+    state = {"state": function.state, "failure": function.failure}
     if "request_id" in request.query:
-        return Answer({"lines": await server.logs.of_request(request.query["request_id"])})
+        return Answer({"lines": await server.logs.of_request(request.query["request_id"]), **state})
     limit = request.number("limit", LINES_DEFAULT, LINES_MAX)
     since_s = request.number("since_s", 0, 2**53)
     since = server.clock.now() - since_s if since_s else 0.0
     if request.query.get("follow", "0") in ("0", "false", ""):
-        return Answer({"lines": await server.logs.tail(arn, limit, since)})
+        return Answer({"lines": await server.logs.tail(arn, limit, since), **state})
     return Lines(_lines(server, arn, limit, since))
 
 

@@ -17,7 +17,8 @@ from busway.function.workers.worker import Answer, Worker
 class Run(msgspec.Struct, frozen=True, gc=False):
     """An invocation that ended. `init_s` is set for the first one of a worker.
 
-    `remarks` say what was contained, for the function's log.
+    `remarks` say what was contained, for the function's log. `in_init`: it ended before it could be given the event;
+    `tail` is what it printed until then.
     """
 
     answer: Answer
@@ -27,6 +28,7 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     memory_mb: int
     tail: bytes
     remarks: tuple[str, ...] = ()
+    in_init: bool = False
 
 
 @dataclass(eq=False, slots=True)

@@ -198,8 +198,9 @@ class Staff:
             crew.starting -= 1
             took_s, memory_mb = self._clock.monotonic() - began, worker.plan.memory_mb
             run = Run(
-                failure.answer, took_s, took_s, worker.memory_peak, memory_mb, b"", worker.remarks(failure.answer)
-            )
+                failure.answer, took_s, took_s, worker.memory_peak, memory_mb, worker.init_tail,
+                worker.remarks(failure.answer), in_init=True,
+            )  # fmt: skip
             self._retire(crew, worker)
             crew.serve(run, self._clock.monotonic())
             self._consider(crew)

@@ -97,6 +97,8 @@ class Worker:
     ) -> None:
         self.plan = plan
         self.init_s = 0.0
+        # The last 4 KB that it printed before it was ready.
+        self.init_tail = b""
         self.memory_peak = 0
         self.over_memory = False
         self.idle_since = self.ready_at = 0.0
@@ -150,7 +152,7 @@ class Worker:
             failure = _error(TIMED_OUT, "", f"Task timed out after {limit_s:.2f} seconds")
         self.init_s = self._clock.monotonic() - began
         if self._output is not None:
-            self._output.finish()
+            self.init_tail = self._output.finish()
         self.sample_memory()
         if failure is not None:
             raise WorkerFailed(failure)
