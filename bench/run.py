@@ -71,7 +71,8 @@ class Bench:
         rules = 0
         for wanted in RULES:
             for n in range(rules, wanted):
-                self.add_rule(f"rule-{n}", "bench.orders" if n == 0 else f"bench.other.{n}")
+                # As on a team's bus: one service, and a rule for each of the things that it tells.
+                self.add_rule(f"rule-{n}", "bench.orders", "Order Shipped" if n == 0 else f"Order {n}")
             rules = wanted
             for connections in CONNECTIONS:
                 # Every row fills a queue of its own, so that none pays for what the row before it left.
@@ -97,8 +98,8 @@ class Bench:
         found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return url, found["Attributes"]["QueueArn"]
 
-    def add_rule(self, name: str, source: str) -> None:
-        self.events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
+    def add_rule(self, name: str, source: str, detail_type: str) -> None:
+        self.events.put_rule(Name=name, EventPattern=json.dumps({"source": [source], "detail-type": [detail_type]}))
         self.events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": self.queue_arn}])
 
     def waiting(self) -> int:
