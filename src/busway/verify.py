@@ -6,6 +6,8 @@ The left side is the journal, matched again, rule by rule, with the rules in for
 side is what the queues still hold of a subscriber's work and what became of the rest. Sets of (event, subscriber) are
 compared, not numbers. Entries behind the router's position are not routed yet: they count as pending.
 
+Behind the bus, streams' mappings are proved in the same way: see `function/mapping/proof`.
+
 May run while the server works: the position is read before everything else, and what is pending before what has
 ended, so that work that moves meanwhile is seen at least once.
 """
@@ -25,6 +27,8 @@ from busway.bus.router import READER
 from busway.bus.rules import rules_at
 from busway.clock import Clock
 from busway.engine import Engine
+from busway.function.mapping import proof
+from busway.function.mapping.proof import MappingAccount
 
 PAGE = 500
 OUTCOMES_PAGE = 10_000
@@ -55,7 +59,9 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`ok` means that the sets are equal. `outcomes` are words: delivered, dead-lettered, dropped, purged, …"""
+    """`ok` means that the sets are equal, of mappings too. `missing` counts deliveries, not records.
+
+    `outcomes` are words: delivered, dead-lettered, dropped, purged, …"""
 
     ok: bool
     buses: int
@@ -69,6 +75,7 @@ class Report(msgspec.Struct, frozen=True):
     missing_first: tuple[Offender, ...] = ()
     extra_first: tuple[Offender, ...] = ()
     accounts: tuple[Account, ...] = ()
+    mappings: tuple[MappingAccount, ...] = ()
 
 
 @dataclass(slots=True)
@@ -88,7 +95,9 @@ class _Tally:
 
 
 async def verify(engine: Engine, clock: Clock) -> Report:
-    """Compare journal and queues of every bus. Reads everything that is retained; gives way to others meanwhile."""
+    """Compare journal and queues of every bus, and streams with what their mappings did.
+
+    Reads everything that is retained; gives way to others meanwhile."""
     buses = await stored_buses(engine)
     tally = _Tally()
     for bus in buses:
@@ -96,8 +105,10 @@ async def verify(engine: Engine, clock: Clock) -> Report:
     outcomes: Counter[str] = Counter()
     for account in tally.accounts:
         outcomes.update(account.outcomes)
+    mappings = await proof.prove(engine, clock)
+    unsound = any(account.missing or account.extra for account in tally.accounts)
     return Report(
-        ok=not any(account.missing or account.extra for account in tally.accounts),
+        ok=not unsound and not any(account.missing for account in mappings),
         buses=len(buses),
         events=tally.events,
         expected=sum(account.expected for account in tally.accounts),
@@ -109,6 +120,7 @@ async def verify(engine: Engine, clock: Clock) -> Report:
         missing_first=tuple(tally.missing[:OFFENDERS_MAX]),
         extra_first=tuple(tally.extra[:OFFENDERS_MAX]),
         accounts=tuple(tally.accounts),
+        mappings=tuple(mappings),
     )
 
 

@@ -1,9 +1,13 @@
-"""`busway verify`: for every subscriber, accepted x matching = delivered + dead-lettered + dropped + pending."""
+"""`busway verify`: for every subscriber, accepted x matching = delivered + dead-lettered + dropped + pending.
+
+For every stream's mapping, records = handled + given up + filtered out + pending.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,11 @@ import click
 
 from busway.cli.options import connect, server_options
 from busway.cli.output import line, print_json, say, table
+from busway.cli.timeline import name_of
+
+COUNTED = (
+    "records", "handled", "given_up", "on_file", "letters_gone", "untold", "filtered_out", "pending", "missing",
+)  # fmt: skip
 
 
 @click.command()
@@ -66,8 +75,37 @@ def _show(report: Mapping[str, Any]) -> None:
     waiting = report["pending"] + report["unrouted"]
     verdict = ("nothing lost", "bold green") if report["ok"] else ("the sums differ", "bold red")
     line(verdict, f": {report['events']} events, {report['expected']} deliveries due = {ended}, {waiting} pending")
-    if report["ok"]:
-        return
+    _show_mappings(report["mappings"])
+    if report["missing"] or report["extra"]:
+        _show_faults(report)
+
+
+def _show_faults(report: Mapping[str, Any]) -> None:
     say(f"{report['missing']} deliveries are missing, {report['extra']} should not be there")
     rows = [("missing", fault) for fault in report["missing_first"]] + [("extra", f) for f in report["extra_first"]]
     table(("", "event", "subscriber"), [(word, fault["event_id"], fault["subscriber"]) for word, fault in rows])
+
+
+def _show_mappings(accounts: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each mapping of a stream, all its shards together; then the records that are missing."""
+    for (function, stream), alike in groupby(accounts, lambda account: (account["function"], account["stream"])):
+        shards = list(alike)
+        total = {name: sum(shard[name] for shard in shards) for name in COUNTED}
+        lost = (f", {total['missing']} missing", "bold red") if total["missing"] else ""
+        line(
+            f"{name_of(stream)} -> {name_of(function)}: {total['records']} records = {total['handled']} handled, ",
+            f"{total['given_up']} given up{_letters(total)}, {total['filtered_out']} filtered out, ",
+            f"{total['pending']} pending",
+            lost,
+        )
+        for fault in (fault for shard in shards for fault in shard["missing_first"]):
+            where = f"{fault['shard']} {fault['sequence_number']}"
+            line("  missing: ", where, f", event {fault['event_id']}" if fault["event_id"] else "")
+
+
+def _letters(total: Mapping[str, int]) -> str:
+    """Where the letters are of what was given up."""
+    if not total["given_up"]:
+        return ""
+    parts = (("on_file", "on file"), ("letters_gone", "redriven or taken"), ("untold", "without an on-failure queue"))
+    return " (" + ", ".join(f"{total[name]} {word}" for name, word in parts if total[name]) + ")"

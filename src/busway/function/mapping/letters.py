@@ -25,7 +25,7 @@ def batch_source(
     lost: GivenUp, function_arn: str, payload: bytes, result: Result | None, *, request_id: str, now: float
 ) -> Source:
     """`payload` is the batch of these records as the function would get it, `result` its last answer, if any."""
-    code, message = _words(lost, result)
+    code, message = words_of(lost, result)
     return Source(
         kind="batch", payload=payload, function_arn=function_arn, event_id=_event_id(lost), request_id=request_id,
         error_code=code, error_message=message, attempts=lost.invocations, first_at=lost.entries[0].arrived_at,
@@ -33,7 +33,8 @@ def batch_source(
     )  # fmt: skip
 
 
-def _words(lost: GivenUp, result: Result | None) -> tuple[str, str]:
+def words_of(lost: GivenUp, result: Result | None) -> tuple[str, str]:
+    """(code, message) of why records were given up."""
     if lost.condition != EXHAUSTED or result is None:
         return lost.condition, f"{len(lost.entries)} records were given up untried, or grew too old between two tries"
     if result.function_error is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -18,14 +18,13 @@ from busway.arn import Scope
 from busway.clock import Clock, first_of, uuids
 from busway.errors import EngineStopped, FunctionConflict, FunctionResourceNotFound, InvalidFunction, MappingInUse
 from busway.function.mapping import record as rules
+from busway.function.mapping.ledger import Ledger, forget
 from busway.function.mapping.queue_poller import QueuePoller
 from busway.function.mapping.record import BATCH_SIZE_DEFAULT, MappingChange, MappingRecord, NewMapping
 from busway.function.mapping.runner import NOTHING_YET, Desk, Status
 from busway.function.mapping.stream_poller import StreamPoller
 
-_PREFIX, _PROGRESS = "mapping/", "mapping-progress/"
-# Ours: what a mapping finished becomes durable at the latest after this, so that little is repeated after a crash.
-KEEP_EVERY_S = 0.2
+PREFIX = "mapping/"
 
 CREATING, ENABLING, ENABLED = "Creating", "Enabling", "Enabled"
 DISABLING, DISABLED, UPDATING, DELETING = "Disabling", "Disabled", "Updating", "Deleting"
@@ -55,11 +54,11 @@ class Mappings:
         self._tasks: set[asyncio.Task[None]] = set()
         # One change at a time: each is judged by what the one before it left.
         self._changing = asyncio.Lock()
-        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._ledgers: dict[str, tuple[Ledger, asyncio.Task[None]]] = {}
 
     async def open(self) -> None:
         """Load the mappings, finish the deletes that were cut short, and take up the work."""
-        for value in await self._desk.engine.records.list(_PREFIX):
+        for value in await self._desk.engine.records.list(PREFIX):
             record = msgspec.json.decode(value.data, type=MappingRecord)
             if record.deleting:
                 await self._forget(record.uuid)
@@ -76,6 +75,8 @@ class Mappings:
             await first_of(self._machine_clock, self._ended(), drain_s)
         for poller, _ in list(self._pollers.values()):
             await poller.abandon()
+        for uuid in list(self._ledgers):
+            await self._end_ledger(uuid)
         for task in [*self._tasks, *(task for _, task in self._pollers.values())]:
             task.cancel()
         await asyncio.gather(*self._tasks, *(task for _, task in self._pollers.values()), return_exceptions=True)
@@ -227,7 +228,7 @@ class Mappings:
             poller.stop()
             await asyncio.gather(asyncio.shield(task), return_exceptions=True)
             self._pollers.pop(uuid, None)
-            await self._end_keeper(uuid)
+            await self._end_ledger(uuid)
             ahead = poller.ahead if isinstance(poller, StreamPoller) else {}
         record = self._records[uuid]
         if record.deleting:
@@ -238,8 +239,8 @@ class Mappings:
 
     async def _forget(self, uuid: str) -> None:
         """The record last, so that a delete that is cut short can be finished."""
-        await self._desk.engine.records.delete(f"{_PROGRESS}{uuid}")
-        await self._desk.engine.records.delete(f"{_PREFIX}{uuid}")
+        await forget(self._desk.engine, uuid)
+        await self._desk.engine.records.delete(f"{PREFIX}{uuid}")
         self._records.pop(uuid, None)
         self._statuses.pop(uuid, None)
 
@@ -249,34 +250,33 @@ class Mappings:
         status = self._statuses[record.uuid]
         poller: Poller
         if record.kind == "kinesis":
-            poller = StreamPoller(record, self._desk, status, self._mover(record.uuid), ahead)
+            poller = StreamPoller(record, self._desk, status, self._ledger(record), ahead)
         else:
-            poller = QueuePoller(record, self._desk, status)
+            poller = QueuePoller(record, self._desk, status, self._ledger(record))
         task = asyncio.get_running_loop().create_task(poller.run())
         self._pollers[record.uuid] = (poller, task)
 
-    def _mover(self, uuid: str) -> Callable[[], None]:
-        """What a stream's pollers call when a checkpoint moved."""
-        moved = asyncio.Event()
-        self._keepers[uuid] = self._keep(self._keep_progress(uuid, moved))
-        return moved.set
+    def _ledger(self, record: MappingRecord) -> Ledger:
+        """Where the mapping's pollers note what they do; it keeps it from now on."""
+        desk, kind, arn = self._desk, record.kind, record.source_arn
 
-    async def _keep_progress(self, uuid: str, moved: asyncio.Event) -> None:
-        """Checkpoints join the next commit and cause none. Where nothing else is written, this causes one."""
-        while True:
-            await moved.wait()
-            moved.clear()
-            await self._desk.engine.records.put(f"{_PROGRESS}{uuid}", str(self._desk.clock.now()).encode())
-            await self._desk.clock.sleep(KEEP_EVERY_S)
+        def keep_s() -> float:
+            source = desk.streams.get(arn) if kind == "kinesis" else desk.queues.get(arn)
+            return float(source.retention_s) if source is not None else 0.0
 
-    async def _end_keeper(self, uuid: str) -> None:
-        keeper = self._keepers.pop(uuid, None)
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+        ledger = Ledger(desk.engine, desk.clock, record.uuid, keep_s)
+        self._ledgers[record.uuid] = (ledger, self._keep(ledger.run()))
+        return ledger
+
+    async def _end_ledger(self, uuid: str) -> None:
+        ended = self._ledgers.pop(uuid, None)
+        if ended is not None:
+            ledger, task = ended
+            ledger.stop()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _write(self, record: MappingRecord) -> None:
-        await self._desk.engine.records.put(f"{_PREFIX}{record.uuid}", msgspec.json.encode(record))
+        await self._desk.engine.records.put(f"{PREFIX}{record.uuid}", msgspec.json.encode(record))
         self._records[record.uuid] = record
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from busway.clock import any_of
 from busway.errors import CorruptRecord, EngineStopped, QueueNotFound
 from busway.function.mapping.filters import Filters
+from busway.function.mapping.ledger import DELIVERED, FAILED, FILTERED, Ledger, Note, mark_of
+from busway.function.mapping.notes import error_of
 from busway.function.mapping.payload import BYTES_MAX, HEAD, TAIL, batch, message_facts, message_record
 from busway.function.mapping.record import MappingRecord
 from busway.function.mapping.retry import wait_s
@@ -42,6 +44,10 @@ class Message:
     @property
     def id(self) -> str:
         return self.received.meta.message_id
+
+    @property
+    def mark(self) -> str:
+        return mark_of(self.received.item, self.id)
 
     @property
     def handle(self) -> str:
@@ -71,8 +77,8 @@ def may_take(under_way: int, running: int, capacity: int, concurrency_max: int |
 class QueuePoller:
     """Polls one queue for one mapping, as long as `run` runs."""
 
-    def __init__(self, record: MappingRecord, desk: Desk, status: Status) -> None:
-        self._record, self._desk, self._status = record, desk, status
+    def __init__(self, record: MappingRecord, desk: Desk, status: Status, ledger: Ledger) -> None:
+        self._record, self._desk, self._status, self._ledger = record, desk, status, ledger
         self._region = record.source_arn.split(":")[3]
         self._filters = Filters(record.filters, "body")
         self._stopping = asyncio.Event()
@@ -171,9 +177,11 @@ class QueuePoller:
 
     async def _hold(self, received: Sequence[Received]) -> None:
         unwanted: list[str] = []
+        marks: list[str] = []
         for one in received:
             if self._filters and not self._filters.want(one.item.body, lambda one=one: self._facts(one)):
                 unwanted.append(one.receipt.handle())
+                marks.append(mark_of(one.item, one.meta.message_id))
             else:
                 message = Message(one, message_record(one, self._region))
                 self._held.append(message)
@@ -181,6 +189,7 @@ class QueuePoller:
         if unwanted:
             await self._desk.queues.remove(self._record.source_arn, unwanted)
             count(self._desk, self._record, "FilteredOutEventCount", len(unwanted))
+            self._ledger.note(self._record.source_arn, Note(FILTERED, self._desk.clock.now(), marks=marks))
 
     def _facts(self, received: Received) -> dict[str, Tree]:
         return message_facts(received, self._region)
@@ -216,15 +225,28 @@ class QueuePoller:
 
     async def _finish(self, messages: Sequence[Message], answer: Answered) -> None:
         """Delete what the function is done with; the rest is visible again after its timeout."""
+        kept = {message.id for message in messages} if answer.failed is None else set(answer.failed)
+        self._note(messages, kept, answer)
         if answer.failed is None:
             return
-        kept = set(answer.failed)
         handles = [message.handle for message in messages if message.id not in kept]
         try:
             await self._desk.queues.remove(self._record.source_arn, handles)
         except QueueNotFound:
             log.info("mapping %s: the queue went away while its messages were handled", self._record.uuid)
         count(self._desk, self._record, "DeletedEventCount", len(handles))
+
+    def _note(self, messages: Sequence[Message], failed: Container[str], answer: Answered) -> None:
+        result, now, arn = answer.result, self._desk.clock.now(), self._record.source_arn
+        done = [message.mark for message in messages if message.id not in failed]
+        if done:
+            self._ledger.note(arn, Note(DELIVERED, now, marks=done, request_id=result.request_id))
+        for message in messages:
+            if message.id in failed:
+                code, text = error_of(result)
+                attempt = message.received.receive_count
+                note = Note(FAILED, now, (), [message.mark], result.request_id, attempt, code, text)
+                self._ledger.note(arn, note)
 
     async def _keep_hidden(self, messages: Sequence[Message]) -> None:
         """While the function runs: nobody else is handed its messages."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from busway.clock import any_of, uuids
 from busway.errors import BuswayError, EngineStopped, NoSuchDestination, QueueNotFound
 from busway.function.mapping.filters import Filters
+from busway.function.mapping.ledger import FILTERED, Ledger, Note, offsets_of
 from busway.function.mapping.letters import batch_source
+from busway.function.mapping.notes import note_of_loss, notes_of
 from busway.function.mapping.payload import BYTES_MAX, HEAD, TAIL, Place, batch, batch_letter, stream_writer
 from busway.function.mapping.record import AT_TIMESTAMP, MappingRecord
 from busway.function.mapping.retry import (
@@ -56,7 +58,7 @@ log = logging.getLogger(__name__)
 
 
 class ShardPoller:
-    """Reads one shard for one mapping. `moved` is called when its checkpoint moves."""
+    """Reads one shard for one mapping. The ledger is told what became of each record, and of the checkpoint."""
 
     def __init__(
         self,
@@ -64,14 +66,14 @@ class ShardPoller:
         shard: Shard,
         desk: Desk,
         status: Status,
-        moved: Callable[[], None],
+        ledger: Ledger,
         ahead: frozenset[int],
     ) -> None:
         """`ahead` are offsets above the checkpoint that an earlier poller of this shard finished.
 
         Raises `FunctionNotFound`.
         """
-        self._record, self._shard, self._desk, self._status, self._moved = record, shard, desk, status, moved
+        self._record, self._shard, self._desk, self._status, self._ledger = record, shard, desk, status, ledger
         self._writer = stream_writer(record.source_arn, shard.id, role_of(desk, record))
         self._filters = Filters(record.filters, "data")
         self._crowd = Crowd()
@@ -140,8 +142,10 @@ class ShardPoller:
             left_out = work.offer(entries, self._wanted, desk.clock.monotonic())
             count(desk, self._record, "PolledEventCount", len(entries))
             if left_out:
-                count(desk, self._record, "FilteredOutEventCount", left_out)
-                await self._advance()
+                count(desk, self._record, "FilteredOutEventCount", len(left_out))
+                note = Note(FILTERED, desk.clock.now(), offsets_of(left_out))
+                self._ledger.note(self._shard.journal, note)
+                self._advance()
         elif present is None or present.closed:
             # Looked at before the read, so nothing can have come since.
             self._ended = True
@@ -174,7 +178,7 @@ class ShardPoller:
             log.exception("mapping %s: a fault of ours with a batch of %s", self._record.uuid, self._shard.id)
             step = after_no_start(segment)
         self._work.settle(lane, step, self._desk.clock.monotonic())
-        await self._advance()
+        self._advance()
 
     async def _process(self, segment: Segment) -> Step:
         desk, record, policy = self._desk, self._record, self._policy()
@@ -186,6 +190,9 @@ class ShardPoller:
         answer = await run_batch(desk, record, self._status, self._batch(segment))
         self._measure_age(segment)
         step = follow(segment, answer, policy)
+        if isinstance(answer, Answered):
+            for note in notes_of(step, answer.result, segment.failures + 1, desk.clock.now()):
+                self._ledger.note(self._shard.journal, note)
         if step.lost is not None:
             await self._tell(step.lost, answer.result if isinstance(answer, Answered) else None)
         return step
@@ -212,11 +219,10 @@ class ShardPoller:
         age_ms = max(0.0, self._desk.clock.now() - segment.entries[-1].arrived_at) * 1000
         self._desk.metrics.gauge(NAMESPACE, "IteratorAge", age_ms, FunctionName=self._record.function_name)
 
-    async def _advance(self) -> None:
+    def _advance(self) -> None:
         if self._work.checkpoint > self._checkpoint:
             self._checkpoint = self._work.checkpoint
-            await self._desk.engine.journal.advance(self._shard.journal, self._record.uuid, self._checkpoint)
-            self._moved()
+            self._ledger.moved(self._shard.journal, self._checkpoint)
 
     # --- what is given up ---
 
@@ -225,6 +231,7 @@ class ShardPoller:
         desk, record = self._desk, self._record
         request_id = result.request_id if result is not None else uuids(desk.entropy, 1)[0]
         told = record.on_failure is not None and await self._send(lost, result, request_id, record.on_failure)
+        self._ledger.note(self._shard.journal, note_of_loss(lost, result, request_id, record, told, desk.clock.now()))
         name = "OnFailureDestinationDeliveredEventCount" if told else "DroppedEventCount"
         count(desk, record, name, len(lost.entries))
         desk.trail.note(

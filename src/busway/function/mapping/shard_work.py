@@ -85,9 +85,11 @@ class ShardWork:
             return 0
         return max(0, self._limits.batch_size * self._limits.lanes * (1 + AHEAD) - len(self._order))
 
-    def offer(self, entries: Sequence[StreamEntry], wanted: Callable[[StreamEntry], bool], now: float) -> int:
-        """Take in what was read next; return how many of it are not wanted, which are finished with."""
-        left_out = 0
+    def offer(
+        self, entries: Sequence[StreamEntry], wanted: Callable[[StreamEntry], bool], now: float
+    ) -> list[StreamEntry]:
+        """Take in what was read next; return those of it that are not wanted, which are finished with."""
+        left_out: list[StreamEntry] = []
         lanes, size_of = self._lanes, self._size_of
         for entry in entries:
             self._order.append(entry.offset)
@@ -96,7 +98,7 @@ class ShardWork:
                 self._finished.add(entry.offset)
                 continue
             if not wanted(entry):
-                left_out += 1
+                left_out.append(entry)
                 self._finished.add(entry.offset)
                 continue
             lane = lanes[0] if len(lanes) == 1 else lanes[_lane_of(entry.partition_key, len(lanes))]

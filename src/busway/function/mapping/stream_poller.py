@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable
 
 from busway.clock import any_of
 from busway.errors import CorruptRecord, EngineStopped, FunctionNotFound
+from busway.function.mapping.ledger import Ledger
 from busway.function.mapping.record import MappingRecord
 from busway.function.mapping.runner import Desk, Status
 from busway.function.mapping.shard_poller import ShardPoller
@@ -39,12 +40,12 @@ class StreamPoller:
         record: MappingRecord,
         desk: Desk,
         status: Status,
-        moved: Callable[[], None],
+        ledger: Ledger,
         ahead: dict[str, frozenset[int]],
     ) -> None:
         """`ahead` is what an earlier poller of this mapping finished above its checkpoints, by journal."""
         self.ahead = ahead
-        self._record, self._desk, self._status, self._moved = record, desk, status, moved
+        self._record, self._desk, self._status, self._ledger = record, desk, status, ledger
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._finished: set[str] = set()
@@ -94,7 +95,7 @@ class StreamPoller:
 
     def _start(self, shard: Shard) -> None:
         ahead = self.ahead.get(shard.journal, frozenset())
-        poller = ShardPoller(self._record, shard, self._desk, self._status, self._moved, ahead)
+        poller = ShardPoller(self._record, shard, self._desk, self._status, self._ledger, ahead)
         task = asyncio.get_running_loop().create_task(self._poll(shard, poller))
         self._pollers[shard.journal] = (poller, task)
 
