@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from busway.cli.add_event import asked_event, check_given
 from busway.cli.options import json_option, project_root
 from busway.cli.output import print_json, say
-from busway.cli.prompts import ask_choice, ask_text, may_ask, missing
-
-if TYPE_CHECKING:
-    from busway.road.fields import FieldSpec
-    from busway.road.generator import EventSpec
-
+from busway.cli.prompts import ask_choice, ask_text, may_ask
 
 ONE, MANY = "one at a time", "in batches"
 
@@ -46,6 +42,9 @@ def add() -> None:
     help='Only some events, by their detail: {"total": [{"numeric": [">", 100]}]}.',
 )
 @click.option("--batch", metavar="SIZE/WINDOW", help="Many events at a time, from a stream: 100/5s.")
+@click.option(
+    "--rate", metavar="NUMBER/UNIT", help="Start it at most so often, where a third party throttles: 10/s, 600/m."
+)
 @click.option("--retries", type=int, help="Tries after a first failed one: 0 to 2, or with --batch more.")
 @click.option("--max-age", default="6h", show_default=True, help="How old an event may get before it is given up.")
 @click.option("--timeout", help="How long one try may take.  [default: 30s, or 1m for a batch]")
@@ -69,6 +68,7 @@ def handler(
     fields: tuple[str, ...],
     filter_json: str | None,
     batch: str | None,
+    rate: str | None,
     retries: int | None,
     max_age: str,
     timeout: str | None,
@@ -88,15 +88,17 @@ def handler(
     Example:
       busway add handler send-receipt --event OrderPlaced --source com.example.Shop \\
         --detail-type "Order Placed" --field order-id:str --field total:decimal=9.99
-      busway add handler post-orders --event OrderPlaced --batch 100/5s
+      busway add handler post-orders --event OrderPlaced --batch 100/5s --rate 10/s
     """
     from busway.road.generator import HandlerSpec, add_handler, batch_spec
     from busway.road.naming import handler_name
 
     root = project_root()
     asking = may_ask() and not as_json
-    folder = handler_name(_required(name, asking, "NAME", "the handler's name", "Name of the handler?", handler_name))
-    event = _event(root, event_name, source, detail_type, fields, asking)
+    if not asking:
+        check_given(root, name, event_name, source, detail_type)
+    folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
+    event = asked_event(root, event_name, source, detail_type, fields, asking)
     asking = asking and not yes
     batch = _batch(batch, asking and body is None)
     if body is None:
@@ -125,6 +127,7 @@ def handler(
         # The email's handler writes to whom the event is about.
         resources=resources or (("user@example.com",) if body == "email" else ()),
         batch=batch_spec(batch) if batch else None,
+        rate=rate,
     )
     _report(root, folder, event.class_name, add_handler(root, spec), as_json)
 
@@ -137,83 +140,6 @@ def _batch(given: str | None, asking: bool) -> str | None:
         return given
     how = ask_choice("How does it take its events?", [ONE, MANY], ONE)
     return ask_text("At most how many, after how long?", default="100/5s", check=batch_spec) if how == MANY else None
-
-
-def _required(
-    given: str | None, asking: bool, flag: str, wanted: str, question: str, check: Any, default: str = ""
-) -> str:
-    if given is not None:
-        return given
-    if not asking:
-        raise missing(flag, wanted)
-    return ask_text(question, default=default, check=check)
-
-
-def _event(
-    root: Path, name: str | None, source: str | None, detail_type: str | None, fields: Sequence[str], asking: bool
-) -> EventSpec:
-    """The event asked for: one that is there, or what is needed to write it."""
-    from busway.errors import GeneratorRefused
-    from busway.road.fields import parse_fields
-    from busway.road.generator import EventSpec, find_event
-    from busway.road.naming import event_class_name, words
-
-    class_name = event_class_name(
-        _required(
-            name,
-            asking,
-            "--event",
-            "the class of its event",
-            "Its event (a class, new or in events/)?",
-            event_class_name,
-        )
-    )
-    file = find_event(root, class_name)
-    if file is not None:
-        if source or detail_type or fields:
-            raise GeneratorRefused(
-                f"{class_name} is there already, in {file.relative_to(root)}",
-                "leave out --source, --detail-type and --field, or name a new event",
-            )
-        return EventSpec(class_name, "", "", file=file)
-    source = _required(
-        source, asking, "--source", "the source of the new event", "Who puts it on the bus (source)?", _not_empty
-    )
-    detail_type = _required(
-        detail_type,
-        asking,
-        "--detail-type",
-        "the detail-type of the new event",
-        "Its detail-type?",
-        _not_empty,
-        words(class_name),
-    )
-    specs = parse_fields(fields) if fields or not asking else _ask_fields()
-    return EventSpec(class_name, _not_empty(source), _not_empty(detail_type), specs)
-
-
-def _ask_fields() -> list[FieldSpec]:
-    from busway.road.fields import parse_fields
-
-    given: list[str] = []
-    while answer := ask_text("A field (name:type, type? if it may be missing, =sample), or empty:", check=_field):
-        given.append(answer)
-    return parse_fields(given)
-
-
-def _field(text: str) -> None:
-    from busway.road.fields import parse_field
-
-    if text:
-        parse_field(text)
-
-
-def _not_empty(text: str) -> str:
-    from busway.errors import GeneratorRefused
-
-    if not text.strip() or text.startswith("aws."):
-        raise GeneratorRefused(f"{text!r}: wanted some text, and none that begins with 'aws.', which is AWS's own")
-    return text
 
 
 def _filter(text: str) -> dict[str, Any]:

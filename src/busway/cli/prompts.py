@@ -1,4 +1,4 @@
-"""Questions on a terminal. Without one nothing is ever asked: what is missing is named as a flag, exit code 2."""
+"""Questions on a terminal. Without one nothing is ever asked: what is missing is named as flags, exit code 2."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ def may_ask() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
 
 
-def missing(flag: str, wanted: str) -> click.UsageError:
-    return click.UsageError(f"{flag} is missing: {wanted} (there is no terminal to ask on)")
+def missing(flags: Sequence[str], example: str) -> click.UsageError:
+    """For all that is missing at once, with a command that would do."""
+    *others, last = flags
+    named = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+    return click.UsageError(f"{named} missing, and there is no terminal to ask on; for example:\n  {example}")
 
 
 def ask_text(question: str, default: str = "", check: Callable[[str], object] | None = None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -65,6 +65,7 @@ class HandlerSpec:
     filter: Mapping[str, Any] = field(default_factory=dict[str, Any])
     resources: Sequence[str] = ()
     batch: BatchSpec | None = None
+    rate: str | None = None
 
 
 def batch_spec(text: str) -> BatchSpec:
@@ -130,14 +131,21 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
 
 def find_event(root: Path, class_name: str) -> Path | None:
     """The file in `events/` that defines a class of this name."""
+    return next((file for file, node in _classes(root) if node.name == class_name), None)
+
+
+def known_events(root: Path) -> list[str]:
+    """The classes in `events/` that have a source: what a handler can take."""
+    return [node.name for _, node in _classes(root) if any(word.arg == "source" for word in node.keywords)]
+
+
+def _classes(root: Path) -> Iterator[tuple[Path, ast.ClassDef]]:
     for file in sorted((root / "events").glob("*.py")):
         try:
             tree = ast.parse(file.read_text())
         except SyntaxError as error:
             raise GeneratorRefused(f"{file} is not Python: {error.msg}, line {error.lineno}") from error
-        if any(isinstance(node, ast.ClassDef) and node.name == class_name for node in tree.body):
-            return file
-    return None
+        yield from ((file, node) for node in tree.body if isinstance(node, ast.ClassDef))
 
 
 def _check_options(event_class: type[Event], spec: HandlerSpec) -> None:
@@ -152,6 +160,7 @@ def _check_options(event_class: type[Event], spec: HandlerSpec) -> None:
         "alert": spec.alert,
         "name": spec.name,
         "filter": spec.filter,
+        "rate": spec.rate,
     }
     given = {"retries": spec.retries, "timeout": spec.timeout}
     asked |= {option: value for option, value in given.items() if value is not None}
@@ -225,6 +234,7 @@ def _decorator(spec: HandlerSpec) -> str:
     options += [f"max_age={literal(spec.max_age)}"] if spec.max_age != "6h" else []
     options += [f"timeout={literal(spec.timeout)}"] if spec.timeout not in (None, timeout) else []
     options += [f"memory_mb={spec.memory_mb}"] if spec.memory_mb != 256 else []
+    options += [f"rate={literal(spec.rate)}"] if spec.rate else []
     options += [f"alert={literal(spec.alert)}"] if spec.alert else []
     options += [laid_out("filter=", dict(spec.filter), "", 4)] if spec.filter else []
     return call("@batch_handler(" if spec.batch else "@handler(", options, ")")

@@ -6,6 +6,7 @@ import pty
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -60,20 +61,46 @@ def test_a_handler_of_batches_is_one_flag_away(shop: Path, capfd: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("words", "flag"),
+    ("words", "missing", "example"),
     [
-        ([], "NAME"),
-        (["x"], "--event"),
-        (["x", "--event", "New"], "--source"),
-        (["x", "--event", "New", "--source", "s"], "--detail-type"),
+        (
+            [],
+            "NAME, --event, --source and --detail-type are",
+            'send-receipt --event OrderPlaced --source shop --detail-type "Order Placed" --field order-id:str',
+        ),
+        (["x"], "--event, --source and --detail-type are", "x --event OrderPlaced --source shop"),
+        (
+            ["x", "--event", "New"],
+            "--source and --detail-type are",
+            'x --event New --source shop --detail-type "New"',
+        ),
+        (["x", "--event", "New", "--source", "s"], "--detail-type is", "x --event New --source s --detail-type"),
     ],
 )
-def test_without_a_terminal_the_missing_flag_is_named_with_2(
-    shop: Path, words: list[str], flag: str, capfd: pytest.CaptureFixture[str]
+def test_without_a_terminal_all_that_is_missing_is_named_with_2_and_an_example(
+    shop: Path, words: list[str], missing: str, example: str, capfd: pytest.CaptureFixture[str]
 ):
     assert main(["add", "handler", *words]) == 2
-    assert f"error: {flag} is missing" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert f"error: {missing} missing, and there is no terminal to ask on; for example:\n  busway add handler" in said
+    assert f"busway add handler {example}" in said
     assert [p.name for p in (shop / "handlers").iterdir()] == ["__init__.py"]
+
+
+def test_the_example_takes_an_event_that_is_there(shop: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    assert main(["add", "handler"]) == 2
+    said = capfd.readouterr().err
+    assert "error: NAME and --event are missing" in said
+    assert "busway add handler send-receipt --event OrderPlaced\n" in said
+
+
+@pytest.mark.parametrize("more", [[], ["--batch", "50/2s"]])
+def test_a_handler_may_have_a_rate(shop: Path, more: list[str], capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "post-orders", *NEW_EVENT, *more, "--rate", "10/s"]) == 0
+    assert 'rate="10/s"' in (shop / "handlers/post_orders/handler.py").read_text()
+    assert main(["add", "handler", "again", "--event", "OrderPlaced", "--rate", "often"]) == 1
+    assert "'often' is no rate; wanted 1 to" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -105,8 +132,9 @@ def test_details_of_an_event_that_is_there_are_refused(shop: Path, capfd: pytest
 # What a person types at each question, after the question was seen.
 ANSWERS = [
     ("Name of the handler?", "send-receipt\r"),
-    ("Its event", "OrderPlaced\r"),
-    ("Who puts it on the bus", "com.example.Shop\r"),
+    ("Name of the new event", "OrderPlaced\r"),
+    # The project's name stands there.
+    ("Who puts it on the bus", "\x15com.example.Shop\r"),
     ("Its detail-type?", "\r"),
     ("A field", "order-id:str\r"),
     ("A field", "\r"),
@@ -119,16 +147,36 @@ ANSWERS = [
 
 
 def test_on_a_terminal_every_question_is_asked(shop: Path):
+    add_on_a_terminal(ANSWERS)
+    event = (shop / "events/order_placed.py").read_text()
+    assert 'source="com.example.Shop", detail_type="Order Placed"' in event
+    assert 'order_id: Annotated[str, Field(alias="order-id")]' in event
+    assert 'alert="pagerduty"' in (shop / "handlers/send_receipt/handler.py").read_text()
+
+
+def test_on_a_terminal_an_event_that_is_there_is_chosen(shop: Path):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    add_on_a_terminal([("Which event does it take?", "\r")], "two", "--yes")
+    assert "def two(event: OrderPlaced)" in (shop / "handlers/two/handler.py").read_text()
+
+
+def test_on_a_terminal_the_source_is_proposed(shop: Path):
+    words = ["two", "--event", "OrderPlaced", "--detail-type", "Order", "--field", "a:str", "--yes"]
+    add_on_a_terminal([("Who puts it on the bus", "\r")], *words)
+    assert 'source="shop"' in (shop / "events/order_placed.py").read_text()
+
+
+def add_on_a_terminal(answers: Sequence[tuple[str, str]], *words: str) -> None:
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"TERM": "xterm"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "busway", "add", "handler"],
+        [sys.executable, "-m", "busway", "add", "handler", *words],
         stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
     seen = ""
     try:
-        for question, answer in ANSWERS:
+        for question, answer in answers:
             seen = _read_until(ours, question)
             os.write(ours, answer.encode())
         seen = _read_until(ours, "next: write")
@@ -137,10 +185,6 @@ def test_on_a_terminal_every_question_is_asked(shop: Path):
         process.kill()
         process.wait()
         os.close(ours)
-    event = (shop / "events/order_placed.py").read_text()
-    assert 'source="com.example.Shop", detail_type="Order Placed"' in event
-    assert 'order_id: Annotated[str, Field(alias="order-id")]' in event
-    assert 'alert="pagerduty"' in (shop / "handlers/send_receipt/handler.py").read_text()
 
 
 def _read_until(terminal: int, text: str) -> str:
