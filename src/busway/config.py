@@ -11,6 +11,8 @@ from typing import Any, cast
 PORT_MAX = 65_535
 # Ours: the write-ahead log grows to some 8 MB before a checkpoint; a reserve must have room for it.
 RESERVE_MB_MIN = 16
+# Ours: so that four times as much has room for the largest code of a function in one request.
+OPEN_BODIES_MB_MIN = 32
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -45,6 +47,11 @@ class Settings:
     shard_limits: str = _setting("off", "off, or aws: each shard of a stream takes 1,000 records and 1 MiB a second")
     queue_in_flight_max: int = _setting(120_000, "messages of one queue that may be received and not deleted yet")
     queue_recreate_s: float = _setting(0.0, "seconds until a deleted queue's name may be used again; AWS: 60")
+    open_bodies_mb: int = _setting(
+        64,
+        "MB of request bodies held at once for callers of function URLs without a key; four times that for those "
+        "with a key until their signature is verified",
+    )
     upstream: str = _setting("", "URL that workers' calls to other AWS services go to")
 
 
@@ -74,6 +81,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
         raise ValueError("log_mb_per_function and log_mb_total are 1 or more")
     if settings.reserve_mb < RESERVE_MB_MIN:
         raise ValueError(f"reserve_mb is {settings.reserve_mb}; wanted {RESERVE_MB_MIN} or more")
+    if settings.open_bodies_mb < OPEN_BODIES_MB_MIN:
+        raise ValueError(f"open_bodies_mb is {settings.open_bodies_mb}; wanted {OPEN_BODIES_MB_MIN} or more")
     return settings
 
 

@@ -144,10 +144,10 @@ class Server:
         await rooms.open(self._stack)
         own = InspectApp(rooms.inspection())
         open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
-        doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, gate, clock))
+        doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, clock))
         gateway = Gateway(
             rooms.services(), gate, machine_clock, ground.entropy, own=own, open_paths=open_paths, doors=doors,
-            granted=rooms.granted_to_workers,
+            granted=rooms.granted_to_workers, open_bytes_max=settings.open_bodies_mb * 1024 * 1024,
         )  # fmt: skip
         http = HttpServer(gateway, machine_clock, listener=listener)
         await http.start()

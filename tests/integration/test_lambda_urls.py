@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
-from .whole_server import ACCOUNT, REGION, ROLE, SECRET, WholeServer, arn, whole_server, zipped
+from .whole_server import ACCOUNT, PATIENCE_S, REGION, ROLE, SECRET, WholeServer, arn, whole_server, zipped
 
 SOURCE = """
     import base64
@@ -37,6 +38,8 @@ SOURCE = """
             return {"statusCode": "many"}
         if what.endswith("/empty"):
             return {"statusCode": 204}
+        if "/status/" in what:
+            return {"statusCode": int(what.rpartition("/")[2]), "body": "HTTP/1.1 200 OK"}
         raise RuntimeError("no")
 """
 PAGE = {"origin": "https://page.example", "sec-fetch-site": "cross-site"}
@@ -129,6 +132,35 @@ def test_the_result_is_the_answer(url: str):
     head = httpx.head(f"{url}custom")
     assert (head.status_code, head.content) == (201, b"")
     assert httpx.get(url.replace("_lambda_url/", "_lambda_url/x")).status_code == 404
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_an_answer_that_may_have_no_body_is_sent_none_and_the_connection_goes_on(url: str, http2: bool):
+    with httpx.Client(http1=not http2, http2=http2) as client:
+        for status, length in ((204, None), (205, "0"), (304, None)):
+            for method in ("GET", "HEAD"):
+                answer = client.request(method, f"{url}status/{status}")
+                told = "0" if method == "GET" and length else None
+                assert (answer.status_code, answer.content) == (status, b"")
+                assert answer.headers.get("content-length") == told
+        assert client.head(f"{url}status/200").headers["content-length"] == "15"
+        assert client.get(f"{url}status/200").text == "HTTP/1.1 200 OK"
+
+
+def test_who_is_turned_away_by_the_head_need_not_send_the_body(url: str, functions: Any, server: WholeServer):
+    """The answer comes while the body is still awaited."""
+    signed = functions.create_function_url_config(FunctionName="signed", AuthType="AWS_IAM")["FunctionUrl"]
+    address = server.url.removeprefix("http://").split(":")
+    for target, length, status in (
+        ("/_lambda_url/nosuch/", 6_000_000, b"404"),
+        (signed.removeprefix(server.url), 6_000_000, b"403"),
+        (url.removeprefix(server.url), 6_291_457, b"413"),
+    ):
+        with socket.create_connection((address[0], int(address[1])), timeout=PATIENCE_S) as connection:
+            head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+            connection.sendall(head.encode())
+            assert connection.recv(12) == b"HTTP/1.1 " + status
+    functions.delete_function_url_config(FunctionName="signed")
 
 
 def test_aws_s_form_of_the_host_works_where_names_below_localhost_do(url: str, server: WholeServer):

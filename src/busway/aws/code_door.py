@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from busway.aws.doors import Visit
+from busway.aws.doors import Permission, Visit
 from busway.aws.errors import AwsError
 from busway.aws.protocols import Reply
 from busway.function.definitions.download import PREFIX, Downloads
@@ -26,9 +26,12 @@ class CodeDoor:
     def open_to_pages(self, headers: Mapping[bytes, bytes], path: bytes) -> bool:
         return False
 
-    async def answer(self, visit: Visit) -> Reply:
+    def admit(self, visit: Visit) -> Permission | None:
         if visit.method not in ("GET", "HEAD"):
             raise AwsError("MethodNotAllowed", f"{visit.method} is not for this path; wanted GET.", 405)
+        return None
+
+    async def answer(self, visit: Visit) -> Reply:
         data = await self._downloads.take(visit.path.decode("latin-1"), visit.query.decode("latin-1"))
         if data is None:
             raise AwsError("AccessDenied", "This location is not good, or no longer: ask GetFunction again.", 403)

@@ -1,7 +1,8 @@
 """Doors beside the services: paths and hosts that answer requests which no AWS signature need stand on.
 
-A door judges its callers itself. The gate's rule about hosts holds for it all the same, and its rule about web pages
-unless the door says that pages may ask.
+A door says by a request's head whether there is such a place and who may come in; only then is the body read. The
+gate's rule about hosts holds for it all the same, and its rule about web pages unless the door says that pages may
+ask.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from busway.aws.gate import Identity
 from busway.aws.protocols import Reply
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request at a door. Path and query are as they were sent; header names are in lower case."""
+    """One request at a door. Path and query are as they were sent; header names are in lower case.
+
+    `body` is empty while the door is only asked whether to admit it. `identity` is who signed, where that was wanted.
+    """
 
     method: str
     scheme: str
@@ -25,6 +30,15 @@ class Visit:
     body: bytes
     request_id: str
     client: str
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a caller must have signed for: a service as signatures name it, and the operation as IAM does."""
+
+    service: str
+    operation: str
 
 
 class Door(Protocol):
@@ -41,6 +55,10 @@ class Door(Protocol):
 
     def open_to_pages(self, headers: Mapping[bytes, bytes], path: bytes) -> bool:
         """Whether a page in a browser may ask this."""
+        ...
+
+    def admit(self, visit: Visit) -> Permission | None:
+        """What the caller needs, None for anybody. Raises `AwsError` for who need not come in at all."""
         ...
 
     async def answer(self, visit: Visit) -> Reply:

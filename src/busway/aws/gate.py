@@ -164,6 +164,16 @@ class Gate:
             raise _unknown(signed)
         return signed
 
+    def check_head(self, signed: sigv4.Signed, request: sigv4.Signable) -> None:
+        """All that can be told of a signature before the body is there: its date, what it covers, whose key it names.
+
+        Raises as `admit`.
+        """
+        if self.strict:
+            now = self._clock.now()
+            sigv4.check_head(signed, request, now)
+            self._valid_key(signed, request, now)
+
     def admit(self, signed: sigv4.Signed, request: sigv4.Signable) -> Identity:
         """Who signed this request; with access keys configured, verified.
 
@@ -184,18 +194,19 @@ class Gate:
     def _verify(self, signed: sigv4.Signed, request: sigv4.Signable) -> AccessKey:
         now = self._clock.now()
         date = sigv4.check_form(signed, request, now)
-        key = self.keys.get(signed.access_key)
-        if key is None:
-            raise _unknown(signed)
+        key = self._valid_key(signed, request, now)
         scope = f"{signed.day}/{signed.region}/{signed.service}"
         secret = self._signing_key(signed, key.secret)
         wanted = sigv4.signature(request, signed.signed_headers, secret, scope, date)
-        same = hmac.compare_digest(wanted, signed.signature)
-        if not _token_fits(key, request.headers) or (key.expires_at or now) < now:
-            raise _unknown(signed)
-        if not same:
+        if not hmac.compare_digest(wanted, signed.signature):
             log.info("refused signature of access key %r", signed.access_key)
             raise sigv4.mismatch()
+        return key
+
+    def _valid_key(self, signed: sigv4.Signed, request: sigv4.Signable, now: float) -> AccessKey:
+        key = self.keys.get(signed.access_key)
+        if key is None or not _token_fits(key, request.headers) or (key.expires_at or now) < now:
+            raise _unknown(signed)
         return key
 
     def _signing_key(self, signed: sigv4.Signed, secret: str) -> bytes:

@@ -1,7 +1,7 @@
 """One ASGI app for every service on one port.
 
     headers -> gate (Host, Origin, form of the signature) -> body, bounded -> gate (signature) -> route
-      doors (function URLs, downloads of code)     -> judge their callers themselves
+      doors (function URLs, downloads of code)     -> say by the headers who may come in; then the same
       own paths (/health, /metrics, /_busway/...)  -> the server's own handler
       a raw operation                              -> its bytes; `Slow` falls back to
       any other                                    -> parse, validate, run, serialise
@@ -12,19 +12,21 @@ Nothing of a body is decompressed or parsed before the gate has let it through.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from busway.aws import worker_access
-from busway.aws.doors import Door, Visit
-from busway.aws.errors import AwsError, aws_error, internal_failure, serialization_error, too_large
+from busway.aws.bodies import RETRY_AFTER_S, Bodies, Crowded, Disconnected, Share, drainable, inflate
+from busway.aws.doors import Door, Permission, Visit
+from busway.aws.errors import AwsError, aws_error, internal_failure
 from busway.aws.gate import Gate, Identity
 from busway.aws.protocols import Received, Reply
+from busway.aws.reply import send_reply
 from busway.aws.routes import Route, Routes
 from busway.aws.service import BODY_MAX, Caller, Headers, Service, Slow
-from busway.aws.signature import Signable
+from busway.aws.signature import Signable, wrong_service
 from busway.clock import Clock, Entropy, format_uuid
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -40,17 +42,11 @@ OWN_PREFIX = b"/_busway/"
 OPEN_PATHS = (b"/health", b"/metrics")
 # The key under which an own handler finds who asks, in the ASGI scope.
 CALLER_KEY = "busway.caller"
-# Ours: how long a client may take to send a body that it announced, and how much of a refused one is read and
-# thrown away, so that the client gets to read the refusal.
-BODY_READ_S = 120.0
-DRAIN_MAX = 256 * 1024 * 1024
 # Headers that may not come twice: the gate must see exactly what an operation sees.
 _SINGLE = {b"authorization", b"host", b"content-type", b"content-length", b"content-encoding", b"origin"}
 _CACHE_MAX = 1024
-
-
-class Disconnected(Exception):
-    """The client went away before its request was whole; nobody is there to be answered."""
+# Ours, as in `config.py`.
+OPEN_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Gateway:
@@ -67,15 +63,17 @@ class Gateway:
         open_paths: Iterable[bytes] = OPEN_PATHS,
         doors: Iterable[Door] = (),
         granted: Callable[[str], str] = lambda function_arn: "",
+        open_bytes_max: int = OPEN_BYTES_MAX,
     ) -> None:
         """`own` answers what is not AWS's; it finds a `Caller` at `scope[CALLER_KEY]` (None on open paths).
 
         `open_paths` need no signature: pass () when listening beyond loopback. `clock` bounds slow clients: the
         machine's own. `doors` are asked before anything else. `granted` gives what a function's tag allows its
-        workers (`worker_access.py`). Raises as `Routes` for services that do not fit their models.
+        workers (`worker_access.py`). `open_bytes_max` bounds the bodies of callers without a key, all together.
+        Raises as `Routes` for services that do not fit their models.
         """
         self._gate = gate
-        self._clock = clock
+        self._bodies = Bodies(clock, open_bytes_max)
         self._entropy = entropy
         self._own = own
         self._open_paths = frozenset(open_paths) if own is not None else frozenset[bytes]()
@@ -96,7 +94,8 @@ class Gateway:
             path: bytes = scope["raw_path"]
             for door in self._doors:
                 if door.takes(headers, path):
-                    await _send(send, await self._visit(door, headers, request_id, scope, receive), request_id)
+                    reply = await self._visit(door, headers, request_id, scope, receive)
+                    await send_reply(send, reply, request_id, scope["method"])
                     return
             self._gate.check_source(headers)
             if path in self._open_paths and self._own is not None:
@@ -104,9 +103,14 @@ class Gateway:
                 return
             signed = self._gate.identify(headers)
             signing_name = signed.service
-            body = await self._body(headers, self._routes.body_max(signing_name) or BODY_MAX, receive)
-            signable = Signable(scope["method"], path, scope["query_string"], headers, body)
-            identity = self._gate.admit(signed, signable)
+            limit = self._routes.body_max(signing_name) or BODY_MAX
+            share = Share(self._bodies.claimed if self._gate.strict else None)
+            try:
+                body = await self._bodies.read(headers, limit, receive, share)
+                signable = Signable(scope["method"], path, scope["query_string"], headers, body)
+                identity = self._gate.admit(signed, signable)
+            finally:
+                share.end()
             caller = self._caller(identity, request_id, scope, headers, receive)
             if self._own is not None and (path.startswith(OWN_PREFIX) or path in OPEN_PATHS):
                 if identity.worker:
@@ -118,7 +122,10 @@ class Gateway:
             return
         except AwsError as error:
             reply = self._routes.refuse(error, headers, scope["raw_path"], signing_name, request_id)
-        await _send(send, reply, request_id, close=reply.status == 413 and not _drainable(headers))
+            if isinstance(error, Crowded):
+                reply.headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
+        close = reply.status == 413 and not drainable(headers)
+        await send_reply(send, reply, request_id, scope["method"], close=close)
 
     async def _visit(
         self, door: Door, headers: dict[bytes, bytes], request_id: str, scope: AsgiScope, receive: Receive
@@ -128,19 +135,46 @@ class Gateway:
         self._gate.check_host(headers)
         if not door.open_to_pages(headers, path):
             self._gate.check_no_page(headers)
-        body = await self._body(headers, door.body_max, receive)
         client = (scope.get("client") or ("", 0))[0]
-        visit = Visit(
-            scope["method"], scope["scheme"], path, scope["query_string"], headers, body, request_id, client
-        )
+        visit = Visit(scope["method"], scope["scheme"], path, scope["query_string"], headers, b"", request_id, client)
+        share = Share(self._bodies.opened)
         try:
-            return await door.answer(visit)
+            wanted = door.admit(visit)
+            if wanted is not None:
+                return await door.answer(await self._signed_visit(visit, wanted, door.body_max, receive))
+            body = await self._bodies.read(headers, door.body_max, receive, share)
+            return await door.answer(dataclasses.replace(visit, body=body))
+        except Disconnected:
+            raise
         except Exception as error:
             told = aws_error("lambda", error)
             if told is None:
                 log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
                 told = internal_failure(request_id)
             raise told from None
+        finally:
+            share.end()
+
+    async def _signed_visit(self, visit: Visit, wanted: Permission, limit: int, receive: Receive) -> Visit:
+        """The visit with its body and who signed it. What the headers alone give away is judged before the body.
+
+        Raises AwsError, 403.
+        """
+        signed = self._gate.identify(visit.headers)
+        if signed.service != wanted.service:
+            raise wrong_service(wanted.service)
+        head = Signable(visit.method, visit.path, visit.query, visit.headers, b"")
+        self._gate.check_head(signed, head)
+        share = Share(self._bodies.claimed if self._gate.strict else None)
+        try:
+            body = await self._bodies.read(visit.headers, limit, receive, share)
+            identity = self._gate.admit(signed, dataclasses.replace(head, body=body))
+        finally:
+            share.end()
+        if identity.worker:
+            granted = self._granted(identity.worker)
+            worker_access.check(identity.worker, granted, wanted.service, wanted.operation)
+        return dataclasses.replace(visit, body=body, identity=identity)
 
     async def _answer(
         self, scope: AsgiScope, headers: dict[bytes, bytes], body: bytes, caller: Caller, identity: Identity
@@ -158,11 +192,7 @@ class Gateway:
             if route is None:
                 route, labels = self._routes.find(received, signing_name)
             if route.signing_name != signing_name:
-                raise AwsError(
-                    "InvalidSignatureException",
-                    f"Credential should be scoped to correct service: '{route.signing_name}'.",
-                    403,
-                )
+                raise wrong_service(route.signing_name)
             service, operation = route.bound.name, route.model.name
             if identity.worker:
                 worker_access.check(identity.worker, self._granted(identity.worker), service, operation)
@@ -178,42 +208,6 @@ class Gateway:
                 log.exception("request %s: %s %s failed", caller.request_id, service, operation)
                 told = internal_failure(caller.request_id)
             raise told from None
-
-    async def _body(self, headers: dict[bytes, bytes], limit: int, receive: Receive) -> bytes:
-        """The whole body. Raises AwsError RequestEntityTooLargeException before keeping more than `limit` bytes."""
-        announced = headers.get(b"content-length", b"0")
-        if not announced.isdigit():
-            raise AwsError("BadRequest", "Content-Length is not a number.", 400)
-        if len(announced) > 18 or int(announced) > limit:
-            raise too_large(limit)
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Disconnected
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            body = await self._rest_of_body(body, limit, receive)
-        if len(body) > limit:
-            raise too_large(limit)
-        return body
-
-    async def _rest_of_body(self, first: bytes, limit: int, receive: Receive) -> bytes:
-        parts, size = [first], len(first)
-        try:
-            async with self._clock.timeout(BODY_READ_S):
-                while True:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        raise Disconnected
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > limit:
-                        raise too_large(limit)
-                    if not message.get("more_body"):
-                        return b"".join(parts)
-        except TimeoutError:
-            raise AwsError(
-                "RequestTimeout", f"The body did not arrive within {BODY_READ_S:.0f} seconds.", 408
-            ) from None
 
     def _caller(
         self, identity: Identity, request_id: str, scope: AsgiScope, headers: dict[bytes, bytes], receive: Receive
@@ -259,7 +253,7 @@ class Gateway:
             if started:
                 raise
             reply = self._routes.refuse(internal_failure(request_id), {}, b"", "", request_id)
-            await _send(send, reply, request_id)
+            await send_reply(send, reply, request_id, scope["method"])
 
 
 async def run(route: Route, labels: dict[str, str], received: Received, caller: Caller) -> Reply:
@@ -275,24 +269,6 @@ async def run(route: Route, labels: dict[str, str], received: Received, caller: 
     return wire.write(route.model, result, caller.request_id)
 
 
-def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
-    """A compressed body, whole. Raises AwsError for another encoding than gzip, a broken one, or one over `limit`."""
-    if encoding.strip().lower() in (b"", b"identity", b"aws-chunked"):
-        return body
-    if encoding.strip().lower() != b"gzip":
-        raise serialization_error(f"Content-Encoding {encoding[:100].decode('latin-1')!r}; wanted gzip or none.")
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        plain = unpacker.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise serialization_error(f"The body is not gzip: {error}.") from None
-    if len(plain) > limit:
-        raise too_large(limit)
-    if not unpacker.eof or unpacker.unused_data:
-        raise serialization_error("The body is not one whole gzip stream.")
-    return plain
-
-
 def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers that came twice, joined as HTTP says; raises AwsError for one that may not."""
     found: dict[bytes, bytes] = {}
@@ -304,22 +280,3 @@ def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
             value = found[name] + (b"; " if name == b"cookie" else b",") + value
         found[name] = value
     return found
-
-
-def _drainable(headers: dict[bytes, bytes]) -> bool:
-    announced = headers.get(b"content-length", b"")
-    return announced.isdigit() and len(announced) < 18 and int(announced) <= DRAIN_MAX
-
-
-async def _send(send: Send, reply: Reply, request_id: str, *, close: bool = False) -> None:
-    headers = [
-        (b"content-type", reply.content_type),
-        (b"x-amzn-requestid", request_id.encode()),
-        *reply.headers,
-    ]
-    if reply.status != 204:
-        headers.append((b"content-length", str(len(reply.body)).encode()))
-    if close:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body if reply.status != 204 else b""})

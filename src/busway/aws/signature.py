@@ -105,6 +105,10 @@ def mismatch() -> AwsError:
     )
 
 
+def wrong_service(wanted: str) -> AwsError:
+    return invalid(f"Credential should be scoped to correct service: '{wanted}'.")
+
+
 def signing_key(secret: str, day: str, region: str, service: str) -> bytes:
     """The key for one secret, UTC day (YYYYMMDD), Region and service; good to cache."""
     key = b"AWS4" + secret.encode()
@@ -157,6 +161,18 @@ def signature(request: Signable, names: tuple[bytes, ...], key: bytes, scope: st
 def check_form(signed: Signed, request: Signable, now: float) -> bytes:
     """The request's date, once everything about its signature but the arithmetic was found in order.
 
+    Raises as `check_head`; and refuses a body that is not the one whose hash was signed.
+    """
+    date = check_head(signed, request, now)
+    said = request.headers.get(b"x-amz-content-sha256")
+    if said is not None and not hmac.compare_digest(said, hashlib.sha256(request.body).hexdigest().encode()):
+        raise mismatch()
+    return date
+
+
+def check_head(signed: Signed, request: Signable, now: float) -> bytes:
+    """As `check_form`, of all but the body, which need not be there yet.
+
     Raises AwsError IncompleteSignatureException or InvalidSignatureException (403) in AWS's words where it has
     some. Refused, never skipped: payloads that are not signed or come in signed chunks, and signatures in the query.
     """
@@ -172,11 +188,9 @@ def check_form(signed: Signed, request: Signable, now: float) -> bytes:
     _check_time(date, now)
     _check_names(signed.signed_headers, headers)
     _check_path(request.path, request.query)
-    said = headers.get(b"x-amz-content-sha256")
-    if said is not None and not hmac.compare_digest(said, hashlib.sha256(request.body).hexdigest().encode()):
-        if said.startswith((b"UNSIGNED-", b"STREAMING-")):
-            raise invalid(f"X-Amz-Content-SHA256 is {said.decode('latin-1')}; wanted the SHA-256 of the whole body.")
-        raise mismatch()
+    said = headers.get(b"x-amz-content-sha256", b"")
+    if said.startswith((b"UNSIGNED-", b"STREAMING-")):
+        raise invalid(f"X-Amz-Content-SHA256 is {said.decode('latin-1')}; wanted the SHA-256 of the whole body.")
     return date
 
 

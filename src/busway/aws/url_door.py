@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from busway.aws.doors import Visit
+from busway.aws.doors import Permission, Visit
 from busway.aws.errors import AwsError
-from busway.aws.gate import Gate
 from busway.aws.protocols import Reply
-from busway.aws.signature import Signable
 from busway.aws.url_event import JSON, Place, answer_of, event_of
 from busway.clock import Clock
 from busway.function.definitions.url import HOST_MARK, IAM, NONE, PREFIX, Cors, FunctionUrl
 from busway.function.functions import SYNC_BYTES_MAX, Functions
 
+# As IAM calls it: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+_INVOKE = Permission("lambda", "InvokeFunctionUrl")
 _PREFIX, _HOST_MARK = PREFIX.encode(), HOST_MARK.encode()
 _SANDBOX = (b"content-security-policy", b"sandbox allow-downloads allow-forms allow-popups allow-scripts")
 
@@ -31,8 +31,8 @@ class UrlDoor:
 
     body_max = SYNC_BYTES_MAX
 
-    def __init__(self, functions: Functions, gate: Gate, clock: Clock) -> None:
-        self._functions, self._gate, self._clock = functions, gate, clock
+    def __init__(self, functions: Functions, clock: Clock) -> None:
+        self._functions, self._clock = functions, clock
 
     def takes(self, headers: Mapping[bytes, bytes], path: bytes) -> bool:
         return _HOST_MARK in headers.get(b"host", b"") or path.startswith(_PREFIX)
@@ -44,14 +44,27 @@ class UrlDoor:
     def _find(self, url_id: str) -> FunctionUrl | None:
         return self._functions.urls.find(url_id)
 
-    async def answer(self, visit: Visit) -> Reply:
-        url_id, path = _parts(visit.headers, visit.path)
+    def admit(self, visit: Visit) -> Permission | None:
+        """Raises AwsError, 404, for a URL that no function has."""
+        url = self._known(_parts(visit.headers, visit.path)[0])
+        asks_first = url.cors is not None and _is_preflight(visit)
+        return _INVOKE if url.auth_type == IAM and not asks_first else None
+
+    def _known(self, url_id: str) -> FunctionUrl:
         url = self._find(url_id)
         if url is None:
             raise AwsError("ResourceNotFoundException", f"No function has the URL {url_id[:100]!r}.", 404)
+        return url
+
+    async def answer(self, visit: Visit) -> Reply:
+        url_id, path = _parts(visit.headers, visit.path)
+        url = self._known(url_id)
         if url.cors is not None and _is_preflight(visit):
             return Reply(200, b"", JSON, [*_granted(url.cors, visit), *_preflight(url.cors)])
-        caller = self._signer(visit) if url.auth_type == IAM else None
+        signer = visit.identity
+        if url.auth_type == IAM and signer is None:
+            raise AwsError("AccessDeniedException", "The URL was closed to unsigned requests just now.", 403)
+        caller = (signer.access_key, signer.scope.account) if signer is not None else None
         host = visit.headers.get(b"host", b"").decode("latin-1")
         domain = host.rpartition(":")[0] or host
         event = event_of(visit, Place(url_id, domain, path, caller), self._clock.now())
@@ -69,18 +82,6 @@ class UrlDoor:
         if _HOST_MARK not in visit.headers.get(b"host", b""):
             headers = [*headers, _SANDBOX]
         return Reply(reply.status, reply.body, reply.content_type, list(headers))
-
-    def _signer(self, visit: Visit) -> tuple[str, str]:
-        """(access key, account) of who signed. Raises AwsError, 403."""
-        signed = self._gate.identify(visit.headers)
-        if signed.service != "lambda":
-            raise AwsError(
-                "InvalidSignatureException", "Credential should be scoped to correct service: 'lambda'.", 403
-            )
-        identity = self._gate.admit(
-            signed, Signable(visit.method, visit.path, visit.query, visit.headers, visit.body)
-        )
-        return identity.access_key, identity.scope.account
 
 
 def _parts(headers: Mapping[bytes, bytes], path: bytes) -> tuple[str, str]:

@@ -27,7 +27,7 @@ WORKER_MAY: Mapping[str, frozenset[str]] = {
     "events": frozenset({"PutEvents"}),
     "sqs": frozenset(_SENDING_AND_RECEIVING),
     "kinesis": frozenset(_READING_AND_WRITING),
-    "lambda": frozenset({"InvokeFunction", "InvokeAsync"}),
+    "lambda": frozenset({"InvokeFunction", "InvokeAsync", "InvokeFunctionUrl"}),
     "ses": frozenset({"SendEmail", "SendBulkEmail"}),
     "cloudwatch": frozenset({"PutMetricData"}),
     "sts": frozenset({"GetCallerIdentity"}),

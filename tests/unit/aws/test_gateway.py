@@ -11,9 +11,10 @@ from typing import Any
 import cbor2
 import pytest
 
+from busway.aws.bodies import inflate
 from busway.aws.errors import AwsError
 from busway.aws.gate import Gate
-from busway.aws.gateway import Gateway, inflate
+from busway.aws.gateway import Gateway
 from busway.aws.routes import Routes
 from busway.aws.service import BODY_MAX
 from busway.clock import SeededEntropy, SystemClock
