@@ -77,9 +77,7 @@ def function_for(handler: str) -> str:
         root = find_root(Path.cwd())
     except ProjectNotFound:
         return handler
-    project = read_config(root).name
     folders = {file.parent.name for file in (root / "handlers").glob("*/handler.py")}
-    named = handler.replace("_", "-")
-    if named.startswith(f"{project}-") and handler.replace("-", "_") not in folders:
-        return named
-    return function_name(project, named)
+    if handler.replace("-", "_") not in folders:
+        return handler
+    return function_name(read_config(root).name, handler.replace("_", "-"))
