@@ -70,6 +70,7 @@ async def status(server: Inspection, request: Request) -> Answer:
                     "arn": function.arn,
                     "runtime": function.runtime,
                     "handler": function.handler,
+                    "state": function.state,
                     "dead_letter_arn": function.dead_letter_arn,
                     "invocations": await _counts(server, function.arn),
                 }

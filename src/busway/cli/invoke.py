@@ -1,0 +1,111 @@
+"""`busway invoke`: run a handler now, with an event of one's own, and see what it gives and prints."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import click
+
+from busway.cli.options import connect, function_for, project_root, server_options
+from busway.cli.output import harmless, print_json, say
+
+# What a function may take at most, and some.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ANSWER_S_MAX = 910.0
+
+
+@click.command()
+@click.argument("handler")
+@click.option(
+    "--event", "file", type=click.Path(dir_okay=False, allow_dash=True, exists=True), metavar="FILE",
+    help="A file with what the function gets, as JSON; - for stdin.",
+)  # fmt: skip
+@click.option(
+    "--sample", is_flag=True, help="The sample of the project's handler. This is what a project does anyway."
+)
+@server_options
+def invoke(handler: str, file: str | None, sample: bool, endpoint: str, as_json: bool) -> None:
+    """Run HANDLER, of the project or any function, once and now: its result to stdout, its log to stderr.
+
+    Nothing is retried or dead-lettered. Without --event a handler of the project gets its sample (in batches: a batch
+    of one), another function an empty object.
+
+    \b
+    Example:
+      busway invoke send-receipt
+      busway invoke shop-send-receipt --event order.json --json
+    """
+    if file is not None and sample:
+        raise click.UsageError("give either --event or --sample")
+    root = _project_of(handler)
+    payload = _given(file) if file is not None else _sample(handler, project_root() if sample else root)
+    connection = connect(endpoint)
+    connection.timeout_s = ANSWER_S_MAX
+    function = function_for(handler) if root else handler
+    told = connection.call("lambda", "Invoke", {"FunctionName": function, "Payload": payload, "LogType": "Tail"})
+    result, error = told["Payload"].read(), told.get("FunctionError")
+    log = base64.b64decode(told.get("LogResult", "")).decode(errors="replace")
+    if as_json:
+        print_json(
+            {
+                "result": _value(result),
+                "error": error,
+                "version": told.get("ExecutedVersion"),
+                "log": log.splitlines(),
+            }
+        )
+    else:
+        say(harmless(log))
+        click.echo(harmless(result.decode(errors="replace")))
+    if error:
+        click.get_current_context().exit(1)
+
+
+def _given(file: str) -> bytes:
+    """Raises `UsageError` for what is no JSON."""
+    import msgspec
+
+    with click.open_file(file, "rb") as stream:
+        text = stream.read()
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--event: {file} is not JSON: {error}") from error
+    return text
+
+
+def _sample(handler: str, root: Path | None) -> bytes:
+    """What is no handler of the project at `root` has none."""
+    import msgspec
+
+    if root is None:
+        return b"{}"
+    from busway.road.project import load_project
+    from busway.road.sampling import sample_payload
+
+    return msgspec.json.encode(sample_payload(load_project(root), handler))
+
+
+def _project_of(handler: str) -> Path | None:
+    """The project here, if the handler is one of it."""
+    from busway.errors import ProjectNotFound
+    from busway.road.project import find_root, read_config
+
+    try:
+        root = find_root(Path.cwd())
+    except ProjectNotFound:
+        return None
+    name = handler.removeprefix(f"{read_config(root).name}-").replace("-", "_")
+    return root if (root / "handlers" / name / "handler.py").is_file() else None
+
+
+def _value(result: bytes) -> Any:
+    """The result, which is JSON but for runtimes that answer what they like."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(result) if result else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return result.decode(errors="replace")
