@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
-from urllib.parse import unquote
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -30,6 +29,8 @@ from hyperframe.frame import Frame, GoAwayFrame
 from uvicorn.server import ServerState
 
 from busway.aws.http2_exchange import App, Exchange, Headers
+from busway.aws.http2_inflow import Inflow
+from busway.aws.http2_request import pairs_of, scope_of, too_many_headers
 from busway.aws.http_limits import (
     CONNECTION_WINDOW,
     HEAD_BYTES_MAX,
@@ -75,6 +76,7 @@ class Http2Connection(asyncio.Protocol):
                 SettingCodes.ENABLE_PUSH: 0,
             },
         )
+        self._inflow = Inflow(self._grant)
         self._exchanges: dict[int, Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._writable = asyncio.Event()
@@ -159,10 +161,11 @@ class Http2Connection(asyncio.Protocol):
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
-            self._begin(event.stream_id or 0, _pairs(event.headers))
+            self._begin(event.stream_id or 0, pairs_of(event.headers))
         elif isinstance(event, DataReceived):
             self._data(event.stream_id or 0, event.data or b"", event.flow_controlled_length or 0)
         elif isinstance(event, StreamEnded):
+            self._inflow.whole(event.stream_id or 0)
             if event.stream_id in self._exchanges:
                 self._exchanges[event.stream_id].end_of_request()
         elif isinstance(event, StreamReset):
@@ -180,14 +183,15 @@ class Http2Connection(asyncio.Protocol):
             # Exchanges, not streams: one that was reset is still being worked on.
             self._reset(stream, ErrorCodes.REFUSED_STREAM)
             return
-        scope = self._scope(headers)
+        scope = scope_of(headers, self._client, self._server)
         if scope is None:
             self._reset(stream, ErrorCodes.PROTOCOL_ERROR)
             return
         exchange = Exchange(stream, scope, self, self._loop.time(), self._state.default_headers)
         self._exchanges[stream] = exchange
+        self._inflow.begin(stream)
         self._idle_since = None
-        app = self._app if len(headers) <= HEADERS_MAX else _too_many_headers
+        app = self._app if len(headers) <= HEADERS_MAX else too_many_headers
         task = self._loop.create_task(exchange.run(app))
         self._tasks.add(task)
         self._state.tasks.add(task)
@@ -197,6 +201,8 @@ class Http2Connection(asyncio.Protocol):
         self._tasks.discard(task)
         self._state.tasks.discard(task)
         self._exchanges.pop(exchange.stream, None)
+        self._inflow.end(exchange.stream)
+        self.flush()
         if task.cancelled() and not exchange.complete:
             self.reset(exchange.stream, fault=True)
             self.flush()
@@ -207,11 +213,10 @@ class Http2Connection(asyncio.Protocol):
         self._close_if_left()
 
     def _data(self, stream: int, data: bytes, size: int) -> None:
+        self._inflow.came(stream, size)
         exchange = self._exchanges.get(stream)
         if exchange is not None:
             exchange.received(data, size)
-        else:
-            self.acknowledge(stream, size)
 
     def _taken_back(self, stream: int) -> None:
         exchange = self._exchanges.get(stream)
@@ -223,36 +228,16 @@ class Http2Connection(asyncio.Protocol):
             self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             self._close()
 
-    def _scope(self, headers: Headers) -> dict[str, Any] | None:
-        """ASGI's scope of a request; None for what is no request to a path. `h2` has checked the pseudo-headers."""
-        pseudo = {name: value for name, value in headers if name.startswith(b":")}
-        raw_path, _, query = pseudo.get(b":path", b"").partition(b"?")
-        plain = [(name, value) for name, value in headers if not name.startswith(b":")]
-        if b":authority" in pseudo:
-            # What stands in both is the same, says `h2`.
-            plain = [(b"host", pseudo[b":authority"]), *(pair for pair in plain if pair[0] != b"host")]
-        if not raw_path.startswith(b"/") or not raw_path.isascii() or not pseudo[b":method"].isascii():
-            return None
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "2",
-            "server": self._server,
-            "client": self._client,
-            "scheme": "http",
-            "method": pseudo[b":method"].decode(),
-            "root_path": "",
-            "path": unquote(raw_path.decode()),
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": plain,
-        }
-
     # What an exchange needs.
 
     def acknowledge(self, stream: int, size: int) -> None:
-        if size and not self._closed:
-            self._h2.acknowledge_received_data(size, stream)
+        self._inflow.taken(stream, size)
+
+    def _grant(self, stream: int, size: int) -> None:
+        if stream == 0 and not self._closed:
+            self._h2.increment_flow_control_window(size)
+        elif self._is_open(stream):
+            self._h2.increment_flow_control_window(size, stream)
 
     def send_head(self, stream: int, headers: Headers, *, end: bool) -> None:
         if self._is_open(stream):
@@ -310,21 +295,5 @@ class Http2Connection(asyncio.Protocol):
             exchange.disconnect()
 
 
-def _pairs(headers: Any) -> Headers:
-    return [(bytes(name), bytes(value)) for name, value in headers or ()]
-
-
 def _longer_than(limit_s: float, since: float | None, now: float) -> bool:
     return since is not None and now - since > limit_s
-
-
-async def _too_many_headers(scope: Any, receive: Any, send: Any) -> None:
-    text = b"Wanted at most %d headers of %d bytes in all." % (HEADERS_MAX, HEAD_BYTES_MAX)
-    body = b'{"__type":"RequestHeaderSectionTooLarge","message":"%b"}' % text
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"x-amzn-errortype", b"RequestHeaderSectionTooLarge"),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    await send({"type": "http.response.start", "status": 431, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -27,7 +27,7 @@ class Link(Protocol):
     """What an exchange needs of its connection."""
 
     def acknowledge(self, stream: int, size: int) -> None:
-        """`size` bytes of the stream's flow control were taken; the client may send as many more."""
+        """`size` bytes of the stream's flow control were taken; the client may send as many more, now or later."""
         ...
 
     def send_head(self, stream: int, headers: Headers, *, end: bool) -> None: ...

@@ -15,10 +15,13 @@ CONNECTIONS_MAX = 4096
 GRACE_S = 10
 BACKLOG = 1024
 
-# HTTP/2: requests at once on one connection, and bytes of bodies that may be on their way before somebody reads them.
+# HTTP/2: requests at once on one connection; bytes of each one's body that may come before somebody reads them; and
+# of all bodies of the connection together, read or not, until their requests are answered. Beyond it the oldest
+# request still gets its whole body, as long as the bodies that are whole already keep within it.
 STREAMS_MAX = 128
-STREAM_WINDOW = 1024 * 1024
-CONNECTION_WINDOW = 4 * 1024 * 1024
+STREAM_WINDOW = 64 * 1024
+CONNECTION_WINDOW = STREAMS_MAX * STREAM_WINDOW
+CONNECTION_BODIES_MAX = 16 * 1024 * 1024
 # How many more requests a client may take back than it waited for: one that opens and resets streams as fast as it
 # can makes work for nothing (CVE-2023-44487).
 RESETS_MAX = 200

@@ -15,7 +15,8 @@ ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shop-bill"
     ("service", "operation"),
     [
         ("events", "PutEvents"), ("sqs", "SendMessageBatch"), ("sqs", "DeleteMessage"), ("lambda", "Invoke"),
-        ("lambda", "InvokeFunctionUrl"), ("sesv2", "SendEmail"), ("kinesis", "PutRecords"), ("cloudwatch", "PutMetricData"),
+        ("lambda", "InvokeFunctionUrl"),
+        ("sesv2", "SendEmail"), ("kinesis", "PutRecords"), ("cloudwatch", "PutMetricData"),
         ("sts", "GetCallerIdentity"),
     ],
 )  # fmt: skip
