@@ -30,6 +30,8 @@ MEMORY_MB = (128, 10_240)
 
 # Ours: the tag of a function that has a rate, and how many starts that may name.
 RATE_TAG = "busway:rate"
+# The folder that a project's function runs from, where it does; by it two projects of one name are told apart.
+FOLDER_TAG = "busway:folder"
 # On a function, with ONCE_EVENT: an event that it completed is not given to it again.
 ONCE_TAG, ONCE_EVENT = "busway:once", "event"
 RATE_MAX = 10_000

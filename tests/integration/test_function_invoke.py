@@ -22,7 +22,7 @@ from busway.errors import (
 from busway.function.definitions.code_store import Folder, Zip
 from busway.function.definitions.registry import Configuration
 
-from .function_workshop import Workshop, until, workshop, zipped
+from .function_workshop import PATIENCE_S, Workshop, until, workshop, zipped
 
 
 async def test_a_handler_gets_the_event_and_its_result_comes_back(tmp_path: Path):
@@ -413,6 +413,27 @@ async def test_a_folder_is_code_in_development_and_is_refused_with_access_keys(t
     async with workshop(tmp_path / "guarded", access_keys="K:S") as shop:
         with pytest.raises(InvalidFunction, match="is for development"):
             await shop.functions.registry.create(shop.arn("f"), Folder(str(code)), wanted)
+
+
+async def test_a_save_in_a_folder_is_run_while_the_code_before_finishes(tmp_path: Path):
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "app.py").write_text(
+        "import os, time\ndef handler(event, context):\n"
+        "    print('begun', flush=True)\n"
+        "    while event and not os.path.exists(event): time.sleep(0.01)\n    return 'one'\n"
+    )
+    async with workshop(tmp_path) as shop:
+        configuration = Configuration(runtime="python3.12", handler="app.handler", timeout_s=20)
+        await shop.functions.registry.create(shop.arn("f"), Folder(str(code)), configuration)
+        under_way = asyncio.create_task(shop.ask("f", str(code / "go")))
+        await until(lambda: "begun" in [line.line for line in shop.functions.logs.recent(shop.arn("f"))])
+        (code / "app.py").write_text("def handler(event, context): return 'second'")
+        async with asyncio.timeout(PATIENCE_S):
+            while await shop.ask("f") != "second":
+                await asyncio.sleep(0.01)
+        (code / "go").touch()
+        assert await under_way == "one"
 
 
 async def test_a_bad_zip_makes_no_function(tmp_path: Path):

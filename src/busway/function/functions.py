@@ -40,6 +40,7 @@ from busway.function.definitions.books import Books
 from busway.function.definitions.building import Building
 from busway.function.definitions.code_store import CodeStore
 from busway.function.definitions.download import Downloads
+from busway.function.definitions.live_code import LiveCode
 from busway.function.definitions.registry import Registry
 from busway.function.definitions.urls import FunctionUrls
 from busway.function.definitions.versions import Aliases, Versions
@@ -116,6 +117,7 @@ class Functions:
         self.versions, self.aliases = Versions(self._books, self.code), Aliases(self._books)
         self.attached, self.urls = Attached(self._books), FunctionUrls(self._books)
         self.registry = Registry(self._books, self.code, self._building, self.versions)
+        self._live = LiveCode(self._books, self.registry, self._building, machine)
         self.downloads = Downloads(clock, entropy, self.code)
         self.once = OnceStore(engine.records, clock)
         self._spawn, self._settings = spawn, settings
@@ -273,6 +275,8 @@ class Functions:
     async def _run(
         self, record: FunctionRecord, payload: bytes, about: _About, patience_s: float | None, *, log_tail: bool
     ) -> tuple[Run, bytes | None]:
+        if record.live:
+            record = await self._live.fresh(record)
         if record.state != ACTIVE:
             raise FunctionNotReady(record.state, record.failure)
         about = self._passed(record, about)

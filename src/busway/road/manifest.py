@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from busway.arn import Scope
+from busway.handling import FOLDER_TAG as FOLDER_TAG
 
 # A dead letter waits as long as SQS allows (14 days).
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
@@ -14,8 +15,6 @@ DEAD_LETTER_RETENTION_S = 1_209_600
 ROUTE_PREFIX = "busway-alert-"
 # On every function that a project deploys, so that what is gone from the project can be found.
 PROJECT_TAG, HANDLER_TAG, EVENT_TAG = "busway:project", "busway:handler", "busway:event"
-# The folder that a function runs from, where it does; by it two projects of one name are told apart.
-FOLDER_TAG = "busway:folder"
 
 
 class EventEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,6 +52,11 @@ class Building:
             self._tasks[arn] = task
             task.add_done_callback(lambda _: self._tasks.pop(arn, None))
 
+    async def settled(self, arn: str) -> None:
+        """Return when nothing of the function is being built."""
+        if (task := self._tasks.get(arn)) is not None:
+            await asyncio.wait({task})
+
     def _waiting(self, arn: str) -> FunctionRecord | None:
         record = self._books.functions.get(arn)
         if record is None:
