@@ -19,7 +19,7 @@ BACKLOG = 1024
 # of all bodies of the connection together, read or not, until their requests are answered. Beyond it the oldest
 # request still gets its whole body, as long as the bodies that are whole already keep within it.
 STREAMS_MAX = 128
-STREAM_WINDOW = 64 * 1024
+STREAM_WINDOW = 128 * 1024
 CONNECTION_WINDOW = STREAMS_MAX * STREAM_WINDOW
 CONNECTION_BODIES_MAX = 16 * 1024 * 1024
 # How many more requests a client may take back than it waited for: one that opens and resets streams as fast as it
