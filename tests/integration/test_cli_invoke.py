@@ -43,6 +43,16 @@ def server(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[
         yield server
 
 
+def test_a_handler_in_typescript_is_named_with_the_way_to_deploy_it(server: WholeServer, project: Path):
+    file = project / "handlers/post_online/handler.ts"
+    file.parent.mkdir()
+    file.write_text("export const handler = async () => 1;")
+    said = server.run(BIN / "busway", "dev", "--once", "--zip")
+    assert said.returncode == 0
+    assert "handlers/post_online/handler.ts is not deployed: " in said.stderr
+    assert "create-function --function-name shop-post-online --runtime nodejs22.x" in said.stderr
+
+
 def test_a_handler_of_the_project_runs_with_its_sample(server: WholeServer):
     done = server.run(BIN / "busway", "invoke", "ship")
     assert done.returncode == 0, done.stderr

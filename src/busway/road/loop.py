@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import shlex
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from busway.errors import BuswayError
 from busway.road.connection import Connection
 from busway.road.deploy import deploy, refuse_a_namesake, retire_missing
 from busway.road.describe import describe
-from busway.road.manifest import Manifest
+from busway.road.manifest import Manifest, function_name
+from busway.road.project import NODE_SUFFIXES, other_handlers, read_config
 
 # Several files saved at once are one change.
 DEBOUNCE_MS = 120
+# What a Node.js handler's function is called everywhere.
+ENTRY = "handler"
 _IGNORED = {".busway", ".venv", "venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache", "node_modules"}
 
 
@@ -29,10 +33,13 @@ class Deployment:
     code: Callable[[Path], Mapping[str, Any]]
     environment: Mapping[str, str]
     say: Callable[[str], None]
+    # Files of which it was said that they are not deployed: once is enough.
+    told: set[Path] = field(default_factory=set[Path])
 
 
 async def deploy_once(deployment: Deployment) -> Manifest:
     """Deploy the project as it is now, and end the handlers that it has no more."""
+    _tell_of_other_handlers(deployment)
     manifest = await describe(deployment.root)
     code = deployment.code(deployment.root)
     await asyncio.to_thread(refuse_a_namesake, manifest.project, deployment.root, deployment.connection)
@@ -40,6 +47,26 @@ async def deploy_once(deployment: Deployment) -> Manifest:
     for name in await asyncio.to_thread(retire_missing, manifest, deployment.connection):
         deployment.say(f"{name} is gone; its dead letters are kept")
     return manifest
+
+
+def _tell_of_other_handlers(deployment: Deployment) -> None:
+    project = read_config(deployment.root).name
+    for file in other_handlers(deployment.root):
+        if file not in deployment.told:
+            deployment.told.add(file)
+            deployment.say(by_hand(deployment.root, file, project, deployment.connection.endpoint))
+
+
+def by_hand(root: Path, file: Path, project: str, endpoint: str) -> str:
+    """How a handler that is not Python is deployed: as any function is."""
+    name = function_name(project, file.parent.name.replace("_", "-"))
+    return (
+        f"{file.relative_to(root)} is not deployed: a project's handlers are written in Python today. "
+        f"As a function of its own, which runs what you save, and which a rule may have as its target:\n"
+        f"  aws --endpoint-url {endpoint} lambda create-function --function-name {name} --runtime nodejs22.x "
+        f"--handler handler.{ENTRY} --role arn:aws:iam::000000000000:role/any "
+        f"--code S3Bucket=hot-reload,S3Key={shlex.quote(str(file.parent.resolve()))}"
+    )
 
 
 async def deploy_on_save(deployment: Deployment, failed: Callable[[BuswayError], None]) -> None:
@@ -74,4 +101,6 @@ def deployable(name: str) -> bool:
     """Whether a change of this file can change what runs. Tests don't; editors' own files don't."""
     path = Path(name)
     hidden = any(part in _IGNORED or part.startswith(".") for part in path.parts)
-    return not hidden and not path.name.startswith("test_") and path.suffix in (".py", ".toml", ".json")
+    return (
+        not hidden and not path.name.startswith("test_") and path.suffix in (".py", ".toml", ".json", *NODE_SUFFIXES)
+    )

@@ -30,6 +30,7 @@ AnyHandler = Handler[Any, Any] | BatchHandler[Any, Any]
 
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html
 RULE_NAME_LENGTH_MAX = 64
+NODE_SUFFIXES = (".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs")
 _MODULE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -135,6 +136,12 @@ def handler_samples(root: Path, name: str) -> list[Path]:
     """A handler's sample events: `sample.json` first, then those in its `events/`."""
     folder = root / "handlers" / name
     return [file for file in (folder / "sample.json", *sorted((folder / "events").glob("*.json"))) if file.is_file()]
+
+
+def other_handlers(root: Path) -> list[Path]:
+    """Handlers in folders of their own that are no Python, and so none that a project deploys."""
+    found = [file for suffix in NODE_SUFFIXES for file in (root / "handlers").glob(f"*/handler{suffix}")]
+    return sorted(file for file in found if not (file.parent / "handler.py").exists())
 
 
 def _event_classes(root: Path) -> Iterator[tuple[str, type[Event]]]:
