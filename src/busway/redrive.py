@@ -10,7 +10,7 @@ is counted as skipped.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import msgspec
@@ -21,6 +21,7 @@ from busway.clock import Clock
 from busway.delivery.dead_letter import Source
 from busway.engine import Engine, Item, Put
 from busway.errors import BuswayError, NoWayBack
+from busway.function.mapping.runner import event_id_of
 from busway.metrics import Metrics
 from busway.queue.fifo import read_meta
 from busway.queue.moves import source_of
@@ -51,6 +52,14 @@ class DeadLetter:
         """The ARN of what failed: a function or a rule's target; "" when unknown."""
         return handler_of(self.source) if self.source else ""
 
+    @property
+    def event_id(self) -> str:
+        """The one event that failed; a message that a queue put aside may have it in its body. "" for none."""
+        source = self.source
+        if source is None:
+            return ""
+        return source.event_id or (event_id_of(source.payload) if source.kind == "queue" else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -61,15 +70,16 @@ class Selection:
 
     handler: str | None = None
     queue: str | None = None
-    ids: Collection[str] | None = None
+    ids: Set[str] | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
         if self.handler is not None and not named(letter.handler, self.handler):
             return False
         if self.queue is not None and not named(letter.queue_arn, self.queue):
             return False
-        event_id = letter.source.event_id if letter.source else ""
-        return self.ids is None or letter.message_id in self.ids or bool(event_id and event_id in self.ids)
+        return (
+            self.ids is None or letter.message_id in self.ids or bool(letter.event_id and letter.event_id in self.ids)
+        )
 
 
 class Refusal(msgspec.Struct, frozen=True):

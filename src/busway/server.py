@@ -256,7 +256,8 @@ class Rooms:
         ground = self._ground
         return Inspection(
             version=__version__, clock=ground.clock, engine=ground.engine, metrics=ground.metrics, trail=ground.trail,
-            buses=self.bus.buses, publisher=self.bus.publisher, queues=self.queues, functions=self.functions.registry,
+            buses=self.bus.buses, publisher=self.bus.publisher, queues=self.queues, streams=self.streams,
+            functions=self.functions.registry, mappings=self.mappings,
             logs=self.functions.logs, alarms=self.alarms, routes=self.routes, redrive=self.redrive,
             inbox=self._newest_mail, sandbox=self.functions.sandbox.level, halted=self.router.halted,
         )  # fmt: skip

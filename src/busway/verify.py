@@ -61,7 +61,8 @@ class Account(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """`ok` means that the sets are equal, of mappings too. `missing` counts deliveries, not records.
 
-    `outcomes` are words: delivered, dead-lettered, dropped, purged, …"""
+    `outcomes` are words: delivered, dead-lettered, dropped, purged, …
+    """
 
     ok: bool
     buses: int

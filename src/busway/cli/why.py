@@ -16,7 +16,19 @@ from busway.cli.verdict import show_fields
 
 # A rule that missed by more fields than that was not meant.
 CLOSEST_SHOWN = 3
-_STATE_STYLES = {**STYLES, "pending": "yellow", "unrouted": "yellow", "lost": "bold red", "purged": "magenta"}
+_STATE_STYLES = {
+    **STYLES, "pending": "yellow", "unrouted": "yellow", "lost": "bold red", "purged": "magenta",
+    "given up": "bold red", "filtered out": "magenta", "not read": "magenta", "taken": "magenta",
+}  # fmt: skip
+# Of what a mapping did: words that need some more.
+_EXPLAINED = {
+    "given up": "the mapping has no on-failure queue, so nobody kept it",
+    "filtered out": "the mapping's filters did not want it",
+    "not read": "it was put before the place where the mapping began",
+    "taken": "a reader other than this mapping took it from the queue",
+    "lost": "the checkpoint is above it, and nothing says that it was handled: `busway verify`",
+}
+_BATCHES_SHOWN = 3
 
 
 @click.command()
@@ -75,10 +87,42 @@ def _delivery(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], e
         line(f"  └ kept in {name_of(delivery['dead_letter_queue'])}; `busway redrive {name_of(delivery['target'])}`")
     elif state == "dead-lettered":
         _redriven(delivery, steps)
-    if stream and state == "delivered":
-        # A stream's readers are not the rule's business: what they gave up is among the dead letters.
-        line("  └ its readers take it from there: `busway dlq` lists what they gave up, `busway tail` shows batches")
+    for consumer in delivery.get("consumers", []):
+        _consumer(consumer, every)
+    if stream and state == "delivered" and not delivery.get("consumers"):
+        line("  └ no function reads it from there, or none knows it by this id")
     _logs(delivery.get("logs", []), every)
+
+
+def _consumer(consumer: Mapping[str, Any], every: bool) -> None:
+    """What one mapping made of it behind its stream or queue, batch by batch."""
+    state, attempts = str(consumer["state"]), consumer.get("attempts") or 0
+    again = f" after {attempts} {'try' if attempts == 1 else 'tries'}" if attempts > 1 else ""
+    asleep = "" if consumer["mapping_state"] == "Enabled" else f" (its mapping is {consumer['mapping_state']})"
+    line(
+        f"  -> {name_of(consumer['function'])}: ",
+        (state, _STATE_STYLES.get(state, "")),
+        f"{again} {moment(consumer.get('at'))}{asleep}".rstrip(),
+    )
+    if state in _EXPLAINED:
+        line(("     ", "dim"), (_EXPLAINED[state], "dim"))
+    batches = consumer["batches"]
+    for batch in batches if every else batches[-_BATCHES_SHOWN:]:
+        records = f"{batch['records']} record{'' if batch['records'] == 1 else 's'}"
+        request = f", request {batch['request_id']}" if batch["request_id"] else ""
+        line((f"     {moment(batch['at'])}  {batch['outcome']}, {records}{request}", "dim"))
+        problem = ": ".join(part for part in (batch.get("error_code"), batch.get("error_message")) if part)
+        if problem:
+            line("     └ ", (problem, "yellow"))
+    if consumer.get("dead_letter_queue"):
+        name = name_of(consumer["function"])
+        line(f"     └ kept in {name_of(consumer['dead_letter_queue'])}; `busway redrive {name}`")
+    elif consumer.get("redriven"):
+        word = str(consumer["redriven"]["state"])
+        line("     └ sent back: ", (word, _STATE_STYLES.get(word, "")), f" {moment(consumer['redriven'].get('at'))}")
+    elif state == "dead-lettered":
+        line("     └ its dead letter is gone: somebody took it from the queue, or sent it back")
+    _logs(consumer.get("logs", []), every)
 
 
 def _next_try(delivery: Mapping[str, Any]) -> str:

@@ -14,10 +14,12 @@ from busway.bus.put_events import Publisher
 from busway.clock import Clock
 from busway.engine import Engine
 from busway.function.logs import Logs
+from busway.function.mapping.mappings import Mappings
 from busway.function.record import FunctionRecord
 from busway.metrics import Metrics
 from busway.queue.queues import SqsQueues
 from busway.redrive import Redrive
+from busway.stream.streams import Streams
 from busway.trail import Trail
 
 
@@ -49,7 +51,9 @@ class Inspection:
     buses: Buses
     publisher: Publisher
     queues: SqsQueues
+    streams: Streams
     functions: FunctionList
+    mappings: Mappings
     logs: Logs
     alarms: Alarms
     routes: Routes

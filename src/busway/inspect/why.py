@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,24 +14,19 @@ from busway.bus.record import Rule
 from busway.bus.router import READER
 from busway.bus.rules import rules_at
 from busway.delivery import Delivery, Subscriber
-from busway.delivery.outbox import QUEUE_PREFIX, Parcel
-from busway.engine import Ended, Item
+from busway.engine import Ended
 from busway.errors import EventNotFound, InvalidPattern, NoEventYet
-from busway.function.invocation.letters import Work, error_message, error_type
-from busway.function.logs import Line
+from busway.inspect.consumers import Passed, consumers
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
+from busway.inspect.work import find_item, progress, redriven, shown
 from busway.pattern import Pattern, closest, explain, parse
 from busway.redrive import DeadLetter, Selection
 from busway.targets.identity import delivery_uuid
 
-# Ours: how many rules that did not match are explained, and how many of a queue's items are looked through.
+# Ours: how many rules that did not match are explained.
 CLOSEST_MAX = 5
 EXPLAINED_MAX = 100
-LOOKED_AT_MAX = 20_000
-PAGE = 1_000
-# How the log of a try tells that it failed: a runtime's line of an exception, and in REPORT what the server ended.
-EXCEPTION, ENDED_BY_SERVER = "[ERROR] ", "\tStatus: "
 
 
 async def why(server: Inspection, request: Request) -> Answer:
@@ -56,7 +50,8 @@ async def _told(server: Inspection, scope: Scope, event_id: str, found: Found | 
     rules = rules_at(bus, found.entry.offset)
     patterns = {rule.arn: pattern for rule in rules if (pattern := _pattern(rule)) is not None}
     matched = [rule for rule in rules if rule.enabled and _matches(patterns.get(rule.arn), found.event)]
-    letters = await server.redrive.look(scope, Selection(ids={event_id}))
+    ids = {event_id, *(_request_id(event_id, subscriber) for rule in matched for subscriber in rule.subscribers)}
+    letters = await server.redrive.look(scope, Selection(ids=ids))
     deliveries = [
         await _delivery(server, bus, found, event_id, rule, subscriber, letters)
         for rule in matched
@@ -126,8 +121,7 @@ async def _delivery(
     letters: list[DeadLetter],
 ) -> dict[str, Any]:
     """One subscriber's share of the event. `state` is unrouted, pending, lost, or the outcome's word."""
-    delivery = Delivery(event_id=event_id, target_arn="", payload=b"", accepted_at=0.0, subscriber=subscriber.name)
-    request_id = delivery_uuid(delivery)
+    request_id = _request_id(event_id, subscriber)
     told: dict[str, Any] = {
         "rule": rule.name,
         "target_id": subscriber.target_id,
@@ -136,7 +130,7 @@ async def _delivery(
         "attempts": 0,
         **await _state(server, bus, found.entry.offset, subscriber),
     }
-    letter = next((one for one in letters if _is_of(one, rule, subscriber)), None)
+    letter = next((one for one in letters if _is_of(one, rule, subscriber, event_id)), None)
     if letter is not None and letter.source is not None:
         source = letter.source
         told |= {"state": "dead-lettered", "dead_letter_queue": letter.queue_arn, "message_id": letter.message_id}
@@ -144,38 +138,23 @@ async def _delivery(
         told |= {"error_code": source.error_code, "error_message": source.error_message}
     lines = await server.logs.of_request(request_id)
     if letter is None and told["state"] == "dead-lettered":
-        told |= await _redriven(server, subscriber, request_id, told["at"], lines)
-    return {**told, "logs": [{"at": line.at, "attempt": line.attempt, "line": line.line} for line in lines]}
+        told |= await redriven(server, subscriber.target_arn, request_id, told["at"], lines)
+    if told["state"] == "delivered" or (letter is not None and ":sqs:" in subscriber.target_arn):
+        told["consumers"] = await consumers(server, Passed(event_id, found, subscriber, told.get("at"), letters))
+    return {**told, "logs": shown(lines)}
 
 
-async def _redriven(
-    server: Inspection, subscriber: Subscriber, request_id: str, given_up_at: float, lines: Sequence[Line]
-) -> dict[str, Any]:
-    """What became of a dead letter that is gone, as `redriven`: pending or delivered. Nothing when none can tell.
-
-    A function keeps its request id when it is redriven, and the log outlives a restart: work that ran after it was
-    given up, waits nowhere, and ended without an error has been delivered.
-    """
-    item = await _item(server, subscriber, lambda item: _request_of(item) == request_id)
-    if item is not None:
-        return {"redriven": {"state": "pending", **_progress(item)}}
-    begun = max((i for i, line in enumerate(lines) if line.line.startswith("START RequestId: ")), default=None)
-    if begun is None or lines[begun].at <= given_up_at:
-        return {}
-    last = lines[begun:]
-    report = next((line for line in last if line.line.startswith("REPORT RequestId: ")), None)
-    failed = any(line.line.startswith(EXCEPTION) for line in last)
-    if report is None or failed or ENDED_BY_SERVER in report.line:
-        return {}
-    return {"redriven": {"state": "delivered", "at": report.at}}
+def _request_id(event_id: str, subscriber: Subscriber) -> str:
+    """The id of a delivery: of the invocation, or of the message, that it becomes."""
+    return delivery_uuid(
+        Delivery(event_id=event_id, target_arn="", payload=b"", accepted_at=0.0, subscriber=subscriber.name)
+    )
 
 
-def _request_of(item: Item) -> str:
-    return "" if item.queue.startswith(QUEUE_PREFIX) else msgspec.json.decode(item.meta, type=Work).request_id
-
-
-def _is_of(letter: DeadLetter, rule: Rule, subscriber: Subscriber) -> bool:
+def _is_of(letter: DeadLetter, rule: Rule, subscriber: Subscriber, event_id: str) -> bool:
     source = letter.source
+    if source is not None and source.kind == "queue" and source.target_arn == subscriber.target_arn:
+        return letter.message_id == _request_id(event_id, subscriber) or letter.event_id == event_id
     if source is None or source.rule_arn != rule.arn:
         return False
     return subscriber.target_arn in (source.target_arn, source.function_arn)
@@ -194,36 +173,14 @@ async def _state(server: Inspection, bus: Bus, offset: int, subscriber: Subscrib
         # The bus has done its part: the message waits for whoever reads the queue.
         return {"state": "delivered", "waits_in": subscriber.target_arn}
     origin = (subscriber.name, offset)
-    item = await _item(
-        server, subscriber, lambda item: item.origin and (item.origin.subscriber, item.origin.offset) == origin
+    item = await find_item(
+        server,
+        subscriber.target_arn,
+        lambda item: item.origin and (item.origin.subscriber, item.origin.offset) == origin,
     )
-    return {"state": "pending", **(_progress(item) if item is not None else {})}
+    return {"state": "pending", **(progress(item) if item is not None else {})}
 
 
 async def _ended(server: Inspection, subscriber: Subscriber, offset: int) -> Ended | None:
     found = await server.engine.queues.outcomes(subscriber.name, offset - 1, 1)
     return found[0] if found and found[0].offset == offset else None
-
-
-async def _item(server: Inspection, subscriber: Subscriber, wanted: Callable[[Item], object]) -> Item | None:
-    """The queued work: in the target's own queue (functions) or in the outbox."""
-    for queue in (subscriber.target_arn, QUEUE_PREFIX + subscriber.target_arn):
-        after = seen = 0
-        while seen < LOOKED_AT_MAX and (page := await server.engine.queues.browse(queue, PAGE, after)):
-            for item in page:
-                if wanted(item):
-                    return item
-            after, seen = page[-1].id, seen + len(page)
-    return None
-
-
-def _progress(item: Item) -> dict[str, Any]:
-    """How often it was tried, when next, and how it failed last; of a function whether it is being tried now."""
-    told: dict[str, Any] = {"attempts": item.attempts, "due_at": item.due_at}
-    if item.queue.startswith(QUEUE_PREFIX):
-        parcel = msgspec.json.decode(item.meta, type=Parcel)
-        return {**told, "error_code": parcel.error_code, "error_message": parcel.error_message}
-    work = msgspec.json.decode(item.meta, type=Work)
-    # While it is leased, the try that runs is counted and has not failed yet.
-    told["running"] = item.attempts > work.errors
-    return {**told, "error_code": error_type(work.error), "error_message": error_message(work.error)}

@@ -64,7 +64,8 @@ class Door:
         self.routes = Routes(world.engine, world.clock)
         self.inspection = Inspection(
             version="9.9.9", clock=world.clock, engine=world.engine, metrics=world.metrics, trail=world.trail,
-            buses=world.buses, publisher=world.publisher, queues=world.queues, functions=Functions(), logs=self.logs,
+            buses=world.buses, publisher=world.publisher, queues=world.queues, streams=world.streams,
+            mappings=world.mappings, functions=Functions(), logs=self.logs,
             alarms=self.alarms, routes=self.routes, redrive=world.redrive, inbox=self.inbox,
             halted=world.router.halted,
         )  # fmt: skip

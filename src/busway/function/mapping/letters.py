@@ -5,8 +5,11 @@ AWS's letter names the records and leaves them in the stream, which forgets them
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
+from busway.clock import format_uuid
 from busway.delivery.dead_letter import Source
 from busway.function.invocation.letters import error_message, error_type
 from busway.function.mapping.retry import EXHAUSTED, GivenUp
@@ -31,6 +34,11 @@ def batch_source(
         error_code=code, error_message=message, attempts=lost.invocations, first_at=lost.entries[0].arrived_at,
         failed_at=now,
     )  # fmt: skip
+
+
+def redriven_id(request_id: str, record_event_id: str) -> str:
+    """The request id of a record that is run again by itself: made of its letter's and the record's own `eventID`."""
+    return format_uuid(hashlib.blake2b(f"{request_id} {record_event_id}".encode(), digest_size=16).digest())
 
 
 def words_of(lost: GivenUp, result: Result | None) -> tuple[str, str]:

@@ -93,6 +93,10 @@ class Mappings:
             raise FunctionResourceNotFound("The resource you requested does not exist.")
         return record
 
+    def all(self) -> list[MappingRecord]:
+        """By uuid."""
+        return sorted(self._records.values(), key=lambda record: record.uuid)
+
     def find(
         self, scope: Scope, function_arn: str | None = None, source_arn: str | None = None
     ) -> list[MappingRecord]:
