@@ -70,6 +70,9 @@ from busway.errors import (
     WorkersStopped,
 )
 
+# The end of every message about what is not here.
+COVERAGE = "docs/coverage.md lists what is there"
+
 # Rows that hold for every service without a row of its own.
 ANY = "*"
 
@@ -216,13 +219,15 @@ def not_implemented(service: str, operation: str) -> AwsError:
     """
     return AwsError(
         "UnsupportedOperationException",
-        f"{service} {operation} is not implemented by Busway; docs/coverage.md lists what is.",
+        f"{service} {operation} is not implemented by Busway; {COVERAGE}.",
         501,
     )
 
 
 def unknown_operation(found: str, wanted: str, status: int = 400) -> AwsError:
-    return AwsError("UnknownOperationException", f"Unknown operation: found {found}; wanted {wanted}.", status)
+    return AwsError(
+        "UnknownOperationException", f"Unknown operation: found {found}; wanted {wanted}; {COVERAGE}.", status
+    )
 
 
 def serialization_error(message: str) -> AwsError:

@@ -26,7 +26,7 @@ from busway.aws.protocols import Received, Reply
 from busway.aws.reply import send_reply
 from busway.aws.routes import Route, Routes
 from busway.aws.service import BODY_MAX, Caller, Headers, Service, Slow
-from busway.aws.signature import Signable, wrong_service
+from busway.aws.signature import Signable, named_service, wrong_service
 from busway.clock import Clock, Entropy, format_uuid
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -121,6 +121,7 @@ class Gateway:
         except Disconnected:
             return
         except AwsError as error:
+            signing_name = signing_name or named_service(headers.get(b"authorization", b""))
             reply = self._routes.refuse(error, headers, scope["raw_path"], signing_name, request_id)
             if isinstance(error, Crowded):
                 reply.headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))

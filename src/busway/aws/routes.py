@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from busway.aws.errors import AwsError, not_implemented, unknown_operation
+from busway.aws.absent import absent, operation_named, refuse_absent
+from busway.aws.errors import COVERAGE, AwsError, not_implemented, unknown_operation
 from busway.aws.protocols import Received, Reply, Wire
 from busway.aws.protocols.cbor import CONTENT_TYPE as CBOR, HEADER as CBOR_HEADER, CborWire, refuse_in_cbor
-from busway.aws.protocols.json import JsonWire, refuse_plainly
-from busway.aws.protocols.query import FORM, QueryWire, form_action, refuse_in_xml
+from busway.aws.protocols.json import JsonWire
+from busway.aws.protocols.query import FORM, QueryWire, form_action
 from busway.aws.protocols.rest_json import RestJsonWire
 from busway.aws.service import Operation, RawOperation, Service, body_max, raw_operations
 from busway.aws.shapes import OperationModel, ServiceModel, load_model
@@ -104,20 +105,19 @@ class Routes:
         """
         headers = received.headers
         target = headers.get(b"x-amz-target")
+        services = self._by_signing_name.get(signing_name, [])
+        if not services and (target is None or target.rpartition(b".")[0] not in self._by_prefix):
+            form = received.body if is_form(headers) else None
+            operation = operation_named(received.method, received.path, headers, form)
+            raise absent(signing_name, operation, self.names)
         if target is not None:
             return self._find_target(target), NO_LABELS
         if headers.get(CBOR_HEADER[0]) == CBOR_HEADER[1]:
             raise AwsError(
                 "UnsupportedOperationException",
-                f"Busway does not speak smithy-rpc-v2-cbor yet ({received.path.decode('latin-1')[:200]}).",
+                f"Busway does not speak smithy-rpc-v2-cbor yet "
+                f"({services[0].name} {operation_named('', received.path, headers, None)[:200]}); {COVERAGE}.",
                 501,
-            )
-        services = self._by_signing_name.get(signing_name, [])
-        if not services:
-            raise AwsError(
-                "UnknownOperationException",
-                f"Busway has no service that signs as '{signing_name}'; it has {', '.join(self.names)}.",
-                404,
             )
         if _speaks_query(headers, received.path, services):
             return self._find_action(received.body, services), NO_LABELS
@@ -152,10 +152,10 @@ class Routes:
             raise AwsError(
                 "UnsupportedOperationException",
                 f"Busway does not speak the query protocol for {here.name} (Action '{action[:200]}'); "
-                f"use {here.name}'s API.",
+                f"use {here.name}'s API; {COVERAGE}.",
                 501,
             )
-        raise self._missing(here, action, f"Action '{action[:200]}'")
+        raise self._missing(here, action[:200], f"Action '{action[:200]}'")
 
     def _find_rest(self, received: Received, services: list[Bound]) -> tuple[Route, dict[str, str]]:
         for bound in services:
@@ -178,17 +178,18 @@ class Routes:
     ) -> Reply:
         """An error in the form that the request's client understands, whatever is known of the request."""
         target = headers.get(b"x-amz-target")
-        if target is not None:
-            bound = self._by_prefix.get(target.rpartition(b".")[0])
-            return bound.wire_for(headers).refuse(error, request_id) if bound else refuse_plainly(error)
-        if headers.get(CBOR_HEADER[0]) == CBOR_HEADER[1]:
+        bound = self._by_prefix.get(target.rpartition(b".")[0]) if target is not None else None
+        if bound is not None:
+            return bound.wire_for(headers).refuse(error, request_id)
+        if target is None and headers.get(CBOR_HEADER[0]) == CBOR_HEADER[1]:
             return refuse_in_cbor(error)
         services = self._by_signing_name.get(signing_name, [])
-        if _speaks_query(headers, path, services):
-            query = next((bound.query for bound in services if bound.query is not None), None)
-            return query.refuse(error, request_id) if query else refuse_in_xml(error, request_id)
-        rest = [b for b in services if isinstance(b.wire, RestJsonWire)]
-        return rest[0].wire.refuse(error, request_id) if rest else refuse_plainly(error)
+        form = _speaks_query(headers, path, services)
+        wires = [b.query if form else b.wire for b in services if form or isinstance(b.wire, RestJsonWire)]
+        wire = next((wire for wire in wires if wire is not None), None)
+        if target is None and wire is not None:
+            return wire.refuse(error, request_id)
+        return refuse_absent(error, headers, path, signing_name, request_id, form=form)
 
 
 def is_form(headers: dict[bytes, bytes]) -> bool:

@@ -89,6 +89,12 @@ def parse_authorization(header: bytes | None) -> Signed:
         raise incomplete("The access key is not ASCII text.") from None
 
 
+def named_service(header: bytes) -> str:
+    """The service that an `Authorization` header names, "" for none: for the form of a refusal, not for trust."""
+    match = _AUTHORIZATION.fullmatch(header)
+    return match.group(4).decode() if match is not None else ""
+
+
 def incomplete(message: str) -> AwsError:
     return AwsError("IncompleteSignatureException", message, 403)
 
