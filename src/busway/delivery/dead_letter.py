@@ -22,7 +22,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     `kind` chooses who puts it back: "rule-target" (the delivery to a target failed), "function" (an asynchronous
     invocation failed), "batch" (records of a stream were given up) or "queue" (the consumer of `target_arn` failed).
     `payload` is what the handler would have got. Times are Unix seconds; `attempts` is 0 for what was never tried (no
-    such target, no valid payload).
+    such target, no valid payload). `mapping` is the uuid of the mapping that gave records up.
     """
 
     kind: str
@@ -31,6 +31,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     target_id: str = ""
     target_arn: str = ""
     function_arn: str = ""
+    mapping: str = ""
     event_id: str = ""
     request_id: str = ""
     bus_arn: str = ""

@@ -27,6 +27,8 @@ class Invocations(Protocol):
         origin: Origin | None = None,
         reports: bool = False,
         again: bool = False,
+        letters_to: str = "",
+        mapping: str = "",
     ) -> Put: ...
 
 

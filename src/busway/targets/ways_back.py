@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from busway.clock import Entropy, uuids
 from busway.delivery import Delivery, Failed, Targets
 from busway.delivery.dead_letter import Source
@@ -13,13 +11,11 @@ from busway.delivery.outbox import Outbox
 from busway.engine import Item, Put
 from busway.errors import TargetRefused
 from busway.function.invocation.lineage import without
+from busway.function.mapping.letters import redriven_id
+from busway.function.mapping.redriven import single_records
 from busway.queue.moves import moved_put
 from busway.queue.queues import SqsQueues
 from busway.targets.function import Invocations
-
-
-class _Batch(msgspec.Struct):
-    Records: list[msgspec.Raw]
 
 
 class WaysBack:
@@ -42,36 +38,41 @@ class WaysBack:
     def to_function(self, source: Source, letter: Item, now: float) -> list[Put]:
         """A new asynchronous invocation of the function that failed. Raises `FunctionNotFound`."""
         request_id = source.request_id or uuids(self._entropy, 1)[0]
-        return [self._invocation(source, source.payload, request_id, now)]
+        return [
+            self._functions.invocation_put(
+                source.function_arn,
+                source.payload,
+                request_id=request_id,
+                now=now,
+                event_id=source.event_id or None,
+                bus_arn=source.bus_arn or None,
+                rule_arn=source.rule_arn or None,
+                trace_header=_anew(source),
+                again=True,
+            )
+        ]
 
     def to_batch(self, source: Source, letter: Item, now: float) -> list[Put]:
         """An asynchronous invocation for each record, so that each is tried, and given up, by itself.
 
-        Their order is not kept: what came after them was handled long ago. Raises `FunctionNotFound`.
+        Their order is not kept: what came after them was handled long ago. What fails again goes to the queue where
+        the letter lay. Raises `FunctionNotFound`.
         """
-        records = msgspec.json.decode(source.payload, type=_Batch).Records
-        ids = uuids(self._entropy, len(records))
-        payloads = [msgspec.json.encode(_Batch([record])) for record in records]
         return [
-            self._invocation(source, payload, name, now, reports=True)
-            for payload, name in zip(payloads, ids, strict=True)
+            self._functions.invocation_put(
+                source.function_arn,
+                again.payload,
+                request_id=redriven_id(source.request_id, again.record_event_id),
+                now=now,
+                event_id=again.event_id or None,
+                trace_header=_anew(source),
+                reports=True,
+                again=True,
+                letters_to=letter.queue,
+                mapping=source.mapping,
+            )
+            for again in single_records(source.payload)
         ]
-
-    def _invocation(
-        self, source: Source, payload: bytes, request_id: str, now: float, *, reports: bool = False
-    ) -> Put:
-        return self._functions.invocation_put(
-            source.function_arn,
-            payload,
-            request_id=request_id,
-            now=now,
-            event_id=source.event_id or None,
-            bus_arn=source.bus_arn or None,
-            rule_arn=source.rule_arn or None,
-            trace_header=_anew(source),
-            reports=reports,
-            again=True,
-        )
 
     def to_queue(self, source: Source, letter: Item, now: float) -> list[Put]:
         """The message again in the queue whose consumer failed. Raises `QueueNotFound`."""

@@ -24,6 +24,7 @@ from busway.function.invocation.letters import (
     error_message,
     error_type,
 )
+from busway.function.mapping.redriven import letter_again
 from busway.function.record import LATEST, qualified
 
 # Ours: how long until a dead letter that could not be stored is tried again, at first and at most.
@@ -50,7 +51,8 @@ class Ending:
     async def succeeded(self, item: Item, work: Work, result: bytes, version: str) -> None:
         """Send the record of a success, if there is a destination for it. `version` is the one that ran."""
         desk, config = self._desk, self._desk.event_invoke(self._arn, work.qualifier)
-        if config is None or config.on_success is None:
+        if work.letters_to or config is None or config.on_success is None:
+            # What a function's destination is told of is asynchronous invocations, not a mapping's records.
             return
         letter = destination_record(
             work, self._arn, item.body, result, condition=SUCCESS, attempts=work.errors + 1, at=desk.clock.now(),
@@ -61,6 +63,9 @@ class Ending:
     async def given_up(self, item: Item, lost: Lost) -> None:
         """Return when the event is put aside for good: a failure's record sent, or a dead letter stored, or both."""
         desk, work = self._desk, lost.work
+        if work.letters_to:
+            await self._insist(lambda: self._put_letter_again(item, lost))
+            return
         record, config = desk.record_of(self._arn, work.qualifier), desk.event_invoke(self._arn, work.qualifier)
         queue_arn = None if record is None else record.dead_letter_arn
         told = False
@@ -86,6 +91,15 @@ class Ending:
         scope = _scope_of(self._arn)
         attributes = dead_letter_attributes(work, lost.error or message.encode())
         put = desk.dead_letters.put(queue_arn, work.bus_arn or None, scope, item.body, attributes, source, now)
+        await desk.engine.queues.put([put], accepted=True)
+
+    async def _put_letter_again(self, item: Item, lost: Lost) -> None:
+        """A record of a mapping goes back to the queue in which its letter lay."""
+        desk, work, now = self._desk, lost.work, self._desk.clock.now()
+        version = work.qualifier or LATEST
+        letter, source = letter_again(work, self._arn, item.body, words(lost), now, version)
+        scope = _scope_of(self._arn)
+        put = desk.dead_letters.put(work.letters_to, None, scope, letter, {}, source, now)
         await desk.engine.queues.put([put], accepted=True)
 
     async def _send(self, destination: str, record: bytes, work: Work, *, success: bool) -> bool:

@@ -25,14 +25,15 @@ class _Event(msgspec.Struct):
 
 
 def batch_source(
-    lost: GivenUp, function_arn: str, payload: bytes, result: Result | None, *, request_id: str, now: float
-) -> Source:
+    lost: GivenUp, function_arn: str, payload: bytes, result: Result | None, *, request_id: str, now: float,
+    mapping: str = "",
+) -> Source:  # fmt: skip
     """`payload` is the batch of these records as the function would get it, `result` its last answer, if any."""
     code, message = words_of(lost, result)
     return Source(
-        kind="batch", payload=payload, function_arn=function_arn, event_id=_event_id(lost), request_id=request_id,
-        error_code=code, error_message=message, attempts=lost.invocations, first_at=lost.entries[0].arrived_at,
-        failed_at=now,
+        kind="batch", payload=payload, function_arn=function_arn, mapping=mapping, event_id=_event_id(lost),
+        request_id=request_id, error_code=code, error_message=message, attempts=lost.invocations,
+        first_at=lost.entries[0].arrived_at, failed_at=now,
     )  # fmt: skip
 
 

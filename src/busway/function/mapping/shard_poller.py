@@ -252,7 +252,15 @@ class ShardPoller:
             function_error=result.function_error if result else None, now=desk.clock.now(),
         )  # fmt: skip
         payload = batch(map(self._writer.record, lost.entries))
-        source = batch_source(lost, record.function_arn, payload, result, request_id=request_id, now=desk.clock.now())
+        source = batch_source(
+            lost,
+            record.function_arn,
+            payload,
+            result,
+            request_id=request_id,
+            now=desk.clock.now(),
+            mapping=record.uuid,
+        )
         tries = 0
         while True:
             try:
