@@ -189,6 +189,50 @@ def test_tmp_is_the_scratch_folder_and_what_lay_there_is_out_of_sight(tmp_path: 
 
 
 @needs_landlock
+def test_tmp_is_one_s_own_also_where_what_is_read_lies_below_tmp_and_in_one_another(tmp_path: Path):
+    """As when Busway itself lies below /tmp: its folder, and a file in it that is the program to run."""
+    if not tmp_path.is_relative_to("/tmp"):
+        pytest.skip("the tests' folder is not below /tmp")
+    scratch, room, beside = tmp_path / "scratch", tmp_path / "room", tmp_path / "beside"
+    for folder in (scratch, room / "inner", room / "written", beside):
+        folder.mkdir(parents=True)
+    for file in (room / "inner" / "client.cjs", beside / "file"):
+        file.write_text("here")
+    (room / "link").symlink_to(beside)
+    lines = [
+        f"r{room}", f"r{room}/inner", f"r{room}/inner/client.cjs", f"r{room}/link", f"w{room}/written",
+        f"w{scratch}", f"t{scratch}",
+    ]  # fmt: skip
+    found = behind(
+        lines,
+        f"""{{
+            "TMPDIR": os.environ["TMPDIR"] if "TMPDIR" in os.environ else "",
+            "read": [open({str(room)!r} + name).read() for name in ("/inner/client.cjs", "/link/file")],
+            "written": tried(lambda: open({str(room)!r} + "/written/new", "w").write("x")),
+            "changed": tried(lambda: open({str(room)!r} + "/inner/client.cjs", "w")),
+        }}""",
+    )
+    assert found.pop("changed") in ("OSError", "PermissionError")
+    assert found.pop("TMPDIR") == "/tmp" or os.geteuid() != 0
+    assert found == {"read": ["here", "here"], "written": 1}
+
+
+def test_a_line_that_another_one_brings_along_is_left_out():
+    lines = ["r/tmp/a/b", "r/tmp/a", "r/tmp/ab", "w/tmp/a/w", "r/tmp/a/w/x", "w/usr", "r/tmp/both", "w/tmp/both"]
+    assert walls.outermost(lines) == ["r/tmp/a", "w/tmp/a/w", "r/tmp/ab", "w/tmp/both"]
+
+
+@needs_landlock
+def test_a_tmp_that_can_not_be_had_is_told_and_the_machine_s_is_shared(tmp_path: Path):
+    gone = tmp_path / "not-there"
+    runtimes = str(Path(walls.__file__).parent)
+    script = f"import sys; sys.path.insert(0, {runtimes!r}); import walls; walls.raise_walls(['t{gone}', 's/tmp'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1), done
+    assert done.stdout.startswith("[busway: its /tmp is the machine's, one of its own can't be had: [Errno ")
+
+
+@needs_landlock
 def test_other_processes_can_neither_be_signalled_nor_looked_into():
     found = behind(
         [],

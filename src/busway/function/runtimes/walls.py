@@ -17,7 +17,6 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import sys
 
 # Not imported from typing, which would be a third of the time in which a worker starts.
 TYPE_CHECKING = False
@@ -212,32 +211,37 @@ def drop_capabilities() -> None:
 # --- a /tmp of its own ---
 
 
-def own_tmp(scratch: str, kept: Iterable[str]) -> bool:
-    """Make `scratch` the /tmp of this process; of what was below /tmp, the lines `kept` stay. Whether it could.
+def own_tmp(scratch: str, kept: Iterable[str]) -> None:
+    """Make `scratch` this process's /tmp; what the lines `kept` name stays. Raises OSError without name spaces."""
+    enter_mount_space()
+    call("mount", None, b"/", None, MS_REC | MS_SLAVE, None)
+    for line in outermost(kept):
+        path = line[1:]
+        if not os.path.exists(path):
+            continue
+        place = scratch + path.removeprefix(TMP)
+        if os.path.isdir(path):
+            os.makedirs(place, exist_ok=True)
+        elif not os.path.exists(place):
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            open(place, "a").close()
+        bind(path, place)
+        if line[0] == "r":
+            flags = os.statvfs(place).f_flag & MS_KEPT | MS_REMOUNT | MS_BIND | MS_RDONLY
+            call("mount", None, os.fsencode(place), None, flags, None)
+    bind(scratch, TMP)
 
-    Needs root, or a kernel that lets users have name spaces.
-    """
-    try:
-        enter_mount_space()
-        call("mount", None, b"/", None, MS_REC | MS_SLAVE, None)
-        for line in kept:
-            path = line[1:]
-            if not os.path.exists(path):
-                continue
-            place = scratch + path.removeprefix(TMP)
-            if os.path.isdir(path):
-                os.makedirs(place, exist_ok=True)
-            else:
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                open(place, "a").close()
-            bind(path, place)
-            if line[0] == "r":
-                flags = os.statvfs(place).f_flag & MS_KEPT | MS_REMOUNT | MS_BIND | MS_RDONLY
-                call("mount", None, os.fsencode(place), None, flags, None)
-        bind(scratch, TMP)
-    except OSError:
-        return False
-    return True
+
+def outermost(lines: Iterable[str]) -> list[str]:
+    """Those below /tmp and what links in them lead to, parents first, without what another one brings along."""
+    kept: list[str] = []
+    wanted = {line[0] + path for line in lines for path in (line[1:], os.path.realpath(line[1:]))}
+    # Of one path, what may be written comes first.
+    for line in sorted(wanted, key=lambda line: (line[1:], line[0] == "r")):
+        brought = any(other[0] in (line[0], "w") and f"{line[1:]}/".startswith(f"{other[1:]}/") for other in kept)
+        if line[1:].startswith(TMP + "/") and not brought:
+            kept.append(line)
+    return kept
 
 
 def bind(path: str, place: str) -> None:
@@ -263,7 +267,13 @@ def stand(lines: Sequence[str]) -> None:
     own = "w" + scratch
     below = [line for line in granted if line[0] in "rw" and line[1:].startswith(TMP + "/") and line != own]
     here = os.getcwd()
-    if scratch and own_tmp(scratch, below):
+    try:
+        if scratch:
+            own_tmp(scratch, below)
+    except OSError as error:
+        say(f"its /tmp is the machine's, one of its own can't be had: {error}")
+        scratch = ""
+    if scratch:
         os.environ["TMPDIR"] = os.environ["HOME"] = TMP
         granted = [line for line in granted if line != own] + ["w" + TMP]
         os.chdir(here)
@@ -275,11 +285,15 @@ def stand(lines: Sequence[str]) -> None:
     refuse_calls()
 
 
+def say(what: str) -> None:
+    """A line in the function's log."""
+    os.write(1, f"[busway: {what}]\n".encode())
+
+
 def raise_walls(lines: Sequence[str]) -> None:
     """`stand`, or end the process with the reason: no handler runs with less than was asked for."""
     try:
         stand(lines)
     except (OSError, Refused, KeyError) as fault:
-        sys.stdout.write(f"[busway: not started: the sandbox can't be had: {fault}]\n")
-        sys.stdout.flush()
+        say(f"not started: the sandbox can't be had: {fault}")
         os._exit(126)
