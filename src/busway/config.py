@@ -38,7 +38,8 @@ class Settings:
     workers_max: int = _setting(32, "worker processes for functions, in total")
     worker_idle_s: float = _setting(600.0, "seconds after which an idle worker process is ended")
     sandbox: str = _setting(
-        "auto", "what keeps functions from the machine: process, kernel, bubblewrap, or auto: the strongest built in"
+        "auto",
+        "what contains functions: process, kernel, bubblewrap, or auto: kernel where it works, else process",
     )
     function_folders: str = _setting("", "further folders that functions may read and write, separated by ':'")
     log_mb_per_function: int = _setting(32, "MB of log lines kept of one function")
@@ -52,7 +53,7 @@ class Settings:
         "MB of request bodies held at once for callers of function URLs without a key; four times that for those "
         "with a key until their signature is verified",
     )
-    upstream: str = _setting("", "URL that workers' calls to other AWS services go to")
+    upstream: str = _setting("", "URL that workers' calls to other AWS services go to; without it, to AWS")
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:

@@ -66,7 +66,7 @@ class NotLoopback(BuswayError):
 class SandboxUnavailable(BuswayError):
     """The sandbox that the settings name can't be had on this machine."""
 
-    hint = "choose another level with BUSWAY_SANDBOX; auto takes the strongest that works here"
+    hint = "choose another level with BUSWAY_SANDBOX; auto takes kernel where it works, else process"
 
     def __init__(self, level: str, reason: str) -> None:
         super().__init__(f"sandbox {level!r} can't be had: {reason}")
