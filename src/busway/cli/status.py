@@ -17,7 +17,7 @@ _ALARM_STYLES = {"ALARM": "bold red", "OK": "green", "INSUFFICIENT_DATA": "dim"}
 @click.command()
 @server_options
 def status(endpoint: str, as_json: bool) -> None:
-    """Show the server, its buses, handlers, dead letters and alarms.
+    """Show the server, its buses, handlers, streams, mappings, queues, dead letters and alarms.
 
     \b
     Example:
@@ -36,6 +36,9 @@ def status(endpoint: str, as_json: bool) -> None:
     )
     _buses(found)
     _functions(found)
+    _streams(found)
+    _mappings(found)
+    _queues(found)
     _alarms(found)
 
 
@@ -57,16 +60,91 @@ def _functions(found: Mapping[str, Any]) -> None:
     depths = {queue["arn"]: queue["ready"] + queue["in_flight"] + queue["delayed"] for queue in found["queues"]}
     line("")
     table(
-        ("handler", "waiting", "running or to retry", "dead letters"),
+        ("handler", "state", "waiting", "running or to retry", "last error", "dead letters"),
         [
             (
                 function["name"],
+                _state(function),
                 function["invocations"]["ready"],
                 # What was tried and is not due yet counts as in flight, as in SQS.
                 function["invocations"]["in_flight"] + function["invocations"]["delayed"],
+                _since(found, function["last_error_at"]),
                 _dead(depths.get(function["dead_letter_arn"])),
             )
             for function in found["functions"]
+        ],
+    )
+
+
+def _state(function: Mapping[str, Any]) -> Any:
+    """Its state with the reason, and how its newest change does if that is not done."""
+    problem = " ".join(str(function["problem"]).split())
+    if function["state"] == "Failed":
+        return styled(f"Failed: {problem}" if problem else "Failed", "bold red")
+    if function["update"] == "Failed":
+        return styled(f"{function['state']}, its update failed: {problem}", "bold red")
+    if function["state"] != "Active":
+        return styled(str(function["state"]), "yellow")
+    done = function["update"] == "Successful"
+    return styled("Active", "green") if done else styled("Active, updating", "yellow")
+
+
+def _since(found: Mapping[str, Any], at: float | None) -> Any:
+    return "" if at is None else styled(f"{ago(max(0.0, found['now'] - at))} ago", "yellow")
+
+
+def _streams(found: Mapping[str, Any]) -> None:
+    if not found["streams"]:
+        return
+    line("")
+    table(
+        ("stream", "shards", "closed", "records/s"),
+        [
+            (
+                stream["name"],
+                stream["shards"],
+                stream["closed_shards"],
+                "" if stream["records_per_s"] is None else f"{stream['records_per_s']:g}",
+            )
+            for stream in found["streams"]
+        ],
+    )
+
+
+def _mappings(found: Mapping[str, Any]) -> None:
+    if not found["mappings"]:
+        return
+    line("")
+    table(
+        ("mapping", "state", "last result", "behind", "oldest"),
+        [
+            (
+                f"{name_of(mapping['source'])} -> {mapping['function'].split(':', 6)[-1]}",
+                styled(mapping["state"], "green" if mapping["state"] == "Enabled" else "yellow"),
+                styled(mapping["last_result"], "bold red" if mapping["last_result"].startswith("PROBLEM") else ""),
+                "" if mapping["behind"] is None else mapping["behind"],
+                ago(mapping["lag_s"]) if mapping["lag_s"] else "",
+            )
+            for mapping in found["mappings"]
+        ],
+    )
+
+
+def _queues(found: Mapping[str, Any]) -> None:
+    if not found["queues"]:
+        return
+    line("")
+    table(
+        ("queue", "waiting", "in flight", "delayed", "oldest"),
+        [
+            (
+                queue["name"],
+                queue["ready"],
+                queue["in_flight"],
+                queue["delayed"],
+                "" if queue["oldest_s"] is None else ago(queue["oldest_s"]),
+            )
+            for queue in found["queues"]
         ],
     )
 

@@ -10,9 +10,9 @@ from busway.bus.rules import current_rules
 from busway.clock import ManualClock
 from busway.delivery.outbox import QUEUE_PREFIX
 from busway.errors import EngineStopped
+from busway.inspect import workload
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
-from busway.queue.record import UNDELIVERABLE_PREFIX, QueueRecord
 
 # Ours: how far behind its journal a router is counted to be.
 BEHIND_MAX = 1_000
@@ -34,7 +34,7 @@ async def health(server: Inspection, request: Request) -> Answer:
 
 
 async def metrics(server: Inspection, request: Request) -> Answer:
-    """What was counted, and how deep each queue that holds something is now."""
+    """What was counted, how deep each queue that holds something is now, and how far behind streams' readers are."""
     for sample in server.metrics.snapshot():
         if sample.kind == "gauge" and sample.name == "ApproximateNumberOfMessagesVisible":
             server.metrics.gauge(sample.namespace, sample.name, 0.0, **dict(sample.dimensions))
@@ -42,6 +42,7 @@ async def metrics(server: Inspection, request: Request) -> Answer:
         counts = await server.engine.queues.counts(arn)
         name = arn.rsplit(":", 1)[-1]
         server.metrics.gauge("AWS/SQS", "ApproximateNumberOfMessagesVisible", counts.ready, QueueName=name)
+    await workload.measure_lags(server)
     return Answer(server.metrics.prometheus(), content_type=PROMETHEUS_TYPE)
 
 
@@ -50,8 +51,6 @@ async def status(server: Inspection, request: Request) -> Answer:
     scope = request.scope
     engine = await server.engine.health()
     buses = [bus for record in server.buses.list(scope) if (bus := server.buses.by_arn(record.arn)) is not None]
-    queues = server.queues.find(scope)
-    functions = server.functions.of_scope(scope)
     return Answer(
         {
             "version": server.version,
@@ -64,19 +63,10 @@ async def status(server: Inspection, request: Request) -> Answer:
             "engine": {"accepting": engine.accepting, "detail": engine.detail},
             "buses": [await _bus(server, bus) for bus in buses],
             "rules": [rule for bus in buses for rule in _rules(bus)],
-            "functions": [
-                {
-                    "name": function.name,
-                    "arn": function.arn,
-                    "runtime": function.runtime,
-                    "handler": function.handler,
-                    "state": function.state,
-                    "dead_letter_arn": function.dead_letter_arn,
-                    "invocations": await _counts(server, function.arn),
-                }
-                for function in functions
-            ],
-            "queues": [await _queue(server, queue) for queue in queues],
+            "functions": await workload.functions(server, scope),
+            "queues": await workload.queues(server, scope),
+            "streams": await workload.streams(server, scope),
+            "mappings": await workload.mappings(server, scope),
             "alarms": [
                 {
                     "name": alarm.settings.name,
@@ -91,7 +81,7 @@ async def status(server: Inspection, request: Request) -> Answer:
             ],
             "routes": server.routes.of_scope(scope),
             "deliveries": [
-                {"target": name.removeprefix(QUEUE_PREFIX), **await _counts(server, name)}
+                {"target": name.removeprefix(QUEUE_PREFIX), **await workload.counts(server, name)}
                 for name in await server.engine.queues.names(QUEUE_PREFIX)
             ],
         }
@@ -126,14 +116,3 @@ def _rules(bus: Bus) -> list[dict[str, Any]]:
         }
         for rule in sorted(current_rules(bus), key=lambda rule: rule.name)
     ]
-
-
-async def _queue(server: Inspection, queue: QueueRecord) -> dict[str, Any]:
-    counts = await _counts(server, queue.arn)
-    undeliverable = queue.name.startswith(UNDELIVERABLE_PREFIX)
-    return {"name": queue.name, "arn": queue.arn, "undeliverable": undeliverable, **counts}
-
-
-async def _counts(server: Inspection, queue: str) -> dict[str, int]:
-    counts = await server.engine.queues.counts(queue)
-    return {"ready": counts.ready, "in_flight": counts.leased, "delayed": counts.delayed}
