@@ -43,8 +43,8 @@ def invoke(handler: str, file: str | None, sample: bool, endpoint: str, as_json:
     payload = _given(file) if file is not None else _sample(handler, project_root() if sample else root)
     connection = connect(endpoint)
     connection.timeout_s = ANSWER_S_MAX
-    function = function_for(handler) if root else handler
-    told = connection.call("lambda", "Invoke", {"FunctionName": function, "Payload": payload, "LogType": "Tail"})
+    asked = {"FunctionName": function_for(handler), "Payload": payload, "LogType": "Tail"}
+    told = connection.call("lambda", "Invoke", asked)
     result, error = told["Payload"].read(), told.get("FunctionError")
     log = base64.b64decode(told.get("LogResult", "")).decode(errors="replace")
     if as_json:
