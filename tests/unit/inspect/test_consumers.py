@@ -151,3 +151,17 @@ async def test_a_message_that_another_reader_took_says_so(door: Door, world: Wor
     (message,) = await world.queues.receive(queue)
     await world.queues.remove(queue, [message.receipt.handle()])
     assert (await consumer_of(door, event_id))["state"] == "taken"
+
+
+async def test_a_message_in_a_group_is_followed_though_its_payload_was_transformed(door: Door, world: World):
+    queue = await world.queues.create(
+        SCOPE, "orders.fifo", {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+    )
+    await world.rule("copy", {"source": ["shop"]})
+    target = TargetSpec(id="t", arn=queue.arn, input_path="$.detail", message_group_id="g")
+    await world.rules.put_targets("copy", None, SCOPE, [target])
+    await world.map(queue.arn)
+    (event_id,) = await world.put({"n": 1})
+    await world.pass_time(1)
+    consumer = await consumer_of(door, event_id)
+    assert (consumer["state"], len(consumer["batches"])) == ("delivered", 1)

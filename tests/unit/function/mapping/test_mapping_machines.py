@@ -1,7 +1,7 @@
 """Mappings against a simple model: failures, partial failures, throttles, resharding, changes and crashes at will.
 
 nothing is lost      every record is handled, or a destination was told of it
-nothing is skipped   what stands before the checkpoint is handled or told of
+nothing is skipped   what stands before the checkpoint is handled or told of, and the ledger accounts for it
 order holds          a record is handled only after all earlier ones of its key (or group) are done with
 nothing is repeated  but after a crash
 """
@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from busway.clock import ManualClock, settle
 from busway.errors import FunctionThrottled
+from busway.function.mapping.proof import prove
 from busway.function.mapping.record import MappingChange, MappingRecord
 from busway.queue.message import Outgoing
 
@@ -236,6 +237,9 @@ class StreamMachine(Machine):
                 done = number in self.handled.get(key, []) or number in self.lost.get(key, set())
                 if entry.offset <= checkpoint and not done:
                     self.faults.append(f"{key}-{number} stands before the checkpoint")
+        for account in await prove(self.world.engine, self.world.clock):
+            if account.missing:
+                self.faults.append(f"the proof misses {account.missing_first}")
 
 
 class FifoMachine(Machine):
