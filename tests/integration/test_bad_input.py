@@ -363,6 +363,13 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path, content: bytes):
     assert (tmp_path / "data" / "busway.db").read_bytes() == content
 
 
+def test_a_folder_that_no_server_wrote_proves_nothing_and_stays_as_it_is(tmp_path: Path):
+    command = [sys.executable, "-m", "busway", "verify", "--data", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert_told(done, str(tmp_path), "found no busway.db")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("flag", [("--port", "many"), ("--port", "70000"), ("--host", "0.0.0.0"), ("--engine", "x")])
 def test_a_bad_setting_is_named(tmp_path: Path, flag: tuple[str, str]):
     done = serve("--port", "0", "--data", str(tmp_path / "data"), *flag)

@@ -50,13 +50,18 @@ def verify(data: Path | None, endpoint: str, as_json: bool) -> None:
 
 
 async def report_of_folder(folder: Path) -> dict[str, Any]:
-    """The proof of a folder, as the server would answer it. Raises DataInUse while a server holds the folder."""
+    """The proof of a folder, as the server would answer it. Raises DataInUse, DataUnusable."""
     import msgspec
 
     from busway import verify as proof
     from busway.clock import SystemClock
     from busway.engine.embedded import open_embedded
+    from busway.engine.embedded.schema import DATABASE_NAME
+    from busway.errors import DataUnusable
 
+    if not (folder / DATABASE_NAME).exists():
+        # Opened, it would be made, and the proof of nothing would hold.
+        raise DataUnusable(f"{folder}: found no {DATABASE_NAME}, wanted the data folder of a server")
     clock = SystemClock()
     faults: list[BaseException] = []
     # Only the server keeps a reserve: the proof stores nothing.
