@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,3 +112,46 @@ def test_a_redriven_record_that_fails_again_goes_back_to_the_mappings_own_queue(
     assert body["KinesisBatchInfo"]["batchSize"] == 1
     assert body["requestContext"]["condition"] == "RetryAttemptsExhausted"
     assert server.busway("verify")["ok"]
+
+
+SLOW_READER = """
+    import time
+
+    def handler(event, context):
+        time.sleep(0.01)
+"""
+
+
+def test_after_each_kill_9_what_stands_before_a_checkpoint_is_accounted_for(tmp_path: Path):
+    """The checkpoint and the page that proves it are written by two calls; the proof is asked on what is left."""
+    handled = 0
+    for life in range(3):
+        with whole_server(tmp_path) as server:
+            if life == 0:
+                server.client("kinesis").create_stream(StreamName="orders", ShardCount=2)
+                aws = server.client("lambda")
+                aws.create_function(
+                    FunctionName="reader", Runtime="python3.12", Role=ROLE, Handler="app.handler",
+                    Code={"ZipFile": zipped(SLOW_READER)},
+                )  # fmt: skip
+                aws.create_event_source_mapping(
+                    FunctionName="reader", EventSourceArn=arn("kinesis", "stream/orders"), BatchSize=5,
+                    StartingPosition="TRIM_HORIZON", ParallelizationFactor=2,
+                )  # fmt: skip
+            records = [{"Data": b"%d" % number, "PartitionKey": f"{number % 20}"} for number in range(400)]
+            server.client("kinesis").put_records(StreamName="orders", Records=records)
+            # In the middle of it: some of these are handled, most are not.
+            until(lambda before=handled: total(server.busway("verify"), "handled") > before)
+            server.process.kill()
+            server.process.wait()
+        report = server.busway("verify", "--data", str(tmp_path / "data"))
+        assert (report["ok"], total(report, "missing")) == (True, 0)
+        assert total(report, "handled") >= handled
+        handled = total(report, "handled")
+    with whole_server(tmp_path) as server:
+        until(lambda: total(server.busway("verify"), "pending") == 0)
+        assert total(server.busway("verify"), "handled") == 1_200
+
+
+def total(report: Any, name: str) -> int:
+    return sum(account[name] for account in report["mappings"])
