@@ -2,7 +2,7 @@
 
     GET    /health                        whether it takes events: {status, accepting, detail, version, uptime_s, …}
     GET    /metrics                       Prometheus's text
-    GET    /_busway/status                buses, rules, functions, queues, streams, mappings, alarms, routes, what is under way
+    GET    /_busway/status                buses, rules, functions, queues, streams, mappings, alarms, routes, outbox
     GET    /_busway/tail?since=           JSON lines: {sequence, at, kind, …facts}, from now on or after `since`
     GET    /_busway/events/{id}           why: the event, each rule's verdict, each delivery, the closest misses
     GET    /_busway/dead-letters?handler=&queue=&limit=
