@@ -156,7 +156,8 @@ VALUES = mostly(
             "AWSEvents.PutRule", "AmazonSQS.SendMessage", "DynamoDB_20120810.X", ".", "gzip", "identity",
             "rpc-v2-cbor", "application/x-www-form-urlencoded", "application/x-amz-json-1.0", "application/cbor",
             "100-continue", "close", "keep-alive", "upgrade", "h2c", "websocket", "UNSIGNED-PAYLOAD",
-            "20261123T000000Z", "localhost", "Event", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "http://evil.example", *map(
+            "20261123T000000Z", "localhost", "Event", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+            "http://evil.example", *map(
                 AUTHORIZATION.format, ("events", "lambda", "sqs", "sts", "s3", "ec2", "dynamodb")
             ),
         ]
