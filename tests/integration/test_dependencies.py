@@ -6,20 +6,25 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from busway.clock import ManualClock, SystemClock, SystemEntropy
 from busway.function.build.environments import Environments
-from busway.function.build.tools import Machine, Tools
+from busway.function.build.tools import Job, Machine, Tools
 from busway.function.definitions.code_store import Code, Folder, Zip
 from busway.function.definitions.registry import Configuration
 from busway.function.functions import only_written
 from busway.function.record import ACTIVE, FAILED, PENDING, FunctionRecord
+from busway.function.runtimes.walls import MOVES_ABI, landlock_abi
 from busway.function.workers.process import SystemSpawn
+from busway.function.workers.sandbox import sandbox_for
 
 from .function_workshop import PATIENCE_S, Workshop, workshop
 from .packages import npm_package, packed, put_esbuild, wheel, written
@@ -49,23 +54,40 @@ def environments(folder: Path) -> list[str]:
     return sorted(path.name.split("-")[0] for path in (folder / "environments").glob("*"))
 
 
-def requiring(folder: Path, version: str) -> str:
-    """A requirements.txt that is the same wherever it lies, and needs no registry."""
-    return f"--no-index\n--find-links {folder}\ntiny=={version}\nbusway\n"
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """The address of what lies in a folder of the test, `site`."""
+    (tmp_path / "site").mkdir()
+    serve = partial(Quiet, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing on the test's output."""
+
+
+def requiring(index: str, version: str) -> str:
+    return f"--index-url {index}\ntiny=={version}\nbusway\n"
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Path:
-    """A folder with two versions of the package `tiny`."""
+def index(tmp_path: Path, site: str) -> str:
+    """A registry with two versions of the package `tiny`: a folder's listing is one."""
     for version in ("1.0", "2.0"):
-        wheel(tmp_path / "index", "tiny", version, f"VERSION = {version!r}")
-    return tmp_path / "index"
+        wheel(tmp_path / "site" / "simple" / "tiny", "tiny", version, f"VERSION = {version!r}")
+    return f"{site}/simple/"
 
 
 # --- Python ---
 
 
-async def test_functions_have_the_versions_that_they_ask_for_and_share_what_is_the_same(index: Path, tmp_path: Path):
+async def test_functions_have_the_versions_that_they_ask_for_and_share_what_is_the_same(index: str, tmp_path: Path):
     async with workshop(tmp_path / "data") as shop:
         for name, version in (("one", "1.0"), ("two", "2.0"), ("same", "2.0")):
             code = {"app.py": TINY, "requirements.txt": requiring(index, version)}
@@ -75,12 +97,11 @@ async def test_functions_have_the_versions_that_they_ask_for_and_share_what_is_t
     assert environments(tmp_path / "data") == ["python", "python"]
 
 
-async def test_a_project_s_dependencies_are_installed_and_busway_itself_stays_the_server_s(
-    index: Path, tmp_path: Path
-):
+async def test_a_project_s_dependencies_are_installed_and_busway_itself_stays_the_server_s(site: str, tmp_path: Path):
+    wheel(tmp_path / "site", "tiny", "3.0", "VERSION = 3")
     project = (
         f'[project]\nname = "shop"\nversion = "1"\n'
-        f'dependencies = ["busway>=0.1", "tiny @ {wheel(index, "tiny", "3.0", "VERSION = 3").as_uri()}"]\n'
+        f'dependencies = ["busway>=0.1", "tiny @ {site}/tiny-3.0-py3-none-any.whl"]\n'
     )
     source = "import busway, tiny\ndef handler(event, context): return [tiny.VERSION, busway.__file__]"
     async with workshop(tmp_path / "data") as shop:
@@ -110,7 +131,7 @@ async def test_packages_inside_the_zip_are_used_and_nothing_is_installed(tmp_pat
         assert await shop.ask("f") == "carried"
 
 
-async def test_a_failed_installation_says_what_the_tool_said(index: Path, tmp_path: Path):
+async def test_a_failed_installation_says_what_the_tool_said(index: str, tmp_path: Path):
     async with workshop(tmp_path / "data") as shop:
         code = {"app.py": TINY, "requirements.txt": requiring(index, "9.0")}
         record = await created(shop, "f", code, **PYTHON)
@@ -120,7 +141,7 @@ async def test_a_failed_installation_says_what_the_tool_said(index: Path, tmp_pa
     assert environments(tmp_path / "data") == []
 
 
-async def test_an_update_whose_dependencies_fail_leaves_the_function_as_it_was(index: Path, tmp_path: Path):
+async def test_an_update_whose_dependencies_fail_leaves_the_function_as_it_was(index: str, tmp_path: Path):
     async with workshop(tmp_path / "data") as shop:
         await created(shop, "f", {"app.py": TINY, "requirements.txt": requiring(index, "1.0")}, **PYTHON)
         broken = {"app.py": TINY, "requirements.txt": requiring(index, "9.0")}
@@ -133,9 +154,11 @@ async def test_an_update_whose_dependencies_fail_leaves_the_function_as_it_was(i
         assert await shop.ask("f") == "2.0"
 
 
-async def test_what_no_function_uses_is_removed_once_nobody_can_be_at_it(index: Path, tmp_path: Path):
+async def test_what_no_function_uses_is_removed_once_nobody_can_be_at_it(index: str, tmp_path: Path):
     clock = ManualClock()
-    tools = Machine(SystemSpawn(), SystemClock(), os.environ, "test")
+    tools = Machine(
+        SystemSpawn(), SystemClock(), os.environ, "test", sandbox_for("auto", tmp_path / "data", os.environ)
+    )
     builder = Environments(tmp_path / "data", tools, clock, SystemEntropy(), only_written)
     code = [
         written(tmp_path / "data" / "functions" / version, {"requirements.txt": requiring(index, version)})
@@ -156,14 +179,14 @@ async def test_what_no_function_uses_is_removed_once_nobody_can_be_at_it(index: 
 
 
 async def test_functions_that_ask_at_once_have_it_made_once(
-    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     ran: list[str] = []
     run = Tools.run
 
-    async def noted(self: Tools, what: str, *rest: Any, **environment: str) -> None:
-        ran.append(what)
-        await run(self, what, *rest, **environment)
+    async def noted(self: Tools, job: Job) -> None:
+        ran.append(job.what)
+        await run(self, job)
 
     monkeypatch.setattr(Tools, "run", noted)
     async with workshop(tmp_path / "data") as shop:
@@ -173,17 +196,88 @@ async def test_functions_that_ask_at_once_have_it_made_once(
     assert ran == ["installing the Python dependencies"]
 
 
+def built_by(backend: str) -> dict[str, str]:
+    """A package beside the code, in `lib`, whose building runs this."""
+    about = '[project]\nname = "tiny"\nversion = "1"\n'
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    return {"lib/pyproject.toml": about + system, "lib/backend.py": backend}
+
+
+BACKEND = """
+import json, os, zipfile
+def tried(what):
+    try:
+        return bool(what())
+    except OSError:
+        return False
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    about, name = "tiny-1.dist-info", "tiny-1-py3-none-any.whl"
+    open("written-while-building", "w").close()
+    version = {
+        "data": tried(lambda: open(DATA + "/secret").read()),
+        "other": tried(lambda: open(SECRET).read()),
+        "environment": sorted(name for name in os.environ if "CANARY" in name),
+        "home": os.path.expanduser("~") not in (HOME, "/root"),
+    }
+    tried(lambda: open(SECRET + "-planted", "w"))
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+        archive.writestr("tiny.py", "VERSION = " + repr(version))
+        archive.writestr(about + "/METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1\\n")
+        wheel = "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        archive.writestr(about + "/WHEEL", wheel)
+        archive.writestr(about + "/RECORD", "")
+    return name
+build_editable = build_wheel
+"""
+
+
+@pytest.mark.parametrize("line", ["./lib", "-e ./lib"])
+@pytest.mark.parametrize("level", ["process", "kernel"])
+async def test_a_package_s_building_reaches_no_more_than_its_function(
+    line: str, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if level == "kernel" and landlock_abi() < MOVES_ABI:
+        pytest.skip("needs a kernel with Landlock")
+    monkeypatch.setenv("CANARY", "1")
+    monkeypatch.setenv("UV_PUBLISH_TOKEN_CANARY", "1")
+    secret = written(tmp_path, {"secret": "x", "data/secret": "x"}) / "secret"
+    names = f"DATA, SECRET, HOME = {str(tmp_path / 'data')!r}, {str(secret)!r}, {os.path.expanduser('~')!r}\n"
+    async with workshop(tmp_path / "data", sandbox=level, function_folders="") as shop:
+        code = {"app.py": TINY, "requirements.txt": f"--no-index\n{line}\n", **built_by(names + BACKEND)}
+        record = await created(shop, "f", code, **PYTHON)
+        assert record.state == ACTIVE, record.failure
+        reached = level == "process"
+        assert await shop.ask("f") == {"data": reached, "other": reached, "environment": [], "home": True}
+        assert (tmp_path / "secret-planted").exists() == reached
+        assert not list((tmp_path / "data" / "functions").glob("**/written-while-building"))
+    assert environments(tmp_path / "data") == ["python"]
+
+
+async def test_functions_that_say_the_same_do_not_share_what_lies_in_their_own_folders(tmp_path: Path):
+    async with workshop(tmp_path / "data") as shop:
+        for name in ("one", "two"):
+            lies = wheel(tmp_path / name, "tiny", "1.0", f"VERSION = {name!r}")
+            listed = "--no-index\n--find-links wheels\ntiny==1.0\n"
+            code = packed({"app.py": TINY, "requirements.txt": listed, f"wheels/{lies.name}": lies.read_bytes()})
+            await shop.functions.registry.create(shop.arn(name), Zip(code), Configuration(**PYTHON))
+            assert (await settled(shop, name)).failure == ""
+        assert [await shop.ask(name) for name in ("one", "two")] == ["one", "two"]
+    assert environments(tmp_path / "data") == ["python", "python"]
+
+
+async def test_settings_of_uv_beside_the_code_are_not_read(index: str, tmp_path: Path):
+    code = {"app.py": TINY, "requirements.txt": requiring(index, "1.0"), "uv.toml": "no-such-setting = 1"}
+    async with workshop(tmp_path / "data") as shop:
+        assert (await created(shop, "f", code, **PYTHON)).failure == ""
+
+
 async def test_a_tool_that_takes_too_long_is_ended_with_what_it_started(
-    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("busway.function.build.tools.TOOL_S_MAX", 1.0)
-    slow = written(tmp_path / "slow", {
-        "setup.py": "import time; time.sleep(600)",
-        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "slow"\nbackend-path = ["."]\n',
-        "slow.py": "import time; print('building', flush=True); time.sleep(600)",
-    })  # fmt: skip
+    source = "import time; print('building', flush=True); time.sleep(600)"
     async with workshop(tmp_path / "data") as shop:
-        code = {"app.py": TINY, "requirements.txt": f"--no-index\n{slow}\n"}
+        code = {"app.py": TINY, "requirements.txt": "--no-index\n./lib\n", **built_by(source)}
         record = await created(shop, "f", code, **PYTHON)
         assert "it took longer than 1 seconds" in record.failure
         assert await SystemSpawn().sweep(f"{shop.functions.mark}/") == 0
@@ -207,17 +301,20 @@ ESM = "import tiny from 'tiny'; export const handler = async () => tiny();"
 COMMONJS = "const tiny = require('tiny'); exports.handler = async () => tiny();"
 
 
-def package(folder: Path, **members: Any) -> str:
-    """A package.json that asks for `tiny`, which answers 42 and whose script must never run."""
-    made = npm_package(folder, "tiny", "module.exports = () => 42;", scripts={"postinstall": f"touch {folder}/RAN"})
-    return json.dumps({"dependencies": {"tiny": f"file:{made}"}, **members})
+@pytest.fixture
+def package(tmp_path: Path, site: str) -> str:
+    """A package.json that asks for `tiny`, which answers 42 and whose scripts must never run."""
+    scripts = dict.fromkeys(("preinstall", "install", "postinstall", "prepare"), f"touch {tmp_path}/RAN")
+    made = npm_package(tmp_path / "site", "tiny", "module.exports = () => 42;", scripts=scripts)
+    return json.dumps({"dependencies": {"tiny": f"{site}/{made.name}"}})
 
 
 @pytest.mark.needs("node")
 @pytest.mark.parametrize("files", [{"index.mjs": ESM}, {"index.js": COMMONJS}])
-async def test_npm_packages_are_found_from_modules_of_both_kinds(files: dict[str, str], tmp_path: Path):
-    code = {**files, "package.json": package(tmp_path), "data.txt": "beside"}
-    async with workshop(tmp_path / "data") as shop:
+async def test_npm_packages_are_found_from_modules_of_both_kinds(files: dict[str, str], package: str, tmp_path: Path):
+    code = {**files, "package.json": package, "data.txt": "beside", ".npmrc": "ignore-scripts=false\n"}
+    # At a level at which a script could do what this one does.
+    async with workshop(tmp_path / "data", sandbox="process") as shop:
         record = await created(shop, "f", code, **NODE)
         assert record.state == ACTIVE, record.failure
         assert await shop.ask("f") == 42
@@ -292,7 +389,7 @@ async def test_typescript_in_a_folder_is_bundled_anew_when_it_changed(tmp_path: 
 
 @pytest.mark.needs("node")
 @pytest.mark.usefixtures("bundler")
-async def test_typescript_bundles_packages_and_may_name_things_like_node(tmp_path: Path):
+async def test_typescript_bundles_packages_and_may_name_things_like_node(package: str, tmp_path: Path):
     source = """
         import { dirname } from "node:path";
         import { fileURLToPath } from "node:url";
@@ -303,7 +400,7 @@ async def test_typescript_bundles_packages_and_may_name_things_like_node(tmp_pat
     """
     files = {
         "handler.mts": source,
-        "package.json": package(tmp_path).replace("() => 42", ""),
+        "package.json": package,
         "tsconfig.json": '{"compilerOptions": {"esModuleInterop": true}}',
     }
     async with workshop(tmp_path / "data") as shop:

@@ -111,7 +111,8 @@ class Functions:
         self._books = Books(engine, clock, entropy)
         # Names the processes of this data folder's servers, also of one that died.
         self.mark = hashlib.sha256(str(data).encode()).hexdigest()[:16]
-        tools = Machine(spawn, machine, environment(), self.mark)
+        self.sandbox = sandbox_for(settings.sandbox, data, environment(), shared_folders(settings))
+        tools = Machine(spawn, machine, environment(), self.mark, self.sandbox)
         builder = builder or Environments(data, tools, machine, entropy, sync_tree)
         self._building = Building(self._books, self.code, builder)
         self.versions, self.aliases = Versions(self._books, self.code), Aliases(self._books)
@@ -123,7 +124,6 @@ class Functions:
         self._spawn, self._settings = spawn, settings
         self._engine, self._clock, self._entropy, self._machine = engine, clock, entropy, machine
         self._metrics, self._trail, self._scratch = metrics, trail, data / "tmp"
-        self.sandbox = sandbox_for(settings.sandbox, data, environment(), shared_folders(settings))
         plans = Plans(
             self._books, self.code, self.once, dict(RUNTIMES) if runtimes is None else runtimes,
             Surroundings(self.endpoint, settings.upstream, environment()), credentials_for, self.sandbox,

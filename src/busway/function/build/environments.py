@@ -31,6 +31,7 @@ from busway.function.build.tools import (
     HINT_ESBUILD,
     HINT_NODE,
     NPM_OPTIONS,
+    Job,
     Machine,
     Tools,
     esbuild_in,
@@ -65,7 +66,7 @@ class Environments:
         self, data: Path, machine: Machine, clock: Clock, entropy: Entropy, sync_tree: Callable[[Path], None]
     ) -> None:
         self._data, self._folder = data, data / "environments"
-        self._tools = Tools(data / "tools", machine)
+        self._tools = Tools(data / "tools", data / "tmp", machine)
         self._clock, self._entropy, self._sync_tree = clock, entropy, sync_tree
         self._environment = machine.environment
         self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
@@ -137,20 +138,26 @@ class Environments:
         uv = find_uv(self._environment)
 
         async def install(folder: Path) -> None:
-            file, left_out = folder / python.REQUIREMENTS, folder / "left-out.txt"
-            file.write_text("\n".join(wanted.lines) + "\n", encoding="utf-8")
+            left_out, at = folder / "left-out.txt", code
             left_out.write_text(_LEFT_OUT, encoding="utf-8")
+            if wanted.local:
+                # Building a package writes into its folder.
+                at = folder / "code"
+                await asyncio.to_thread(_copy_source, code, at, self._data)
+            file = at / python.REQUIREMENTS
+            if not wanted.listed:
+                file = folder / python.REQUIREMENTS
+                file.write_text("\n".join(wanted.lines) + "\n", encoding="utf-8")
             # With hashes uv takes nothing that has none, an override neither.
             overrides = () if wanted.hashed else ("--overrides", str(left_out))
-            await self._tools.run(
-                "installing the Python dependencies",
-                (
-                    uv, "pip", "install", "--quiet", "--no-progress", "--color", "never", "--python",
-                    sys.executable, "--target", str(folder / _PACKAGES), "--link-mode", "copy",
-                    "--compile-bytecode", "--requirements", str(wanted.file or file), *overrides,
-                ),
-                code,
+            command = (
+                uv, "pip", "install", "--no-config", "--no-editable", "--quiet", "--no-progress", "--color", "never",
+                "--python", sys.executable, "--target", str(folder / _PACKAGES), "--link-mode", "copy",
+                "--compile-bytecode", "--requirements", str(file), *overrides,
             )  # fmt: skip
+            await self._tools.run(Job("installing the Python dependencies", command, folder, at, (code,)))
+            if wanted.local:
+                await asyncio.to_thread(shutil.rmtree, at)
 
         return str(await self._made(self._folder / (_PYTHON + wanted.digest), install) / _PACKAGES)
 
@@ -161,7 +168,8 @@ class Environments:
             for name, data in wanted.files:
                 (folder / name).write_bytes(data)
             how = "ci" if wanted.locked else "install"
-            await self._tools.run("installing the npm dependencies", (*npm, how, *NPM_OPTIONS), folder)
+            command = (*npm, how, *NPM_OPTIONS)
+            await self._tools.run(Job("installing the npm dependencies", command, folder, folder))
             # npm makes none when every dependency is left out on this platform.
             (folder / javascript.MODULES).mkdir(exist_ok=True)
 
@@ -175,16 +183,16 @@ class Environments:
         async def bundle(folder: Path) -> None:
             out = (folder / source.relative_to(code)).with_suffix(".mjs")
             found = {"NODE_PATH": str(modules)} if modules is not None else {}
-            await self._tools.run(
-                f"bundling {source.relative_to(code)}",
-                (
-                    str(esbuild), str(source), "--bundle", "--platform=node", "--format=esm",
-                    f"--target=node{node.major}", f"--outfile={out}", "--sourcemap", "--sources-content=false",
-                    "--log-level=warning", "--color=false",
-                ),
-                code,
-                **found,
+            command = (
+                str(esbuild), str(source), "--bundle", "--platform=node", "--format=esm",
+                f"--target=node{node.major}", f"--outfile={out}", "--sourcemap", "--sources-content=false",
+                "--log-level=warning", "--color=false",
             )  # fmt: skip
+            reads = () if modules is None else (modules,)
+            what = f"bundling {source.relative_to(code)}"
+            # In development packages may lie above the folder, or behind links: workspaces.
+            own = not code.is_relative_to(self._data)
+            await self._tools.run(Job(what, command, folder, code, reads, found, trusted=own))
 
         return str(await self._made(self._folder / wish.key, bundle))
 
@@ -194,7 +202,8 @@ class Environments:
         async def install(folder: Path) -> None:
             shutil.copytree(ESBUILD_LOCK, folder, dirs_exist_ok=True)
             try:
-                await self._tools.run(f"fetching esbuild {ESBUILD} from npm", (*npm, "ci", *NPM_OPTIONS), folder)
+                command = (*npm, "ci", *NPM_OPTIONS)
+                await self._tools.run(Job(f"fetching esbuild {ESBUILD} from npm", command, folder, folder))
             except BuildFailed as failure:
                 raise BuildFailed(f"{failure.reason}\n{HINT_ESBUILD}") from failure
 
@@ -263,6 +272,15 @@ def _copy(code: Path, target: Path) -> None:
         copied = target / file.relative_to(code)
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copied)
+
+
+def _copy_source(code: Path, target: Path, data: Path) -> None:
+    """The folder, without what is no source, and without the server's data where that lies in it."""
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if name in python.NO_SOURCE or Path(folder, name) == data]
+
+    shutil.copytree(code, target, symlinks=True, ignore=left_out)
 
 
 def _remove_others(folder: Path, kept: set[str], *, scratch: bool) -> None:

@@ -7,6 +7,7 @@ is bundled with everything that it imports; one that is JavaScript runs as it is
 from __future__ import annotations
 
 import hashlib
+import re
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _TYPESCRIPT = (".ts", ".mts", ".cts", ".tsx")
 # What of package.json says what is installed.
 _WANTED = ("dependencies", "optionalDependencies")
 _KEPT = (*_WANTED, "devDependencies", "peerDependencies", "peerDependenciesMeta", "overrides")
+# https://docs.npmjs.com/cli/configuring-npm/package-json#dependencies
+_FILE = re.compile(r"\s*(?:file:|link:|[./]|~/|[^:]*[/\\][^:]*\.(?:tgz|tar\.gz|tar)$)", re.IGNORECASE)
+_LOCKED_FILE = re.compile(rb'"(?:resolved|version)"\s*:\s*"file:|"link"\s*:\s*true')
 # npm's own note of what it installed: changes with it.
 _INSTALLED = Path(MODULES, ".package-lock.json")
 
@@ -54,12 +58,41 @@ def packages_of(code: Path, node_major: int) -> Packages | None:
     if not any(package.get(name) for name in _WANTED):
         return None
     kept = {"private": True, **{name: package[name] for name in _KEPT if name in package}}
+    _check_places(package)
     files = [(PACKAGE, msgspec.json.encode(kept))]
     files += [(name, (code / name).read_bytes()) for name in (*LOCKS, SETTINGS) if (code / name).is_file()]
+    _check_files(files)
     digest = hashlib.sha256(f"{node_major} {sysconfig.get_platform()}".encode())
     for name, data in files:
         digest.update(f"\n{name} {len(data)}\n".encode() + data)
     return Packages(digest.hexdigest()[:32], tuple(files))
+
+
+def _check_places(package: dict[str, Any]) -> None:
+    """npm runs in a folder of its own, and not for one function: files are not what it installs."""
+    for group in _WANTED:
+        try:
+            wanted = msgspec.convert(package.get(group) or {}, dict[str, str])
+        except msgspec.ValidationError as error:
+            raise BuildFailed(f"{PACKAGE}: {group} are no names with versions: {error}") from error
+        for name, place in wanted.items():
+            if _FILE.match(place):
+                raise BuildFailed(
+                    f"{PACKAGE}: {name} is {place[:200]!r}, a file; wanted a version or an address, "
+                    f"or its {MODULES} in the code"
+                )
+
+
+def _check_files(files: list[tuple[str, bytes]]) -> None:
+    for name, data in files:
+        if name == SETTINGS:
+            for number, line in enumerate(data.splitlines(), 1):
+                if b"${" in line and not line.lstrip().startswith((b"#", b";")):
+                    raise BuildFailed(
+                        f"{SETTINGS}, line {number}: asks for a variable of the environment; write what is meant"
+                    )
+        if name in LOCKS and _LOCKED_FILE.search(data):
+            raise BuildFailed(f"{name} names a file to install; wanted addresses, or the {MODULES} in the code")
 
 
 def typescript_of(code: Path, handler: str) -> Path | None:

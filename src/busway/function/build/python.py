@@ -8,6 +8,7 @@ too, when the server's own environment has it new enough; in development everyth
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 import sysconfig
@@ -20,16 +21,16 @@ from pathlib import Path
 import msgspec
 
 from busway.errors import BuildFailed
-from busway.function.definitions.package import folder_sha256
+from busway.function.build.requirements import LISTS, Line, Lists, check, path_of, read_lists
 
 REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
 # Ours: what a worker has without asking. The first is not on PyPI, the others are part of AWS's runtime.
 OURS = "busway"
 GIVEN = (OURS, "boto3", "botocore")
+# No part of what is built from a folder, and much in a project under development.
+NO_SOURCE = (".git", ".venv", "__pycache__", "node_modules", ".busway")
 # https://peps.python.org/pep-0508/#names
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?:>=\s*([\d.]+))?")
-_INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)[\s=]*(.+)")
-_INCLUDES_MAX = 100
 
 Installed = Callable[[str], str | None]
 """A distribution's name → its version in the server's environment, None for none."""
@@ -37,12 +38,16 @@ Installed = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What is to be installed. `file` is read by uv as it is; "" when `lines` are what it would say."""
+    """What is to be installed. `listed`: uv reads the code's own list as it is; else `lines` are what it would say.
+
+    `local` says that something in the code's folder is part of it.
+    """
 
     digest: str
-    file: Path | None
+    listed: bool
     lines: tuple[str, ...] = ()
     hashed: bool = False
+    local: bool = False
 
 
 class _Project(msgspec.Struct):
@@ -66,22 +71,41 @@ def requirements_of(code: Path, *, live: bool, installed: Installed = installed_
         return None
     file, project = code / REQUIREMENTS, code / PROJECT
     if file.is_file():
-        texts = list(_with_includes(file))
-        lines = [line for _, text in texts for line in _lines(text)]
+        lists = read_lists(code, REQUIREMENTS)
     elif project.is_file():
-        texts, lines = [], list(_project_dependencies(project))
+        lists = Lists(lines=list(_project_dependencies(project)))
+        for line in lists.lines:
+            check(line, code.resolve())
     else:
         return None
-    wanted = [line for line in lines if not line.startswith("-")]
+    lines = [line.text for line in lists.lines]
+    wanted = [line for line in lines if not line.startswith("-") or line.startswith(("-e", "--editable"))]
     if all(_is_there(line, installed, live=live) for line in wanted):
         return None
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {sysconfig.get_platform()}\n".encode())
-    for name, text in texts or [("", "\n".join(lines))]:
+    for name, text in lists.texts or [("", "\n".join(lines))]:
         digest.update(f"{name}\n{text}\n".encode())
-    if any(map(_is_local, lines)):
-        digest.update(f"{code} {folder_sha256(code)}".encode())
-    hashed = any("--hash" in text for _, text in texts)
-    return Requirements(digest.hexdigest()[:32], file if texts else None, tuple(wanted), hashed)
+    local = any(path_of(line.text) is not None and not line.text.startswith(LISTS) for line in lists.lines)
+    if local:
+        # What lies there is part of it, and not what lies in another function's folder under the same name.
+        digest.update(f"{code} {contents_sha256(code)}".encode())
+    hashed = any("--hash" in text for _, text in lists.texts)
+    return Requirements(digest.hexdigest()[:32], file.is_file(), tuple(wanted), hashed, local)
+
+
+def contents_sha256(code: Path) -> str:
+    """Of the names and bytes of its files, hidden ones too; not of what is made from others, or installed."""
+    digest = hashlib.sha256()
+    for root, folders, files in os.walk(code):
+        folders[:] = sorted(name for name in folders if name not in NO_SOURCE)
+        for name in sorted(files):
+            path = Path(root) / name
+            if path.is_file():
+                with path.open("rb") as file:
+                    about = f"{path.relative_to(code)} {path.stat().st_size} "
+                    digest.update(about.encode(errors="surrogateescape"))
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def own_environment(code: Path) -> Path | None:
@@ -90,38 +114,15 @@ def own_environment(code: Path) -> Path | None:
     return found if found.is_dir() else None
 
 
-def _with_includes(file: Path) -> Iterator[tuple[str, str]]:
-    """(path as written, text) of a requirements file and those that it names."""
-    waiting, seen = [file], set[Path]()
-    while waiting and len(seen) < _INCLUDES_MAX:
-        path = waiting.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BuildFailed(f"{path.name}, which {file.name} names, can't be read: {error}") from error
-        yield path.name, text
-        waiting += [path.parent / match[1].strip() for line in _lines(text) if (match := _INCLUDE.fullmatch(line))]
-
-
-def _lines(text: str) -> Iterator[str]:
-    """The requirements and options of a requirements file, one each, without comments."""
-    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
-        plain = re.sub(r"(^|\s)#.*", "", line).strip()
-        if plain:
-            yield plain
-
-
-def _project_dependencies(file: Path) -> Iterator[str]:
+def _project_dependencies(file: Path) -> Iterator[Line]:
     try:
         project = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _ProjectFile)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BuildFailed(f"{file.name} is not TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise BuildFailed(f"{file.name} has no list of dependencies: {error}") from error
-    yield from (line.strip() for line in project.project.dependencies)
+    for number, text in enumerate(project.project.dependencies, 1):
+        yield Line(f"{file.name}, dependency {number}", text.strip(), file.parent)
 
 
 def _is_there(line: str, installed: Installed, *, live: bool) -> bool:
@@ -141,8 +142,3 @@ def _release(version: str) -> tuple[int, ...]:
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
-
-
-def _is_local(line: str) -> bool:
-    """Whether it means files beside it, which are part of what is installed."""
-    return line.startswith((".", "/", "-e", "--editable")) or "file:" in line

@@ -52,14 +52,14 @@ class Plans:
         credentials = self.credentials_for(record.arn)
         environment = worker_environment(record, self.surroundings, credentials, code, scratch, mark)
         opened = _opened(record.built or Built(), runtime)
-        bytecode = None
+        bytecode, written = None, ()
         if self.sandbox.encloses and runtime.command[0] == "python":
             bytecode = self.scratch / "bytecode" / crew.replace(":", "-")
-            environment[BYTECODE] = str(bytecode)
+            written, environment[BYTECODE] = (bytecode,), str(bytecode)
         return Plan(
             crew, record.revision, runtime, environment, code, scratch, record.memory_mb, record.timeout_s,
             once=partial(self.once.answer, record.arn, record.timeout_s),
-            enclosure=self.sandbox.enclose(code, opened, scratch, bytecode), bytecode=bytecode,
+            enclosure=self.sandbox.enclose(code, opened, scratch, *written), bytecode=bytecode,
         )  # fmt: skip
 
 

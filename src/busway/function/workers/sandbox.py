@@ -73,15 +73,15 @@ class Sandbox:
     def encloses(self) -> bool:
         return self.level != PROCESS
 
-    def enclose(self, code: Path, opened: Iterable[Path], scratch: Path, bytecode: Path | None = None) -> Enclosure:
-        """What surrounds a worker that runs `code`, reads `opened` too, and writes `scratch` and `bytecode`."""
+    def enclose(self, code: Path, opened: Iterable[Path], scratch: Path, *written: Path) -> Enclosure:
+        """What surrounds a process that runs `code`, reads `opened` too, and writes `scratch` and `written`."""
         if not self.encloses:
             return NOT_ENCLOSED
         own = (line for folder in (code, *opened) for line in _around(folder, self._data))
         tmp_is_safe = not self._data.is_relative_to(TMP)
         walls = (
             *self._system, *own, *self._shared, *(f"d{device}" for device in DEVICES), f"w{scratch}",
-            *([f"w{bytecode}"] if bytecode else []),
+            *(f"w{folder}" for folder in written),
             *([f"t{scratch}"] if self.level == KERNEL else [f"w{TMP}"]), *([f"s{TMP}"] if tmp_is_safe else []),
         )  # fmt: skip
         walls = tuple(dict.fromkeys(walls))

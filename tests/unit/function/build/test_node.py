@@ -71,6 +71,33 @@ def test_a_package_file_that_is_none_is_refused(text: str, tmp_path: Path):
         packages_of(write(tmp_path, package__json=text), MAJOR)
 
 
+@pytest.mark.parametrize("place", ["file:/srv/x", "link:../x", "../x", "/x", "~/x", "./x.tgz", "vendor/x.tgz"])
+def test_a_package_that_is_a_file_is_refused(place: str, tmp_path: Path):
+    with pytest.raises(BuildFailed, match=r"package\.json: ms is '.*', a file"):
+        packages_of(write(tmp_path, package__json=package(dependencies={"ms": place})), MAJOR)
+
+
+@pytest.mark.parametrize("place", ["~2.0", "^2", "https://example.com/x.tgz", "owner/name", "npm:ms@2", "latest"])
+def test_a_package_from_elsewhere_is_installed(place: str, tmp_path: Path):
+    write(tmp_path, package__json=package(dependencies={"ms": place}))
+    assert packages_of(tmp_path, MAJOR) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (".npmrc", "a=b\n//host/:_authToken=${TOKEN}", r"\.npmrc, line 2: asks for a variable"),
+        ("package-lock.json", '{"packages": {"x": {"resolved": "file:../x"}}}', "names a file"),
+        ("package-lock.json", '{"packages": {"x": {"resolved": "x", "link": true}}}', "names a file"),
+    ],
+)
+def test_files_of_npm_that_lead_out_of_the_code_are_refused(name: str, text: str, said: str, tmp_path: Path):
+    write(tmp_path, package__json=package(dependencies={"ms": "2"}))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BuildFailed, match=said):
+        packages_of(tmp_path, MAJOR)
+
+
 @pytest.mark.parametrize("ending", ["ts", "mts", "cts", "tsx"])
 def test_a_handler_in_typescript_is_found(ending: str, tmp_path: Path):
     (tmp_path / "src").mkdir()
