@@ -23,18 +23,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin, o
 from busway.batch import Batch, records_of
 from busway.errors import InvalidHandler
 from busway.event import Event
-from busway.handling import (
-    MEMORY_MB,
-    TIMEOUT_S,
-    HandlerOptions,
-    check_event,
-    named,
-    pattern_of,
-    rate_text,
-    seconds_of,
-    variables,
-    within,
-)
+from busway.handling import HandlerOptions, check_event, options_of, pattern_of, seconds_of, within
 from busway.idempotent import remaining_ms
 
 A = TypeVar("A")
@@ -185,19 +174,12 @@ def batch_handler(
         bisect=bisect is not False,
         order_by=_path(event_class, order_by),
     )
-    options = HandlerOptions(
-        name=name or "",
-        retries=within("retries", retries, RETRIES if source == "stream" else (0, RECEIVES_MAX - 1), "retries"),
-        max_age_s=seconds_of("max_age", "6h" if max_age is None else max_age, AGE_S),
-        timeout_s=seconds_of("timeout", timeout, TIMEOUT_S),
-        memory_mb=within("memory_mb", memory_mb, MEMORY_MB, "MB"),
-        alert=named("alert", alert),
-        env=variables(env),
-        filter=filter or {},
-        rate=rate_text(rate),
-        once=False,
-    )
-    named("name", name)
+    limits = RETRIES if source == "stream" else (0, RECEIVES_MAX - 1)
+    options = options_of(
+        name, retries=within("retries", retries, limits, "retries"),
+        max_age_s=seconds_of("max_age", "6h" if max_age is None else max_age, AGE_S), timeout=timeout,
+        memory_mb=memory_mb, alert=alert, env=env, filter=filter, rate=rate, once=False,
+    )  # fmt: skip
     check_event(event_class)
     _check_source(batch, {"order_by": order_by, "bisect": bisect, "max_age": max_age})
 

@@ -149,10 +149,27 @@ def handler(
     takes a DynamoDB table (`BUSWAY_ONCE_TABLE`). For a step within a handler, see `busway.once`.
     Raises InvalidHandler for what AWS would refuse.
     """
-    options = HandlerOptions(
-        name=name or "",
-        retries=_retries(retries),
-        max_age_s=seconds_of("max_age", max_age, MAX_AGE_S),
+    options = options_of(
+        name, retries=_retries(retries), max_age_s=seconds_of("max_age", max_age, MAX_AGE_S), timeout=timeout,
+        memory_mb=memory_mb, alert=alert, env=env, filter=filter, rate=rate, once=once,
+    )  # fmt: skip
+    check_event(event_class)
+
+    def decorate(function: Callable[[E], R]) -> Handler[E, R]:
+        return Handler(function, event_class, options)
+
+    return decorate
+
+
+def options_of(
+    name: str | None, *, retries: int, max_age_s: int, timeout: str | int, memory_mb: int, alert: str | None,
+    env: Sequence[str], filter: Mapping[str, Any] | None, rate: str | None, once: bool,
+) -> HandlerOptions:  # fmt: skip
+    """The options of either kind of handler, whose `retries` and `max_age_s` have limits of their own."""
+    return HandlerOptions(
+        name=named("name", name) or "",
+        retries=retries,
+        max_age_s=max_age_s,
         timeout_s=seconds_of("timeout", timeout, TIMEOUT_S),
         memory_mb=within("memory_mb", memory_mb, MEMORY_MB, "MB"),
         alert=named("alert", alert),
@@ -161,13 +178,6 @@ def handler(
         rate=rate_text(rate),
         once=once,
     )
-    named("name", name)
-    check_event(event_class)
-
-    def decorate(function: Callable[[E], R]) -> Handler[E, R]:
-        return Handler(function, event_class, options)
-
-    return decorate
 
 
 def check_event(event_class: type[Event]) -> None:
