@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -74,19 +74,26 @@ def _functions(found: Mapping[str, Any]) -> None:
             for function in found["functions"]
         ],
     )
+    _problems(found["functions"])
 
 
 def _state(function: Mapping[str, Any]) -> Any:
-    """Its state with the reason, and how its newest change does if that is not done."""
-    problem = " ".join(str(function["problem"]).split())
+    """Its state, and how its newest change does if that is not done."""
     if function["state"] == "Failed":
-        return styled(f"Failed: {problem}" if problem else "Failed", "bold red")
+        return styled("Failed", "bold red")
     if function["update"] == "Failed":
-        return styled(f"{function['state']}, its update failed: {problem}", "bold red")
+        return styled(f"{function['state']}, update failed", "bold red")
     if function["state"] != "Active":
         return styled(str(function["state"]), "yellow")
     done = function["update"] == "Successful"
     return styled("Active", "green") if done else styled("Active, updating", "yellow")
+
+
+def _problems(functions: Sequence[Mapping[str, Any]]) -> None:
+    """Why they failed: below the table, whose columns a reason would push off the screen."""
+    for function in functions:
+        if function["problem"] and "Failed" in (function["state"], function["update"]):
+            line((f"{function['name']}: ", "bold red"), " ".join(str(function["problem"]).split()))
 
 
 def _since(found: Mapping[str, Any], at: float | None) -> Any:

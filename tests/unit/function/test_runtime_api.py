@@ -181,6 +181,13 @@ def test_a_connection_that_ends_is_reported():
     assert asked.calls == [("gone",)]
 
 
+def test_a_client_that_is_accepted_as_its_worker_ends_is_hung_up_on():
+    wire, connection = Wire(), RuntimeConnection(Asked())
+    connection.close()
+    connection.connection_made(cast(asyncio.BaseTransport, wire))
+    assert wire.closed
+
+
 def test_a_worker_that_floods_its_line_while_it_waits_for_an_event_is_hung_up_on():
     connection, _, wire = connected()
     connection.data_received(NEXT)

@@ -123,6 +123,6 @@ async def test_what_failed_catches_the_eye_on_the_command_line(
 
     monkeypatch.setattr(shown, "connect", lambda _: Server())
     text = CliRunner().invoke(shown.status, []).output
-    assert "Failed: uv found no such package" in text
+    assert "\nmail: uv found no such package" in text
     assert "orders -> handler" in text
     assert "letters" in text

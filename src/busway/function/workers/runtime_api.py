@@ -80,6 +80,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._runtime, self._admit = runtime, admit
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.WriteTransport | None = None
+        self._closed = False
         # Answers not sent yet. While the client waits for an event they are held back and leave with it: a client
         # that asked for the next event in the same write needs no separate packet for the answer before.
         self._held: list[bytes] = []
@@ -98,7 +99,8 @@ class RuntimeConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)
-        if self._admit is not None and not self._admit(transport.get_extra_info("socket")):
+        # A client may be accepted while its worker is ended: asyncio tells of it a moment later.
+        if self._closed or (self._admit is not None and not self._admit(transport.get_extra_info("socket"))):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -206,6 +208,7 @@ class RuntimeConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End it, without waiting for a client that does not read."""
+        self._closed = True
         self._held.clear()
         if self._transport is not None:
             end = self._transport.abort if self._unread() > UNREAD_BYTES_MAX else self._transport.close

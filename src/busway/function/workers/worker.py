@@ -115,6 +115,7 @@ class Worker:
         self._waiting: RuntimeConnection | None = None
         self._connections: set[RuntimeConnection] = set()
         self._listener: asyncio.Server | None = None
+        self._ended = False
         self._output: Output | None = None
         self._farewell: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
@@ -186,6 +187,8 @@ class Worker:
 
     def _tcp_connection(self) -> RuntimeConnection:
         connection = RuntimeConnection(self, peer_is_ours)
+        if self._ended:
+            connection.close()
         self._connections.add(connection)
         return connection
 
@@ -320,10 +323,11 @@ class Worker:
         finally:
             if self._farewell is not None:
                 self._farewell.cancel()
-            for connection in list(self._connections):
-                connection.close()
+            self._ended = True
             if self._listener is not None:
                 self._listener.close()
+            for connection in list(self._connections):
+                connection.close()
             if self._output is not None:
                 self._output.close()
             with contextlib.suppress(OSError):
