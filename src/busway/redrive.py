@@ -11,6 +11,7 @@ is counted as skipped.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import msgspec
@@ -100,7 +101,7 @@ class Redriven(msgspec.Struct, frozen=True):
 
 
 class Redrive:
-    """`changed` is called with the ARN of each queue that got shorter."""
+    """`changed` is called with the ARN of each queue that got shorter; `searched` is open while one is worked on."""
 
     def __init__(
         self,
@@ -111,9 +112,11 @@ class Redrive:
         metrics: Metrics,
         trail: Trail,
         changed: Callable[[str], None] = lambda _: None,
+        searched: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._engine, self._clock, self._ways = engine, clock, ways
         self._metrics, self._trail, self._changed = metrics, trail, changed
+        self._searched = searched
 
     async def look(self, scope: Scope, selection: Selection, limit: int | None = None) -> list[DeadLetter]:
         """The dead letters that `selection` takes, oldest first by queue; up to `limit`."""
@@ -132,7 +135,8 @@ class Redrive:
         total = Redriven()
         for queue_arn in await self._queues(scope, selection):
             run = _Run(self._engine, queue_arn, selection, self._put_back)
-            total = _sum(total, await run.redrive(total.redriven, progress))
+            with self._searched(queue_arn):
+                total = _sum(total, await run.redrive(total.redriven, progress))
             self._changed(queue_arn)
         return total
 

@@ -202,15 +202,16 @@ class Rooms:
         self.outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, self.dead_letters, first_retry_s))
         self.router = self.bus.router(Ports(targets, self.outbox, self.dead_letters))
         self.alarms = Alarms(engine, clock, entropy)
+        watched = DeadLetterQueues(engine, self.queues.exists)
         self.evaluator = Evaluator(
-            self.alarms, DeadLetterQueues(engine, self.queues.exists), engine, clock,
+            self.alarms, watched, engine, clock,
             notice_put=self.outbox.put_for, metrics=metrics, trail=trail,
         )  # fmt: skip
         self.queues.listeners.append(self.evaluator.changed)
         ways = WaysBack(targets, self.outbox, self.functions, self.queues, entropy)
         self.redrive = Redrive(
             engine, clock, ways.by_kind(),
-            metrics=metrics, trail=trail, changed=self.evaluator.changed,
+            metrics=metrics, trail=trail, changed=self.evaluator.changed, searched=watched.searched,
         )  # fmt: skip
 
     async def open(self, stack: AsyncExitStack) -> None:

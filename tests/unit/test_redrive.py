@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
+from busway.alarm.queues import DeadLetterQueues
 from busway.clock import settle
 from busway.delivery import Delivered, Failed
 from busway.delivery.dead_letter import Source
+from busway.engine import Put
 from busway.errors import EngineStopped
 from busway.queue.message import AttributeValue, Outgoing
-from busway.redrive import LOOKED_AT_FIRST, Redriven, Selection
+from busway.redrive import LOOKED_AT_FIRST, Redrive, Redriven, Selection
 
 from .inspect.world import FUNCTION, SCOPE, World
 
@@ -69,6 +72,34 @@ async def test_one_dead_letter_goes_back_and_the_others_stay_as_they_were(world:
     kept = [(item.id, item.due_at, item.attempts, item.body, item.meta) for item in after]
     assert kept == [(i.id, i.due_at, i.attempts, i.body, i.meta) for i in (before[0], before[2])]
     assert await depth(world) == 2
+
+
+@pytest.mark.parametrize("seen_by_the_alarm", [True, False])
+async def test_a_queue_that_keeps_letters_never_looks_empty_to_its_alarm(world: World, seen_by_the_alarm: bool):
+    ids = await fail(world, 1, 2, 3)
+    watched = DeadLetterQueues(world.engine, lambda _: True)
+    depths: list[int | None] = []
+
+    class Watching:
+        """Queues that ask for the depth at every put: the letters are leased then."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.engine.queues, name)
+
+        async def put(self, puts: Sequence[Put], **options: Any) -> Any:
+            depths.append(await watched.depth(UNDELIVERABLE))
+            return await world.engine.queues.put(puts, **options)
+
+    class Watched:
+        journal, records, queues = world.engine.journal, world.engine.records, Watching()
+
+    engine: Any = Watched()
+    searched = {"searched": watched.searched} if seen_by_the_alarm else {}
+    ways = {"rule-target": world.retarget}
+    redrive = Redrive(engine, world.clock, ways, metrics=world.metrics, trail=world.trail, **searched)
+    assert (await redrive.redrive(SCOPE, Selection(ids={ids[1]}))).redriven == 1
+    assert depths == [3 if seen_by_the_alarm else 0]
+    assert await watched.depth(UNDELIVERABLE) == 2
 
 
 async def test_another_handlers_dead_letters_in_the_same_queue_stay(world: World):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from busway.alarm.notice import Failure, QueueDigest
 from busway.delivery.dead_letter import Source
@@ -20,11 +21,22 @@ class DeadLetterQueues:
 
     def __init__(self, engine: Engine, exists: Callable[[str], bool]) -> None:
         self._engine, self._exists = engine, exists
+        self._searched = Counter[str]()
+
+    @contextmanager
+    def searched(self, queue_arn: str) -> Iterator[None]:
+        """Meanwhile what is in flight counts too: a redrive of one letter holds the others, and gives them back."""
+        self._searched[queue_arn] += 1
+        try:
+            yield
+        finally:
+            self._searched[queue_arn] -= 1
 
     async def depth(self, queue_arn: str) -> int | None:
         if not self._exists(queue_arn):
             return None
-        return (await self._engine.queues.counts(queue_arn)).ready
+        counts = await self._engine.queues.counts(queue_arn)
+        return counts.ready + (counts.leased if self._searched[queue_arn] > 0 else 0)
 
     async def filled(self, queue_arn: str) -> None:
         await self._engine.queues.wait(queue_arn)
