@@ -91,7 +91,7 @@ def test_a_target_that_fails_for_a_day_leaves_a_dead_letter_that_names_the_exhau
         attempts = len(receiver.bodies)
         assert attempts > 5
         assert found["EXHAUSTED_RETRY_CONDITION"] == ("String", "MaximumEventAgeInSeconds")
-        # The clock may be moved between an attempt's begin and its request's arrival: then it was tried, and timed out.
+        # The clock may be moved before an attempt's request arrives: then it was tried, and timed out.
         kind, retries = found["RETRY_ATTEMPTS"]
         assert kind == "String"
         assert 0 <= int(retries) - (attempts - 1) <= UNSEEN_MAX

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from busway.alarm.notice import Failure, QueueDigest
@@ -24,7 +24,7 @@ class DeadLetterQueues:
         self._searched = Counter[str]()
 
     @contextmanager
-    def searched(self, queue_arn: str) -> Iterator[None]:
+    def searched(self, queue_arn: str) -> Generator[None]:
         """Meanwhile what is in flight counts too: a redrive of one letter holds the others, and gives them back."""
         self._searched[queue_arn] += 1
         try:
