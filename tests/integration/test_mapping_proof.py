@@ -111,7 +111,22 @@ def test_a_redriven_record_that_fails_again_goes_back_to_the_mappings_own_queue(
     body = json.loads(message["Body"])
     assert body["KinesisBatchInfo"]["batchSize"] == 1
     assert body["requestContext"]["condition"] == "RetryAttemptsExhausted"
-    assert server.busway("verify")["ok"]
+    (account,) = server.busway("verify")["mappings"]
+    assert (account["given_up"], account["on_file"], account["letters_gone"]) == (1, 1, 0)
+
+
+def test_why_and_verify_tell_of_the_redrive_that_went_well_after_one_that_did_not(
+    server: WholeServer, events: list[str]
+):
+    mended = zipped("def handler(event, context):\n    return None")
+    server.client("lambda").update_function_code(FunctionName="reader", ZipFile=mended)
+    assert server.busway("redrive", "reader")["redriven"] == 1
+    found = until(lambda: (told := consumer(server, events[1])).get("redriven") and told)
+    assert until(lambda: consumer(server, events[1])["redriven"]["state"] == "delivered")
+    assert found["state"] == "dead-lettered"
+    assert "sent back: delivered" in server.run(BIN / "busway", "why", events[1]).stdout
+    (account,) = server.busway("verify")["mappings"]
+    assert (account["given_up"], account["on_file"], account["letters_gone"]) == (1, 0, 1)
 
 
 SLOW_READER = """

@@ -6,7 +6,7 @@ it is. What the batches did stands in each mapping's ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ from busway.targets.identity import delivery_uuid
 # Ours: how many records, and pages of a ledger, are looked through; and how many of an event's batches are told.
 RECORDS_MAX, PAGES_MAX, BATCHES_MAX = 20_000, 20_000, 20
 PAGE = 500
+# Ours: how many redrives of one record are followed.
+REDRIVES_MAX = 8
 # Ours: how much later than its delivery ended a record may have come, on a clock that is set.
 LATER_S = 1.0
 
@@ -100,25 +102,43 @@ async def _of_stream(
     told |= {"state": _word(final), **_last(final), **_history(notes)}
     lines = await server.logs.of_request(final.request_id) if final.request_id else []
     if final.outcome == GIVEN_UP and final.queue:
-        again = redriven_id(final.request_id, f"{shard.id}:{entry.sequence_number}")
-        letter = await _letter(server, passed, record, final, again)
+        request_ids = _redriven_ids(final.request_id, f"{shard.id}:{entry.sequence_number}")
+        letter = await _letter(server, passed, record, final, {final.request_id, *request_ids})
         if letter is not None:
             told |= {"dead_letter_queue": letter.queue_arn, "message_id": letter.message_id}
         else:
-            later = await server.logs.of_request(again)
-            told |= await redriven(server, record.function, again, final.at, later)
+            told |= await _after_redrives(server, record, request_ids, final.at)
     return told | {"logs": shown(lines)}
 
 
+def _redriven_ids(request_id: str, record_event_id: str) -> list[str]:
+    """The request ids of a record's redrives: each is made of the one before it."""
+    found = [request_id]
+    for _ in range(REDRIVES_MAX):
+        found.append(redriven_id(found[-1], record_event_id))
+    return found[1:]
+
+
+async def _after_redrives(
+    server: Inspection, record: MappingRecord, request_ids: Sequence[str], given_up_at: float
+) -> dict[str, Any]:
+    """How the newest redrive goes, or went; nothing when no log tells of one that ended well."""
+    for request_id in request_ids:
+        lines = await server.logs.of_request(request_id)
+        told = await redriven(server, record.function, request_id, given_up_at, lines)
+        if told or not lines:
+            return told
+    return {}
+
+
 async def _letter(
-    server: Inspection, passed: Passed, record: MappingRecord, final: Note, again: str
+    server: Inspection, passed: Passed, record: MappingRecord, final: Note, request_ids: Set[str]
 ) -> DeadLetter | None:
     """The letter of the batch, or of the record if it was redriven and failed again."""
     own = [letter for letter in passed.letters if letter.source is not None and letter.source.kind == "batch"]
     named = await server.redrive.look(record.scope, Selection(queue=final.queue))
-    ids = (final.request_id, again)
     return next(
-        (one for one in (*named, *own) if one.source is not None and one.source.request_id in ids),
+        (one for one in (*named, *own) if one.source is not None and one.source.request_id in request_ids),
         next((one for one in own if one.handler.startswith(record.function)), None),
     )
 

@@ -17,6 +17,7 @@ from busway.engine import Engine
 from busway.function.mapping.ledger import DELIVERED, FILTERED, FINAL, GIVEN_UP, Note, pages
 from busway.function.mapping.mappings import PREFIX
 from busway.function.mapping.record import AT_TIMESTAMP, MappingRecord
+from busway.function.mapping.redriven import single_records
 from busway.function.mapping.runner import event_id_of
 from busway.queue.moves import source_of
 from busway.stream.record import ACTIVE, Shard, StreamRecord, unpack
@@ -147,16 +148,17 @@ async def _account(
     handled = told.offsets(DELIVERED) & offsets
     given_up = (told.offsets(GIVEN_UP) & offsets) - handled
     filtered = (told.offsets(FILTERED) & offsets) - handled - given_up
-    where = {False: set[int](), True: set[int]()}
-    untold: set[int] = set()
+    on_file, gone, untold = set[int](), set[int](), set[int]()
     for note in told.lost:
         covered = {offset for first, last in note.ranges() for offset in range(first, last + 1)} & given_up
         if note.queue:
-            where[await letters.have(note.queue, note.request_id)] |= covered
+            there = await letters.of(note.queue, mapping.uuid, shard.id)
+            held = {offset for offset in covered if shard.sequence_number(offset) in there}
+            on_file |= held
+            gone |= covered - held
         else:
             untold |= covered
-    on_file = where[True]
-    gone = where[False] - on_file
+    gone -= on_file
     return MappingAccount(
         mapping=mapping.uuid,
         function=mapping.function_arn,
@@ -184,22 +186,28 @@ async def _named(engine: Engine, mapping: MappingRecord, shard: Shard, offset: i
 
 
 class _Letters:
-    """Which letters of batches the on-failure queues hold, each queue looked through once."""
+    """Which records the letters in on-failure queues are about, each queue looked through once.
+
+    Records, not letters: one that was redriven and given up again has another letter.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._found: dict[str, set[str]] = {}
+        self._found: dict[str, dict[tuple[str, str], set[str]]] = {}
 
-    async def have(self, queue: str, request_id: str) -> bool:
+    async def of(self, queue: str, mapping: str, shard_id: str) -> set[str]:
+        """Sequence numbers."""
         if queue not in self._found:
-            self._found[queue] = await self._request_ids(queue)
-        return request_id in self._found[queue]
+            self._found[queue] = await self._sequence_numbers(queue)
+        return self._found[queue].get((mapping, shard_id), set())
 
-    async def _request_ids(self, queue: str) -> set[str]:
-        found: set[str] = set()
+    async def _sequence_numbers(self, queue: str) -> dict[tuple[str, str], set[str]]:
+        found: dict[tuple[str, str], set[str]] = {}
         after = 0
         while page := await self._engine.queues.browse(queue, PAGE, after):
-            sources = (source_of(item) for item in page)
-            found.update(source.request_id for source in sources if source is not None and source.kind == "batch")
+            for source in filter(None, map(source_of, page)):
+                for single in single_records(source.payload) if source.kind == "batch" else ():
+                    shard_id, _, number = single.record_event_id.partition(":")
+                    found.setdefault((source.mapping, shard_id), set()).add(number)
             after = page[-1].id
         return found
