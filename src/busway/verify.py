@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from busway.arn import parse_arn
 from busway.bus.buses import Bus
 from busway.bus.envelope import event_id, is_event, unframe
 from busway.bus.matching import ReferenceRules, expected
@@ -29,6 +30,8 @@ from busway.clock import Clock
 from busway.engine import Engine
 from busway.function.mapping import proof
 from busway.function.mapping.proof import MappingAccount
+from busway.queue.moves import source_of
+from busway.queue.record import UNDELIVERABLE_PREFIX
 
 PAGE = 500
 OUTCOMES_PAGE = 10_000
@@ -139,6 +142,7 @@ async def _verify_bus(engine: Engine, clock: Clock, bus: Bus, tally: _Tally) -> 
     position = await engine.journal.position(bus.arn, READER)
     shares: dict[str, _Share] = {name: _Share() for name in _known_subscribers(bus)}
     newest = await _match_again(engine, clock, bus, position, shares, tally)
+    letters = await _letters(engine, bus)
     found = {name: await _found(engine, name) for name in shares}
     # What was trimmed while we read is proved by nobody any more; what was added is for the next time.
     left = await engine.journal.read(bus.arn, 0, 1)
@@ -150,6 +154,8 @@ async def _verify_bus(engine: Engine, clock: Clock, bus: Bus, tally: _Tally) -> 
         ended = {offset: word for offset, word in outcomes.items() if oldest <= offset <= newest}
         held = {offset for offset in pending if oldest <= offset <= newest} - ended.keys()
         there = held | ended.keys()
+        # What no target could take has ended as well: its letter is all that is left of it.
+        letters_here = {offset for offset in held if (name, offset) in letters}
         missing = sorted(routed - there)
         extra = sorted(there - routed - share.unrouted)
         unrouted = share.unrouted - there
@@ -158,8 +164,8 @@ async def _verify_bus(engine: Engine, clock: Clock, bus: Bus, tally: _Tally) -> 
                 subscriber=name,
                 bus_arn=bus.arn,
                 expected=len(routed | share.unrouted),
-                outcomes=dict(Counter(ended.values())),
-                pending=len(held),
+                outcomes=dict(Counter([*ended.values(), *("dead-lettered" for _ in letters_here)])),
+                pending=len(held - letters_here),
                 unrouted=len(unrouted),
                 missing=len(missing),
                 extra=len(extra),
@@ -206,6 +212,28 @@ async def _found(engine: Engine, subscriber: str) -> tuple[set[int], dict[int, s
         outcomes.update((ended.offset, ended.outcome) for ended in page)
         after = page[-1].offset
     return pending, outcomes
+
+
+async def _letters(engine: Engine, bus: Bus) -> set[tuple[str, int]]:
+    """(subscriber, offset) of what was routed straight into dead-letter queues, and lies there."""
+    arn = parse_arn(bus.arn)
+    named = {
+        subscriber.dead_letter_arn
+        for rule in bus.rules.values()
+        for version in rule.versions
+        if version.definition is not None
+        for subscriber in rule_of(version.definition, version.offset).subscribers
+    }
+    undeliverable = await engine.queues.names(arn.scope.arn("sqs", UNDELIVERABLE_PREFIX)) if arn else []
+    found: set[tuple[str, int]] = set()
+    for queue in {*undeliverable, *filter(None, named)}:
+        after = 0
+        while page := await engine.queues.browse(queue, PAGE, after):
+            found.update(
+                (item.origin.subscriber, item.origin.offset) for item in page if item.origin and source_of(item)
+            )
+            after = page[-1].id
+    return found
 
 
 async def _offender(engine: Engine, bus: Bus, subscriber: str, offset: int) -> Offender:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from busway.bus.record import TargetSpec
 from busway.clock import settle
 from busway.delivery import Failed
 from busway.engine import Origin, Put
@@ -77,6 +78,18 @@ async def test_dead_letters_and_retries_are_accounted_for(world: World):
     report = await proved(world)
     assert report.ok
     assert (report.expected, report.outcomes, report.pending) == (2, {"dead-lettered": 1}, 1)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["its own queue", "the bus's"])
+async def test_what_found_no_target_is_dead_lettered_as_long_as_its_letter_lies_there(world: World, named: bool):
+    letters = await world.queue("letters") if named else None
+    await world.rule("r", {"source": ["shop"]})
+    spec = TargetSpec(id="t0", arn=SCOPE.arn("sqs", "gone"), dead_letter_arn=letters)
+    await world.rules.put_targets("r", None, SCOPE, [spec])
+    await world.put({"n": 1})
+    assert letters is None or len(await world.engine.queues.browse(letters, 10)) == 1
+    report = await proved(world)
+    assert (report.ok, report.expected, report.outcomes, report.pending) == (True, 1, {"dead-lettered": 1}, 0)
 
 
 async def test_what_is_accepted_and_not_routed_is_pending(world: World):
