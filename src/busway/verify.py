@@ -15,6 +15,7 @@ ended, so that work that moves meanwhile is seen at least once.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,6 +28,7 @@ from busway.bus.record import decode_bus, decode_rule, rule_of
 from busway.bus.router import READER
 from busway.bus.rules import rules_at
 from busway.clock import Clock
+from busway.delivery import Subscriber
 from busway.engine import Engine
 from busway.function.mapping import proof
 from busway.function.mapping.proof import MappingAccount
@@ -140,7 +142,7 @@ async def stored_buses(engine: Engine) -> list[Bus]:
 
 async def _verify_bus(engine: Engine, clock: Clock, bus: Bus, tally: _Tally) -> None:
     position = await engine.journal.position(bus.arn, READER)
-    shares: dict[str, _Share] = {name: _Share() for name in _known_subscribers(bus)}
+    shares: dict[str, _Share] = {each.name: _Share() for each in _known_subscribers(bus)}
     newest = await _match_again(engine, clock, bus, position, shares, tally)
     letters = await _letters(engine, bus)
     found = {name: await _found(engine, name) for name in shares}
@@ -175,15 +177,12 @@ async def _verify_bus(engine: Engine, clock: Clock, bus: Bus, tally: _Tally) -> 
         tally.extra += [await _offender(engine, bus, name, offset) for offset in extra[:OFFENDERS_MAX]]
 
 
-def _known_subscribers(bus: Bus) -> set[str]:
+def _known_subscribers(bus: Bus) -> Iterator[Subscriber]:
     """Every subscriber that any version of a rule has, so that work for one that asked for none shows too."""
-    return {
-        subscriber.name
-        for rule in bus.rules.values()
-        for version in rule.versions
-        if version.definition is not None
-        for subscriber in rule_of(version.definition, version.offset).subscribers
-    }
+    for rule in bus.rules.values():
+        for version in rule.versions:
+            if version.definition is not None:
+                yield from rule_of(version.definition, version.offset).subscribers
 
 
 async def _match_again(
@@ -217,13 +216,7 @@ async def _found(engine: Engine, subscriber: str) -> tuple[set[int], dict[int, s
 async def _letters(engine: Engine, bus: Bus) -> set[tuple[str, int]]:
     """(subscriber, offset) of what was routed straight into dead-letter queues, and lies there."""
     arn = parse_arn(bus.arn)
-    named = {
-        subscriber.dead_letter_arn
-        for rule in bus.rules.values()
-        for version in rule.versions
-        if version.definition is not None
-        for subscriber in rule_of(version.definition, version.offset).subscribers
-    }
+    named = {each.dead_letter_arn for each in _known_subscribers(bus)}
     undeliverable = await engine.queues.names(arn.scope.arn("sqs", UNDELIVERABLE_PREFIX)) if arn else []
     found: set[tuple[str, int]] = set()
     for queue in {*undeliverable, *filter(None, named)}:
