@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import WaiterError
 
 from busway.cli.options import name_of
 from busway.road.fields import parse_fields
@@ -81,6 +84,27 @@ def test_an_error_is_shown_and_ends_with_1(server: WholeServer):
     assert json.loads(done.stdout)["errorType"] == "KeyError"
     assert "[ERROR] KeyError" in done.stderr
     assert server.busway("invoke", "echo", code=1)["error"] == "Unhandled"
+
+
+def test_code_that_could_not_be_built_does_not_pass_for_the_newest(server: WholeServer):
+    functions = server.client("lambda")
+    source = "def handler(event, context): return 'old'"
+    functions.create_function(
+        FunctionName="stale", Runtime="python3.12", Role=ROLE, Handler="app.handler", Code={"ZipFile": zipped(source)}
+    )
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("app.py", source.replace("old", "new"))
+        archive.writestr("requirements.txt", "-r ../outside.txt")
+    functions.update_function_code(FunctionName="stale", ZipFile=content.getvalue())
+    with pytest.raises(WaiterError):
+        functions.get_waiter("function_updated_v2").wait(FunctionName="stale", WaiterConfig={"Delay": 1})
+    done = server.run(BIN / "busway", "invoke", "stale")
+    assert (done.returncode, done.stdout) == (0, '"old"\n')
+    assert "this ran the code before: the newest one cannot be built: " in done.stderr
+    told = server.busway("invoke", "stale")
+    assert (told["result"], "requirements.txt" in told["update_failed"]) == ("old", True)
+    functions.delete_function(FunctionName="stale")
 
 
 @pytest.mark.parametrize(

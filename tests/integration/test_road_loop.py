@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -143,6 +144,21 @@ def test_a_project_of_the_same_name_from_another_folder_is_not_deployed_over_it(
     namesake = Shop(tmp_path / "other" / "shop", served.port)
     shutil.copytree(served.root, namesake.root, ignore=shutil.ignore_patterns(".busway"))
     assert str(served.root.resolve()) in namesake.complaint("dev", "--once")
+
+
+def test_a_dependency_that_cannot_be_had_is_named_and_what_runs_goes_on(served: Shop):
+    project = served.root / "pyproject.toml"
+    served.busway("dev", "--once")
+    before = project.read_text()
+    project.write_text(re.sub(r"dependencies = \[", 'dependencies = ["no-such-package-97==97", ', before, count=1))
+    assert project.read_text() != before
+    told = served.complaint("dev", "--once")
+    assert "shop-notify-customer cannot be built" in told
+    assert "no-such-package-97" in told
+    (event_id,) = served.json("send", "CustomerNotification")["event_ids"]
+    assert until(lambda: _ended(served, event_id), "the delivery ended")["deliveries"][0]["state"] == "delivered"
+    project.write_text(before)
+    served.busway("dev", "--once")
 
 
 def test_a_typo_is_explained(served: Shop):

@@ -43,9 +43,11 @@ def invoke(handler: str, file: str | None, sample: bool, endpoint: str, as_json:
     payload = _given(file) if file is not None else _sample(handler, project_root() if sample else root)
     connection = connect(endpoint)
     connection.timeout_s = ANSWER_S_MAX
-    asked = {"FunctionName": function_for(handler), "Payload": payload, "LogType": "Tail"}
-    told = connection.call("lambda", "Invoke", asked)
+    function = {"FunctionName": function_for(handler)}
+    told = connection.call("lambda", "Invoke", {**function, "Payload": payload, "LogType": "Tail"})
     result, error = told["Payload"].read(), told.get("FunctionError")
+    now = connection.call("lambda", "GetFunctionConfiguration", function)
+    stale = str(now.get("LastUpdateStatusReason")) if now.get("LastUpdateStatus") == "Failed" else None
     log = base64.b64decode(told.get("LogResult", "")).decode(errors="replace")
     if as_json:
         print_json(
@@ -54,10 +56,13 @@ def invoke(handler: str, file: str | None, sample: bool, endpoint: str, as_json:
                 "error": error,
                 "version": told.get("ExecutedVersion"),
                 "log": log.splitlines(),
+                "update_failed": stale,
             }
         )
     else:
         say(harmless(log))
+        if stale:
+            say(f"this ran the code before: the newest one cannot be built: {harmless(stale)}")
         click.echo(harmless(result.decode(errors="replace")))
     if error:
         click.get_current_context().exit(1)

@@ -22,6 +22,8 @@ class Call:
     """One AWS operation. When it answers one of the codes in `exists`, `then` is called instead.
 
     With `each`, it is made once for each thing there, with that thing's member `named` (if any) as a parameter.
+    `after` names a function whose change under way is awaited before the call, `builds` one that is to be well
+    after it.
     """
 
     service: str
@@ -31,3 +33,5 @@ class Call:
     then: tuple[Call, ...] = ()
     each: Each | None = None
     named: str = ""
+    after: str = ""
+    builds: str = ""

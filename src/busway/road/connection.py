@@ -25,6 +25,8 @@ from busway.errors import ServerRefused, ServerUnreachable
 SERVICE = "busway"
 # Ours: how long /health may take.
 HEALTH_S = 2.0
+# Ours: how long the installation of a function's dependencies is waited for.
+BUILD_S_MAX = 900
 
 
 @dataclass(slots=True)
@@ -63,6 +65,28 @@ class Connection:
             raise ServerRefused(operation, "ParamValidation", str(error)) from error
         except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
             raise ServerUnreachable(self.endpoint) from error
+
+    def settled(self, function: str) -> str:
+        """Wait until a function is neither made nor changed; why that failed, "" when it went well or is not there.
+
+        By AWS's own waiters, so that it holds on AWS as well.
+        """
+        from botocore import exceptions
+
+        for waiter in ("function_active_v2", "function_updated_v2"):
+            try:
+                self._client("lambda").get_waiter(waiter).wait(
+                    FunctionName=function, WaiterConfig={"Delay": 1, "MaxAttempts": BUILD_S_MAX}
+                )
+            except exceptions.WaiterError as error:
+                told = cast(dict[str, Any], error.last_response)
+                if told.get("Error", {}).get("Code") == "ResourceNotFoundException":
+                    return ""
+                found = told.get("Configuration", told)
+                return str(found.get("StateReason") or found.get("LastUpdateStatusReason") or error)
+            except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+                raise ServerUnreachable(self.endpoint) from error
+        return ""
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON answer of one of the server's own routes; None-valued query members are left out."""

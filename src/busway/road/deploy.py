@@ -117,6 +117,8 @@ def deployed_tags(project: str, connection: Connection) -> Iterator[dict[str, st
 
 def make_calls(connection: Connection, calls: Sequence[Call]) -> None:
     for call in calls:
+        if call.after:
+            connection.settled(call.after)
         for parameters in _parameters(connection, call):
             try:
                 answer = connection.call(call.service, call.operation, parameters)
@@ -126,6 +128,11 @@ def make_calls(connection: Connection, calls: Sequence[Call]) -> None:
                 make_calls(connection, call.then)
                 continue
             _check_entries(call, answer)
+        if call.builds and (reason := connection.settled(call.builds)):
+            raise BrokenProject(
+                f"{call.builds} cannot be built: {reason}",
+                "mend it and save or deploy again; meanwhile the code before runs",
+            )
 
 
 def _parameters(connection: Connection, call: Call) -> Iterator[dict[str, Any]]:

@@ -77,7 +77,7 @@ async def deploy_on_save(deployment: Deployment, failed: Callable[[BuswayError],
             await deploy_once(deployment)
         except BuswayError as error:
             failed(error)
-            deployment.say("nothing was changed: what was deployed before goes on")
+            deployment.say("what was deployed before goes on")
 
 
 async def saved_files(root: Path) -> AsyncIterator[list[str]]:

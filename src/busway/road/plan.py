@@ -194,11 +194,12 @@ def _function_call(
         {**settings, "Code": code, "Tags": tags},
         exists=("ResourceConflictException",),
         then=(
-            Call("lambda", "UpdateFunctionConfiguration", settings),
-            Call("lambda", "UpdateFunctionCode", {"FunctionName": name, **code}),
+            Call("lambda", "UpdateFunctionConfiguration", settings, after=name),
+            Call("lambda", "UpdateFunctionCode", {"FunctionName": name, **code}, after=name, builds=name),
             Call("lambda", "TagResource", {"Resource": arn, "Tags": tags}),
             *untag,
         ),
+        builds=name,
     )
 
 
