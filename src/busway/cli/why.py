@@ -107,7 +107,10 @@ def _consumer(consumer: Mapping[str, Any], every: bool) -> None:
     if state in _EXPLAINED:
         line(("     ", "dim"), (_EXPLAINED[state], "dim"))
     batches = consumer["batches"]
-    for batch in batches if every else batches[-_BATCHES_SHOWN:]:
+    shown = batches if every else batches[-_BATCHES_SHOWN:]
+    if len(shown) < len(batches):
+        line((f"     the last {len(shown)} of {len(batches)} batches; --all shows all", "dim"))
+    for batch in shown:
         records = f"{batch['records']} record{'' if batch['records'] == 1 else 's'}"
         request = f", request {batch['request_id']}" if batch["request_id"] else ""
         line((f"     {moment(batch['at'])}  {batch['outcome']}, {records}{request}", "dim"))
