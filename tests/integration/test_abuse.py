@@ -5,12 +5,13 @@ For each level one server runs all of them at once, while a neighbour's function
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -79,7 +80,11 @@ ABUSES = {
             open(event["path"])
     """,
     "spy": """
-        import glob, os, resource, signal
+        import ctypes, glob, os, resource, signal
+        def attached(shared):
+            libc = ctypes.CDLL(None)
+            libc.shmat.restype = ctypes.c_void_p
+            return libc.shmat(shared, None, 0) != ctypes.c_void_p(-1).value
         def tried(what):
             try:
                 return bool(what())
@@ -95,6 +100,7 @@ ABUSES = {
                 "the server's environment": tried(lambda: open(f"/proc/{server}/environ").read()),
                 "a signal to the server": tried(lambda: os.kill(server, 0) is None),
                 "limits of the server": tried(lambda: resource.prlimit(server, resource.RLIMIT_NOFILE)),
+                "shared memory": tried(lambda: attached(event["shared"])),
                 "files elsewhere": tried(lambda: open(data + "/../planted", "w")),
                 "names and sizes of files": tried(lambda: os.stat(data + "/busway.db")),
                 "the network": tried(lambda: __import__("socket").create_connection(("127.0.0.1", event["port"]))),
@@ -156,10 +162,26 @@ def run_all(server: WholeServer, folder: Path, sleeps: str) -> Wreckage:
         "path": str(code), "port": int(server.url.rsplit(":", 1)[1]),
     }  # fmt: skip
     found.health = httpx.get(f"{server.url}/health").json()
-    with neighbour_at_work(server, found), ThreadPoolExecutor(len(ABUSES)) as pool:
+    with (
+        neighbour_at_work(server, found),
+        shared_memory() as event["shared"],
+        ThreadPoolExecutor(len(ABUSES)) as pool,
+    ):
         asked = {name: pool.submit(invoked, server, name, event) for name in ABUSES}
         found.answers = {name: answer.result() for name, answer in asked.items()}
     return found
+
+
+@contextmanager
+def shared_memory() -> Generator[int]:
+    """A segment of this user's, as other programs of the machine have them; its number."""
+    libc = ctypes.CDLL(None)
+    shared = libc.shmget(0, 4_096, 0o1600)
+    assert shared >= 0
+    try:
+        yield shared
+    finally:
+        libc.shmctl(shared, 0, None)
 
 
 def server_pid(folder: Path) -> int:
@@ -180,7 +202,7 @@ def invoked(server: WholeServer, name: str, event: dict[str, Any]) -> dict[str, 
 
 
 @contextmanager
-def neighbour_at_work(server: WholeServer, found: Wreckage) -> Iterator[None]:
+def neighbour_at_work(server: WholeServer, found: Wreckage) -> Generator[None]:
     """Invokes the neighbour again and again, until the block ends, and at least once more after that."""
     stop, client = threading.Event(), server.client("lambda")
 

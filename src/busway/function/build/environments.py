@@ -25,6 +25,7 @@ from weakref import WeakValueDictionary
 from busway.clock import Clock, Entropy
 from busway.errors import BuildFailed, StorageFull
 from busway.function.build import Built, node as javascript, python
+from busway.function.build.examined import examine
 from busway.function.build.tools import (
     ESBUILD,
     ESBUILD_LOCK,
@@ -158,6 +159,7 @@ class Environments:
             await self._tools.run(Job("installing the Python dependencies", command, folder, at, (code,)))
             if wanted.local:
                 await asyncio.to_thread(shutil.rmtree, at)
+            await asyncio.to_thread(examine, folder, _PACKAGES)
 
         return str(await self._made(self._folder / (_PYTHON + wanted.digest), install) / _PACKAGES)
 
@@ -170,6 +172,7 @@ class Environments:
             how = "ci" if wanted.locked else "install"
             command = (*npm, how, *NPM_OPTIONS)
             await self._tools.run(Job("installing the npm dependencies", command, folder, folder))
+            await asyncio.to_thread(examine, folder, javascript.MODULES)
             # npm makes none when every dependency is left out on this platform.
             (folder / javascript.MODULES).mkdir(exist_ok=True)
 
