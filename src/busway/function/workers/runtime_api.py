@@ -220,6 +220,17 @@ class RuntimeConnection(asyncio.Protocol):
         self._held.clear()
 
 
+async def stop_listening(listener: asyncio.Server) -> None:
+    """Close it, and lose no client that was accepted in this very turn of the loop: asyncio would leave it open.
+
+    https://github.com/python/cpython/issues/109564: such a client gets its protocol in the turn after.
+    """
+    for listening in listener.sockets:
+        asyncio.get_running_loop().remove_reader(listening.fileno())
+    await asyncio.sleep(0)
+    listener.close()
+
+
 def _reply(status: int, kind: str = "", message: str = "", body: bytes = b"") -> bytes:
     body = body or msgspec.json.encode({"errorMessage": message, "errorType": kind})
     about = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)

@@ -26,7 +26,7 @@ from busway.function.runtimes import Runtime
 from busway.function.workers.cage import PROCESSES_MAX
 from busway.function.workers.output import Output
 from busway.function.workers.process import Child, Spawn, Start, peer_is_ours
-from busway.function.workers.runtime_api import RESPONSE_BYTES_MAX, Invocation, RuntimeConnection
+from busway.function.workers.runtime_api import RESPONSE_BYTES_MAX, Invocation, RuntimeConnection, stop_listening
 from busway.function.workers.sandbox import NOT_ENCLOSED, Enclosure
 
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html (Init phase). AWS then runs it again
@@ -325,7 +325,7 @@ class Worker:
                 self._farewell.cancel()
             self._ended = True
             if self._listener is not None:
-                self._listener.close()
+                await stop_listening(self._listener)
             for connection in list(self._connections):
                 connection.close()
             if self._output is not None:
