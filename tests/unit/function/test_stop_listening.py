@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from busway.clock import SystemClock
 from busway.function.workers.runtime_api import stop_listening
 
 
@@ -25,7 +26,7 @@ async def test_a_client_that_comes_while_the_port_closes_is_sent_away(turns: int
     with socket.create_connection(address) as client:
         for _ in range(turns):
             await asyncio.sleep(0)
-        await stop_listening(listener)
+        await stop_listening(listener, SystemClock())
         assert await asyncio.to_thread(ended, client)
     assert not faults
     with pytest.raises(ConnectionRefusedError):

@@ -20,6 +20,8 @@ from typing import Protocol, cast
 import httptools
 import msgspec
 
+from busway.clock import Clock
+
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, and AWS's text of the error
 RESPONSE_BYTES_MAX = 6_291_556
 # Ours: the request line and all headers of one request.
@@ -220,14 +222,14 @@ class RuntimeConnection(asyncio.Protocol):
         self._held.clear()
 
 
-async def stop_listening(listener: asyncio.Server) -> None:
+async def stop_listening(listener: asyncio.Server, clock: Clock) -> None:
     """Close it, and lose no client that was accepted in this very turn of the loop: asyncio would leave it open.
 
     https://github.com/python/cpython/issues/109564: such a client gets its protocol in the turn after.
     """
     for listening in listener.sockets:
         asyncio.get_running_loop().remove_reader(listening.fileno())
-    await asyncio.sleep(0)
+    await clock.sleep(0)
     listener.close()
 
 

@@ -325,7 +325,7 @@ class Worker:
                 self._farewell.cancel()
             self._ended = True
             if self._listener is not None:
-                await stop_listening(self._listener)
+                await stop_listening(self._listener, self._clock)
             for connection in list(self._connections):
                 connection.close()
             if self._output is not None:
