@@ -11,10 +11,15 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import io
 import json
+import socket
 import statistics
 import time
+import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -81,21 +86,70 @@ def measure(server: Server, note: Note, seconds: float, shards: int = 4) -> None
         note("GetRecords: server CPU us/record", (server.cpu_s() - cpu) * 1e6 / max(1, found))
         note("GetRecords: missing records", records - found)
     with_boto3(server, note, seconds, stream)
+    mapped(server, note, shards)
 
 
-def with_boto3(server: Server, note: Note, seconds: float, stream: str) -> None:
-    client = boto3.client(
-        "kinesis",
+def client(server: Server, service: str) -> Any:
+    """Of boto3, without retries."""
+    return boto3.client(
+        service,
         endpoint_url=f"http://127.0.0.1:{server.port}",
         region_name="us-east-1",
         aws_access_key_id="bench",
         aws_secret_access_key="bench",
         config=Config(retries={"max_attempts": 0}),
     )
+
+
+HANDLER = b"""
+import os, socket
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def handler(event, context):
+    out.sendto(b"%d" % len(event["Records"]), ("127.0.0.1", int(os.environ["REPLY"])))
+"""
+
+
+def mapped(server: Server, note: Note, shards: int) -> None:
+    """Records per second from the first PutRecords to the last batch that a function got, in batches of 500."""
+    kinesis, functions = client(server, "kinesis"), client(server, "lambda")
+    kinesis.create_stream(StreamName="bench-mapped", ShardCount=shards)
+    source = kinesis.describe_stream_summary(StreamName="bench-mapped")["StreamDescriptionSummary"]["StreamARN"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", HANDLER)
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as inbox:
+        inbox.bind(("127.0.0.1", 0))
+        inbox.settimeout(60)
+        functions.create_function(
+            FunctionName="bench-mapped",
+            Runtime="python3.11",
+            Role="arn:aws:iam::000000000000:role/bench",
+            Handler="app.handler",
+            Code={"ZipFile": packed.getvalue()},
+            Environment={"Variables": {"REPLY": str(inbox.getsockname()[1])}},
+        )
+        functions.create_event_source_mapping(
+            EventSourceArn=source, FunctionName="bench-mapped", StartingPosition="TRIM_HORIZON", BatchSize=RECORDS
+        )
+        payload, cpu, began = put_records(server.port, "bench-mapped"), server.cpu_s(), time.perf_counter()
+        handled, requests = 0, 400
+        # Received meanwhile: what does not fit into a socket's buffer is lost.
+        with ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(load, server.port, payload, connections=1, requests=requests, limit_s=60)
+            while handled < requests * RECORDS:
+                handled += int(inbox.recv(100))
+            if sent.result().failed:
+                raise RuntimeError(f"{server.name}: {sent.result().failed} PutRecords failed")
+    note("PutRecords to a function in batches of 500: records/s", handled / (time.perf_counter() - began))
+    note("PutRecords to a function in batches of 500: server CPU us/record", (server.cpu_s() - cpu) * 1e6 / handled)
+
+
+def with_boto3(server: Server, note: Note, seconds: float, stream: str) -> None:
+    kinesis = client(server, "kinesis")
     records = [{"Data": DATA, "PartitionKey": f"customer-{n % KEYS}"} for n in range(RECORDS)]
     sent, cpu, began = 0, server.cpu_s(), time.perf_counter()
     while time.perf_counter() < began + seconds:
-        sent += RECORDS - client.put_records(StreamName=stream, Records=records)["FailedRecordCount"]
+        sent += RECORDS - kinesis.put_records(StreamName=stream, Records=records)["FailedRecordCount"]
     note("PutRecords by one boto3 client: records/s", sent / (time.perf_counter() - began))
     note("PutRecords by one boto3 client: server CPU us/record", (server.cpu_s() - cpu) * 1e6 / max(1, sent))
 
