@@ -201,6 +201,7 @@ class Rooms:
         first_retry_s = settings.delivery_first_retry_s
         self.outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, self.dead_letters, first_retry_s))
         self.router = self.bus.router(Ports(targets, self.outbox, self.dead_letters))
+        self.ticker = self.bus.ticker()
         self.alarms = Alarms(engine, clock, entropy)
         watched = DeadLetterQueues(engine, self.queues.exists)
         self.evaluator = Evaluator(
@@ -228,6 +229,8 @@ class Rooms:
         stack.push_async_callback(self.outbox.close)
         await self.router.open()
         stack.push_async_callback(self.router.close)
+        await self.ticker.open()
+        stack.push_async_callback(self.ticker.close)
         run_beside(stack, "alarms", self.evaluator.run())
         run_beside(stack, "queue retention", self.queues.run())
         run_beside(stack, "completed steps", self.functions.once.run())

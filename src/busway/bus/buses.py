@@ -78,11 +78,13 @@ class Kit:
 
 
 class Buses:
-    """All buses. `on_new` are called with each bus that comes to be, and by `open` with each that was there."""
+    """All buses. `on_new` are called with each bus that comes to be, and by `open` with each that was there;
+    `on_rule` with a bus and the ARN of a rule of it whose record changed."""
 
     def __init__(self, kit: Kit) -> None:
         self.kit = kit
         self.on_new: list[Callable[[Bus], None]] = []
+        self.on_rule: list[Callable[[Bus, str], None]] = []
         self._by_arn: dict[str, Bus] = {}
         self._creating = asyncio.Lock()
 
@@ -234,6 +236,8 @@ class Buses:
         else:
             await self.kit.engine.records.put(rule_key(arn), encode(rule))
             bus.rules[arn] = rule
+        for listener in self.on_rule:
+            listener(bus, arn)
 
     def _announce(self, bus: Bus) -> None:
         for listener in self.on_new:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from busway.arn import Scope
+from busway.arn import Scope, parse_arn
 from busway.bus.buses import Bus, Buses
 from busway.bus.envelope import NO_NOTES, Notes, build_envelope, check_detail, frame, time_text
-from busway.bus.record import DEFAULT_BUS, bus_arn
+from busway.bus.record import DEFAULT_BUS, TICK_SOURCE, TICK_TYPE, bus_arn
 from busway.clock import uuids
 from busway.errors import InvalidBusRequest, MalformedDetail, MalformedTime, StorageFull
 
@@ -128,6 +128,20 @@ class Publisher:
             return False
         await self._kit.engine.journal.append(arn, [frame(event, notes)])
         return True
+
+    async def tick(self, bus_arn: str, rule_arn: str, at: float) -> None:
+        """Append the event of a rule's schedule that was due at `at` (Unix seconds)."""
+        (identity,) = uuids(self._kit.entropy, 1)
+        rule = parse_arn(rule_arn)
+        assert rule is not None, rule_arn
+        event = build_envelope(
+            identity, TICK_TYPE, TICK_SOURCE, rule.account, time_text(at), rule.region, [rule_arn], b"{}"
+        )
+        first = await self._kit.engine.journal.append(bus_arn, [event])
+        self.remembered.append(Remembered(bus_arn, first, [identity]))
+        if self._kit.trail.listening:
+            bus = bus_arn.rsplit("/", 1)[-1]
+            self._kit.trail.note("accepted", event_id=identity, bus=bus, detail_type=TICK_TYPE, source=TICK_SOURCE)
 
     def _build(self, entry: EventEntry, event_id: str, scope: Scope, now: str) -> bytes | EventResult:
         """The event of an entry, or why there is none."""

@@ -19,6 +19,8 @@ from busway.errors import CorruptRecord
 ENABLED = "ENABLED"
 DISABLED = "DISABLED"
 DEFAULT_BUS = "default"
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
+TICK_SOURCE, TICK_TYPE = "aws.events", "Scheduled Event"
 
 
 class BusRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -62,6 +64,7 @@ class RuleDefinition(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     created_by: str
     state: str = ENABLED
     pattern: str | None = None
+    schedule: str | None = None
     description: str | None = None
     role_arn: str | None = None
     tags: dict[str, str] = {}
@@ -135,11 +138,22 @@ class Rule:
 
     @property
     def pattern(self) -> str | None:
-        return self.definition.pattern
+        """What it matches: for a rule that runs on a schedule also, or only, the events of that schedule."""
+        if self.definition.schedule is None:
+            return self.definition.pattern
+        return with_ticks(self.definition.pattern, self.arn)
 
     @property
     def enabled(self) -> bool:
         return self.definition.enabled
+
+
+def with_ticks(pattern: str | None, rule_arn: str) -> str:
+    """A pattern for what `pattern` matches and for the events of the schedule of `rule_arn`."""
+    ticks = msgspec.json.encode(
+        {"source": [TICK_SOURCE], "detail-type": [TICK_TYPE], "resources": [rule_arn]}
+    ).decode()
+    return ticks if pattern is None else f'{{"$or":[{pattern},{ticks}]}}'
 
 
 def rule_of(definition: RuleDefinition, offset: int) -> Rule:

@@ -9,6 +9,7 @@ from busway.bus.record import Rule
 from busway.bus.router import Router
 from busway.bus.routing import Ports
 from busway.bus.rules import Rules, rules_at
+from busway.bus.ticker import Ticker
 from busway.clock import Clock, Entropy
 from busway.config import Settings
 from busway.engine import Engine
@@ -34,6 +35,10 @@ class BusRoom:
     def router(self, ports: Ports) -> Router:
         """The router of all buses; open it once the ports are."""
         return Router(self.buses, self.rules, ports)
+
+    def ticker(self) -> Ticker:
+        """What fires the rules that run on a schedule."""
+        return Ticker(self.buses, self.publisher)
 
     def rules_at(self, bus_arn: str, offset: int) -> list[Rule]:
         """The rules by which the entry at `offset` is matched, disabled ones too. Raises `BusNotFound`."""

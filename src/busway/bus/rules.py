@@ -27,7 +27,9 @@ from busway.bus.record import (
     rule_arn,
     rule_of,
     settle_since,
+    with_ticks,
 )
+from busway.bus.schedule import parse_schedule
 from busway.delivery.path import parse_path
 from busway.delivery.transform import check_input
 from busway.errors import BusLimitExceeded, InvalidBusRequest, RuleNotFound
@@ -56,10 +58,13 @@ class Rules:
         """
         bus = await self._buses.find(bus_name, scope)
         pattern = about.get("EventPattern")
-        _check_schedule(about.get("ScheduleExpression"), bus)
-        if pattern is None:
+        schedule = about.get("ScheduleExpression")
+        if pattern is None and schedule is None:
             raise InvalidBusRequest("Parameter(s) EventPattern or ScheduleExpression must be specified.")
-        parse(pattern)
+        if pattern is not None:
+            parse(pattern)
+        if schedule is not None:
+            _check_schedule(schedule, pattern, rule_arn(bus.record, name), bus)
         tags = {tag["Key"]: tag["Value"] for tag in about.get("Tags") or ()}
         check_tags(tags)
         async with bus.lock:
@@ -73,6 +78,7 @@ class Rules:
                 created_by=scope.account,
                 state=about.get("State") or ENABLED,
                 pattern=pattern,
+                schedule=schedule,
                 description=about.get("Description"),
                 role_arn=about.get("RoleArn"),
                 tags=old.tags if old else tags,
@@ -259,9 +265,9 @@ def _check_dead_letter(arn: str) -> None:
         )
 
 
-def _check_schedule(expression: str | None, bus: Bus) -> None:
-    if expression is None:
-        return
+def _check_schedule(expression: str, pattern: str | None, arn: str, bus: Bus) -> None:
     if bus.name != DEFAULT_BUS:
         raise InvalidBusRequest("ScheduleExpression is supported only on the default event bus.")
-    raise InvalidBusRequest("Busway has no schedules yet: a rule needs an EventPattern and no ScheduleExpression.")
+    parse_schedule(expression)
+    # Beside a pattern with the largest number of alternatives there is no room for the schedule's.
+    parse(with_ticks(pattern, arn))

@@ -82,6 +82,7 @@ def _rules(_: Connection, status: Mapping[str, Any]) -> Rows:
             "state": rule["state"],
             "targets": [name_of(target["arn"]) for target in rule["targets"]],
             "pattern": rule["pattern"],
+            "schedule": rule["schedule"],
             "arn": rule["arn"],
         }
         for rule in status["rules"]
@@ -135,7 +136,7 @@ def _events(_: Connection, __: Mapping[str, Any]) -> Rows:
 
 SORTS = {
     "handlers": Sort(("name", "runtime", "handler", "state"), _handlers),
-    "rules": Sort(("name", "bus", "state", "targets", "pattern"), _rules),
+    "rules": Sort(("name", "bus", "state", "targets", "pattern", "schedule"), _rules),
     "queues": Sort(("name", "ready", "in_flight", "delayed"), _queues),
     "streams": Sort(("name", "state", "shards", "kept_h"), _streams),
     "events": Sort(("name", "source", "detail_type", "file"), _events),

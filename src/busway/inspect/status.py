@@ -112,6 +112,7 @@ def _rules(bus: Bus) -> list[dict[str, Any]]:
             "bus": bus.name,
             "state": rule.state,
             "pattern": rule.pattern,
+            "schedule": rule.schedule,
             "targets": [{"id": target.id, "arn": target.arn} for target in rule.targets],
         }
         for rule in sorted(current_rules(bus), key=lambda rule: rule.name)

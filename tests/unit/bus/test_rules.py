@@ -125,7 +125,7 @@ async def test_a_rule_says_where_it_is_in_its_arn(world):
     ("about", "bus", "text"),
     [
         ({}, None, r"^Parameter\(s\) EventPattern or ScheduleExpression must be specified\.$"),
-        ({"ScheduleExpression": "rate(1 minute)"}, None, "Busway has no schedules yet"),
+        ({"ScheduleExpression": "rate(1 minutes)"}, None, r"^Parameter ScheduleExpression is not valid\.$"),
         ({"ScheduleExpression": "x"}, "orders", r"^ScheduleExpression is supported only on the default event bus\.$"),
     ],
 )

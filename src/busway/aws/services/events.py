@@ -62,7 +62,6 @@ class Events:
             "UpdateEventBus": "encryption, LogConfig and DeadLetterConfig are stored only",
             "PutEvents": "no global endpoints",
             "PutPermission": "stored, not enforced",
-            "PutRule": "no schedules yet",
             "PutTargets": "Lambda functions, SQS queues, Kinesis streams and event buses",
         }
         self.operations: Mapping[str, Operation] = {

@@ -69,6 +69,7 @@ def rule_answer(rule: RuleDefinition, bus_name: str) -> Members:
         "Name": rule.name,
         "Arn": rule.arn,
         "EventPattern": rule.pattern,
+        "ScheduleExpression": rule.schedule,
         "State": rule.state,
         "Description": rule.description,
         "RoleArn": rule.role_arn,
