@@ -145,16 +145,16 @@ class Environments:
                 # Building a package writes into its folder.
                 at = folder / "code"
                 await asyncio.to_thread(_copy_source, code, at, self._data)
-            file = at / python.REQUIREMENTS
-            if not wanted.listed:
-                file = folder / python.REQUIREMENTS
-                file.write_text("\n".join(wanted.lines) + "\n", encoding="utf-8")
+            said = wanted.told(code, at)
+            file, bounds = folder / python.REQUIREMENTS, folder / "constraints.txt"
+            file.write_text("\n".join(said.requirements) + "\n", encoding="utf-8")
+            bounds.write_text("\n".join(said.constraints) + "\n", encoding="utf-8")
             # With hashes uv takes nothing that has none, an override neither.
             overrides = () if wanted.hashed else ("--overrides", str(left_out))
             command = (
                 uv, "pip", "install", "--no-config", "--no-editable", "--quiet", "--no-progress", "--color", "never",
                 "--python", sys.executable, "--target", str(folder / _PACKAGES), "--link-mode", "copy",
-                "--compile-bytecode", "--requirements", str(file), *overrides,
+                "--compile-bytecode", "--requirements", str(file), "--constraints", str(bounds), *overrides,
             )  # fmt: skip
             await self._tools.run(Job("installing the Python dependencies", command, folder, at, (code,)))
             if wanted.local:

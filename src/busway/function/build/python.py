@@ -22,6 +22,7 @@ import msgspec
 
 from busway.errors import BuildFailed
 from busway.function.build.requirements import LISTS, Line, Lists, check, path_of, read_lists
+from busway.function.build.told import Told, told
 
 REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
 # Ours: what a worker has without asking. The first is not on PyPI, the others are part of AWS's runtime.
@@ -38,16 +39,16 @@ Installed = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What is to be installed. `listed`: uv reads the code's own list as it is; else `lines` are what it would say.
-
-    `local` says that something in the code's folder is part of it.
-    """
+    """What is to be installed, as the code's lists say it. `local`: something in the code's folder is part of it."""
 
     digest: str
-    listed: bool
-    lines: tuple[str, ...] = ()
+    lines: tuple[Line, ...]
     hashed: bool = False
     local: bool = False
+
+    def told(self, code: Path, at: Path) -> Told:
+        """What uv is told, with the code's folder lying at `at`."""
+        return told(self.lines, code, at)
 
 
 class _Project(msgspec.Struct):
@@ -82,6 +83,7 @@ def requirements_of(code: Path, *, live: bool, installed: Installed = installed_
     wanted = [line for line in lines if not line.startswith("-") or line.startswith(("-e", "--editable"))]
     if all(_is_there(line, installed, live=live) for line in wanted):
         return None
+    told(lists.lines, code, code)
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {sysconfig.get_platform()}\n".encode())
     for name, text in lists.texts or [("", "\n".join(lines))]:
         digest.update(f"{name}\n{text}\n".encode())
@@ -90,7 +92,7 @@ def requirements_of(code: Path, *, live: bool, installed: Installed = installed_
         # What lies there is part of it, and not what lies in another function's folder under the same name.
         digest.update(f"{code} {contents_sha256(code)}".encode())
     hashed = any("--hash" in text for _, text in lists.texts)
-    return Requirements(digest.hexdigest()[:32], file.is_file(), tuple(wanted), hashed, local)
+    return Requirements(digest.hexdigest()[:32], tuple(lists.lines), hashed, local)
 
 
 def contents_sha256(code: Path) -> str:

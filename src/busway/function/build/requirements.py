@@ -18,10 +18,11 @@ from busway.errors import BuildFailed
 LISTS_MAX, LIST_BYTES_MAX = 32, 1_048_576
 _SHOWN_CHARS = 200
 
-_OPTION = re.compile(
+OPTION = re.compile(
     r"(-[rcefi]|--(?:requirement|constraint|editable|find-links|index-url|extra-index-url))[\s=]*(.*)"
 )
 LISTS = ("-r", "-c", "--requirement", "--constraint")
+_CONSTRAINTS = ("-c", "--constraint")
 _EDITABLE = ("-e", "--editable")
 # A flag with another option after it: uv takes several in one line.
 _FLAG = re.compile(r"--[\w-]+\s+(?=-)")
@@ -34,11 +35,15 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A requirement or an option. `where` is for messages; `folder` is that of its file."""
+    """A requirement or an option. `where` is for messages; `folder` is that of its file.
+
+    `constraint`: it stands in a list that bounds versions and wants nothing itself.
+    """
 
     where: str
     text: str
     folder: Path
+    constraint: bool = False
 
     def refused(self, why: str) -> BuildFailed:
         return BuildFailed(f"{self.where}: {self.text[:_SHOWN_CHARS]!r} {why}")
@@ -54,23 +59,23 @@ class Lists:
 
 def read_lists(code: Path, name: str) -> Lists:
     """The list `name` of a folder with all that it includes. Raises `BuildFailed` naming file and line."""
-    root, lists, seen = code.resolve(), Lists(), set[Path]()
-    waiting: list[tuple[Path, Line | None]] = [(code / name, None)]
+    root, lists, seen = code.resolve(), Lists(), set[tuple[Path, bool]]()
+    waiting: list[tuple[Path, Line | None, bool]] = [(code / name, None, False)]
     while waiting:
-        path, named_by = waiting.pop()
-        if path.resolve() in seen:
+        path, named_by, constraint = waiting.pop()
+        if (path.resolve(), constraint) in seen:
             continue
-        seen.add(path.resolve())
+        seen.add((path.resolve(), constraint))
         if len(seen) > LISTS_MAX:
             raise BuildFailed(f"{name} includes more than {LISTS_MAX} files")
         shown = str(path.resolve().relative_to(root)) if path.resolve().is_relative_to(root) else name
         text = _read(path, shown, named_by)
         lists.texts.append((shown, text))
-        for line in _lines(text, shown, path.parent):
+        for line in _lines(text, shown, path.parent, constraint):
             lists.lines.append(line)
             target = check(line, root)
             if target is not None and line.text.startswith(LISTS):
-                waiting.append((target, line))
+                waiting.append((target, line, constraint or line.text.startswith(_CONSTRAINTS)))
     return lists
 
 
@@ -89,19 +94,23 @@ def _read(path: Path, shown: str, named_by: Line | None) -> str:
     return text
 
 
-def _lines(text: str, shown: str, folder: Path) -> Iterator[Line]:
-    """The requirements and options, one each, without comments; lines that end in a backslash go on."""
+def _lines(text: str, shown: str, folder: Path, constraint: bool) -> Iterator[Line]:
+    """The requirements and options, one each, without comments; lines that end in a backslash go on.
+
+    As for uv a comment ends with its line, whatever stands last in it.
+    """
     number, start, held = 0, 0, ""
     for raw in [*re.split(r"\r\n|\r|\n", text), ""]:
         number += 1
         start = start if held else number
-        if raw.endswith("\\"):
-            held += raw[:-1] + " "
+        plain = re.sub(r"(^|\s)#.*", "", raw)
+        if plain.endswith("\\"):
+            held += plain[:-1] + " "
             continue
-        plain, held = re.sub(r"(^|\s)#.*", "", held + raw).strip(), ""
+        plain, held = (held + plain).strip(), ""
         while plain:
             flag = _FLAG.match(plain)
-            yield Line(f"{shown}, line {start}", plain[: flag.end()].strip() if flag else plain, folder)
+            yield Line(f"{shown}, line {start}", plain[: flag.end()].strip() if flag else plain, folder, constraint)
             plain = plain[flag.end() :] if flag else ""
 
 
@@ -115,7 +124,7 @@ def check(line: Line, root: Path) -> Path | None:
             raise line.refused("is not a file of the code; copy it there")
         return None
     # As uv does: what is installed is found from where uv runs, other files from the list that names them.
-    option = _OPTION.match(line.text)
+    option = OPTION.match(line.text)
     folder = line.folder if option and option[1] not in _EDITABLE else root
     try:
         inside = all((folder / path).resolve().is_relative_to(root) for path in (given, unquote(given)))
@@ -128,7 +137,7 @@ def check(line: Line, root: Path) -> Path | None:
 
 def path_of(text: str) -> str | None:
     """The path in a line, None for what comes from an index or over the network."""
-    option = _OPTION.match(text)
+    option = OPTION.match(text)
     if option:
         return _local(option[2].strip().strip("\"'"))
     if text.startswith("-"):
