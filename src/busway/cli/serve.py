@@ -8,12 +8,16 @@ import logging
 import os
 import signal
 import sys
+import threading
+import traceback
 from typing import Any
 
 import click
 
 # https://man.openbsd.org/sysexits: an error occurred while doing I/O on some file.
 EXIT_IO = 74
+# Ours: a stop lets invocations finish for ten seconds, closes, and is over well within this.
+STOP_S_MAX, EXIT_STUCK = 60.0, 70
 # Objects made before the collector looks for cycles; requests and events leave nearly none behind.
 COLLECT_EVERY = 50_000
 
@@ -88,8 +92,29 @@ async def _serve(settings: Any, as_json: bool) -> int:
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY)
     await stop.wait()
+    end_within(STOP_S_MAX)
     await server.stop()
     return 0
+
+
+def end_within(limit_s: float) -> None:
+    """End the process after `limit_s` seconds, if it hasn't by itself: a thread that hangs keeps it otherwise."""
+    watch = threading.Timer(limit_s, _give_up, (limit_s,))
+    watch.daemon = True
+    watch.start()
+
+
+def _give_up(limit_s: float) -> None:
+    frames = sys._current_frames()
+    print(f"error: the server did not end within {limit_s:g} s; it is ended now", file=sys.stderr)
+    for thread in threading.enumerate():
+        if not thread.daemon and thread.ident in frames:
+            where = traceback.extract_stack(frames[thread.ident])[-1]
+            print(f"  {thread.name}: in {where.name}, {where.filename}:{where.lineno}", file=sys.stderr)
+    print(
+        "\nhint: what was answered with success is safe; please report the lines above", file=sys.stderr, flush=True
+    )
+    os._exit(EXIT_STUCK)
 
 
 def on_fatal(error: BaseException) -> None:
