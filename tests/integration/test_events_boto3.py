@@ -272,8 +272,8 @@ def test_a_request_that_asks_too_much_is_refused_whole(events: Any):
         ("put_targets", {"Rule": "no", "Targets": [{"Id": "!", "Arn": "arn:aws:sqs:r:1:q"}]}, "ValidationException",
          "1 validation error detected: Value '!' at 'targets.1.member.id' failed to satisfy constraint: "
          r"Member must satisfy regular expression pattern: [\.\-_A-Za-z0-9]+"),
-        ("put_rule", {"Name": "x", "ScheduleExpression": "rate(1 day)"}, "ValidationException",
-         "Busway has no schedules yet: a rule needs an EventPattern and no ScheduleExpression."),
+        ("put_rule", {"Name": "x", "ScheduleExpression": "rate(1 days)"}, "ValidationException",
+         "Parameter ScheduleExpression is not valid."),
     ],
 )  # fmt: skip
 def test_errors_have_awss_code_and_words(events: Any, operation: str, members: dict, code: str, message: str):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
 import signal
 import sys
 import threading
-import traceback
 from typing import Any
 
 import click
@@ -105,12 +105,8 @@ def end_within(limit_s: float) -> None:
 
 
 def _give_up(limit_s: float) -> None:
-    frames = sys._current_frames()
-    print(f"error: the server did not end within {limit_s:g} s; it is ended now", file=sys.stderr)
-    for thread in threading.enumerate():
-        if not thread.daemon and thread.ident in frames:
-            where = traceback.extract_stack(frames[thread.ident])[-1]
-            print(f"  {thread.name}: in {where.name}, {where.filename}:{where.lineno}", file=sys.stderr)
+    print(f"error: the server did not end within {limit_s:g} s; it is ended now. Its threads:", file=sys.stderr)
+    faulthandler.dump_traceback(sys.stderr, all_threads=True)
     print(
         "\nhint: what was answered with success is safe; please report the lines above", file=sys.stderr, flush=True
     )
