@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Event", "__version__", "batch_handler", "handler", "once"]
+__all__ = ["Event", "__version__", "batch_handler", "handler", "once", "publish"]
 
 if TYPE_CHECKING:
     from busway.batch_handling import batch_handler
     from busway.event import Event
     from busway.handling import handler
     from busway.idempotent import once
+    from busway.publishing import publish
 
 
 def __getattr__(name: str) -> Any:
@@ -35,4 +36,8 @@ def __getattr__(name: str) -> Any:
         from busway.idempotent import once
 
         return once
+    if name == "publish":
+        from busway.publishing import publish
+
+        return publish
     raise AttributeError(f"module 'busway' has no attribute {name!r}")

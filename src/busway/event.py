@@ -12,14 +12,13 @@ called is in `RESERVED`; give such a field another name and an alias. Light: imp
 from __future__ import annotations
 
 import enum
-import importlib
 import inspect
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, Self, Union, cast, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 from uuid import UUID
 
 import pydantic
@@ -27,7 +26,7 @@ import pydantic_core
 from pydantic import ConfigDict, PrivateAttr
 from pydantic.fields import FieldInfo
 
-from busway.errors import EventMismatch, InvalidEventClass, NoEnvelope, PublishFailed
+from busway.errors import EventMismatch, InvalidEventClass, NoEnvelope
 
 RESERVED = frozenset(
     {"envelope", "event_source", "event_detail_type", "from_envelope", "sample", "to_entry", "to_envelope", "publish"}
@@ -148,19 +147,11 @@ class Event(pydantic.BaseModel):
     def publish(self, *, bus: str = "default", resources: Sequence[str] | None = None, client: Any = None) -> str:
         """Put the event on the bus and return its id.
 
-        `client` is a boto3 `events` client; without one a client is made from the environment (AWS_ENDPOINT_URL,
-        credentials, region). Raises PublishFailed with the bus's code when the entry was refused.
+        As `busway.publish`, for one event.
         """
-        if client is None:
-            # boto3 itself stands on botocore, so this works with or without boto3 installed.
-            client = importlib.import_module("botocore.session").get_session().create_client("events")
-        answer = cast(dict[str, Any], client.put_events(Entries=[self.to_entry(bus=bus, resources=resources)]))
-        entry = answer["Entries"][0]
-        if "EventId" not in entry:
-            raise PublishFailed(
-                self.event_detail_type, bus, str(entry.get("ErrorCode")), str(entry.get("ErrorMessage"))
-            )
-        return str(entry["EventId"])
+        from busway.publishing import publish
+
+        return publish(self.to_entry(bus=bus, resources=resources), client=client)[0]
 
 
 def _envelope(raw: Mapping[str, Any]) -> Envelope:

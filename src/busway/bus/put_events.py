@@ -19,11 +19,8 @@ from busway.bus.envelope import NO_NOTES, Notes, build_envelope, check_detail, f
 from busway.bus.record import DEFAULT_BUS, TICK_SOURCE, TICK_TYPE, bus_arn
 from busway.clock import uuids
 from busway.errors import InvalidBusRequest, MalformedDetail, MalformedTime, StorageFull
+from busway.publishing import ENTRIES_MAX, TIME_BYTES, TOTAL_BYTES_MAX, sized
 
-# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
-ENTRIES_MAX = 10
-TOTAL_BYTES_MAX = 1_048_576
-TIME_BYTES = 14
 TRACE_HEADER_CHARS_MAX = 500
 # A UTF-8 character is at most this many bytes.
 BYTES_PER_CHAR_MAX = 4
@@ -254,12 +251,8 @@ def check_size(entries: Sequence[EventEntry]) -> None:
 
 
 def entry_bytes(entry: EventEntry) -> int:
-    """The size of an entry by AWS's formula: names of buses and trace headers do not count.
-
-    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html
-    """
-    time = TIME_BYTES if entry.time is not None else 0
-    return time + sum(len(text.encode("utf-8", "surrogatepass")) for text in _sized(entry))
+    """The size of an entry by AWS's formula."""
+    return sized(_sized(entry), timed=entry.time is not None)
 
 
 def _chars(entry: EventEntry) -> int:

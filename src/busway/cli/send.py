@@ -156,7 +156,7 @@ def _entry(envelope: dict[str, Any]) -> dict[str, Any]:
 
 def _put(connection: Connection, entry: dict[str, Any], count: int) -> list[str]:
     """Raises PublishFailed for the first entry that the bus refused."""
-    from busway.errors import PublishFailed
+    from busway.errors import PublishFailed, Refusal
 
     ids: list[str] = []
     for begin in range(0, count, ENTRIES_PER_CALL):
@@ -164,7 +164,7 @@ def _put(connection: Connection, entry: dict[str, Any], count: int) -> list[str]
         for result in connection.call("events", "PutEvents", {"Entries": entries})["Entries"]:
             if "EventId" not in result:
                 code, reason = str(result.get("ErrorCode")), str(result.get("ErrorMessage"))
-                raise PublishFailed(str(entry["DetailType"]), str(entry["EventBusName"]), code, reason)
+                raise PublishFailed([Refusal(0, str(entry["DetailType"]), str(entry["EventBusName"]), code, reason)])
             ids.append(str(result["EventId"]))
     return ids
 

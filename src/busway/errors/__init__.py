@@ -39,6 +39,7 @@ from busway.errors.engine import (
 )
 from busway.errors.event import (
     EventMismatch as EventMismatch,
+    EventTooLarge as EventTooLarge,
     InvalidEvent as InvalidEvent,
     InvalidEventClass as InvalidEventClass,
     InvalidHandler as InvalidHandler,
@@ -47,6 +48,7 @@ from busway.errors.event import (
     NoEnvelope as NoEnvelope,
     OnceUnavailable as OnceUnavailable,
     PublishFailed as PublishFailed,
+    Refusal as Refusal,
     StillRunning as StillRunning,
 )
 from busway.errors.function import (

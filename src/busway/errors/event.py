@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from busway.errors.root import BuswayError
 
 
@@ -44,12 +47,39 @@ class NoEnvelope(BuswayError):
         self.hint = f"in a test, take the `event` fixture or {event_class}.sample(envelope={{...}})"
 
 
-class PublishFailed(BuswayError):
-    """The bus refused an entry; nothing of it was stored."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An event that did not get onto the bus: its place among those given, and the bus's code and reason."""
 
-    def __init__(self, detail_type: str, bus: str, code: str, reason: str) -> None:
-        super().__init__(f"{detail_type!r} was not put on bus {bus!r}: {code}: {reason}")
-        self.code, self.reason = code, reason
+    place: int
+    detail_type: str
+    bus: str
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.detail_type!r} was not put on bus {self.bus!r}: {self.code}: {self.reason}"
+
+
+class PublishFailed(BuswayError):
+    """Some events did not get onto the bus. `event_ids` has the ids of the others at their places, None for these.
+
+    Where the answer to a request was lost, its events count as failed here and may be on the bus all the same.
+    """
+
+    def __init__(self, refusals: Sequence[Refusal], event_ids: Sequence[str | None] = ()) -> None:
+        more = f"; and {len(refusals) - 1} more of {len(event_ids)} events" if len(refusals) > 1 else ""
+        super().__init__(f"{refusals[0]}{more}")
+        self.refusals, self.event_ids = tuple(refusals), tuple(event_ids)
+        self.code, self.reason = refusals[0].code, refusals[0].reason
+
+
+class EventTooLarge(BuswayError):
+    """An event beyond what a bus takes; nothing was sent."""
+
+    def __init__(self, detail_type: str, size: int, limit: int) -> None:
+        super().__init__(f"an event {detail_type!r} has {size} bytes; wanted at most {limit}")
+        self.hint = "put what is large elsewhere, and a reference to it into the event"
 
 
 class InvalidHandler(BuswayError):

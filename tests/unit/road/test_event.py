@@ -140,11 +140,11 @@ def test_an_entry_is_what_put_events_takes():
 def test_a_refused_entry_raises_with_the_code_of_the_bus():
     class Refusing:
         def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:
-            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "later"}]}
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "MalformedDetail", "ErrorMessage": "odd"}]}
 
-    with pytest.raises(PublishFailed, match="InternalFailure: later") as caught:
+    with pytest.raises(PublishFailed, match="MalformedDetail: odd") as caught:
         CustomerNotification.from_envelope(ENVELOPE).publish(client=Refusing())
-    assert caught.value.code == "InternalFailure"
+    assert caught.value.code == "MalformedDetail"
 
 
 def test_half_a_name_and_reserved_fields_are_refused_when_the_class_is_made():
