@@ -50,7 +50,7 @@ PORTS = {
     },
 }  # fmt: skip
 # The command line runs on the user's machine, with the user's clock; what runs in a worker is a guest.
-PORTS_FREE = ("cli/", "road/", "function/runtimes/", "testing.py", "idempotent.py", "publishing.py")
+PORTS_FREE = ("cli/", "road/", "function/runtimes/", "testing/", "idempotent.py", "publishing.py")
 
 
 def room_of(module: Path) -> str:

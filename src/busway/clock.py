@@ -12,7 +12,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -80,17 +80,19 @@ class ManualClock:
         # Manual time does not pass while a test awaits real work, so a deadline never strikes by itself.
         return asyncio.timeout(None)
 
-    async def advance(self, delay_s: float) -> None:
-        """Move forward by `delay_s`, waking each sleeper at its own time and letting it run."""
+    async def advance(self, delay_s: float, let_run: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Move forward by `delay_s`, waking each sleeper at its own time and letting it run (`settle` by default)."""
+        let_run = let_run or settle
         target = self._now + delay_s
         while self._sleepers and self._sleepers[0][0] <= target:
-            due, _, woken = heapq.heappop(self._sleepers)
-            self._now = max(self._now, due)
-            if not woken.done():
-                woken.set_result(None)
-            await settle()
+            self._now = max(self._now, self._sleepers[0][0])
+            while self._sleepers and self._sleepers[0][0] <= self._now:
+                _, _, woken = heapq.heappop(self._sleepers)
+                if not woken.done():
+                    woken.set_result(None)
+            await let_run()
         self._now = target
-        await settle()
+        await let_run()
 
 
 async def settle(turns: int = 10) -> None:

@@ -40,6 +40,8 @@ from busway.errors.engine import (
 from busway.errors.event import (
     EventMismatch as EventMismatch,
     EventTooLarge as EventTooLarge,
+    HandlerHangs as HandlerHangs,
+    HandlerNotOnBus as HandlerNotOnBus,
     InvalidEvent as InvalidEvent,
     InvalidEventClass as InvalidEventClass,
     InvalidHandler as InvalidHandler,

@@ -104,3 +104,18 @@ class OnceUnavailable(BuswayError):
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(f"once: {problem}")
         self.hint = hint
+
+
+class HandlerNotOnBus(BuswayError):
+    """A test asks about a handler that its bus does not have."""
+
+    def __init__(self, asked: str, known: Sequence[str]) -> None:
+        super().__init__(f"this bus has no handler {asked!r}; it has {', '.join(known) or 'none'}")
+        self.hint = "those of the project around the test are found by folder; bus.add(handler) adds another one"
+
+
+class HandlerHangs(BuswayError):
+    """A handler that a test's bus calls does not come back."""
+
+    def __init__(self, patience_s: float) -> None:
+        super().__init__(f"events of this bus were not worked off within {patience_s:g} s: a handler hangs")

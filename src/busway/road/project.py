@@ -86,10 +86,13 @@ def read_config(root: Path) -> ProjectConfig:
     return ProjectConfig(name=re.sub(r"\.", "-", name), bus=bus)
 
 
-def load_project(root: Path) -> Project:
-    """Import every event and handler file. Raises BrokenProject naming the first file that cannot be used."""
+def load_project(root: Path, *, fresh: bool = True) -> Project:
+    """Import every event and handler file. Raises BrokenProject naming the first file that cannot be used.
+
+    `fresh`: as they are on disk now; otherwise what this process imported before stays what it is.
+    """
     config = read_config(root)
-    with _importing_from(root):
+    with _importing_from(root, fresh=fresh):
         classes = dict(sorted(_event_classes(root)))
         handlers = dict(_handlers(root))
     for name, handler in handlers.items():
@@ -234,9 +237,9 @@ def _batch_entry(batch: BatchOptions) -> BatchEntry:
 
 
 @contextmanager
-def _importing_from(root: Path) -> Generator[None]:
-    """The project's folder first on the path, and no modules left over from another project."""
-    for name in [n for n in sys.modules if n.split(".")[0] in ("events", "handlers")]:
+def _importing_from(root: Path, *, fresh: bool = True) -> Generator[None]:
+    """The project's folder first on the path, and (`fresh`) no modules left over from another project."""
+    for name in [n for n in sys.modules if fresh and n.split(".")[0] in ("events", "handlers")]:
         del sys.modules[name]
     importlib.invalidate_caches()
     sys.path.insert(0, str(root))

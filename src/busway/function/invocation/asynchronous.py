@@ -84,6 +84,11 @@ class Dispatcher:
         self._flusher: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in flight, and every end is recorded."""
+        return not self._tasks and self._flusher is None
+
     def changed(self) -> None:
         """There may be more room than before."""
         self._changed.set()

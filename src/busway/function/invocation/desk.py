@@ -15,7 +15,7 @@ from busway.function.invocation.letters import Work
 from busway.function.invocation.retry import AGE_S_MAX, RETRIES_MAX, Policy
 from busway.function.once import OnceStore
 from busway.function.record import EventInvoke, FunctionRecord
-from busway.function.workers.pool import Pool, Run
+from busway.function.workers.pool import Run
 from busway.metrics import Metrics
 from busway.trail import Trail
 
@@ -48,6 +48,14 @@ class Attempt(Protocol):
         ...
 
 
+class Room(Protocol):
+    """How much of a function may run at once: the part of the pool that a dispatcher asks for."""
+
+    def capacity(self, function_arn: str) -> int: ...
+
+    def running(self, function_arn: str) -> int: ...
+
+
 class TooOld(Exception):
     """The event's maximum age passed before a worker was free."""
 
@@ -61,7 +69,7 @@ class Desk:
     metrics: Metrics
     trail: Trail
     books: Books
-    pool: Pool
+    pool: Room
     dead_letters: DeadLetters
     destinations: Destinations | None
     waits_s: tuple[float, ...]

@@ -1,9 +1,4 @@
-"""Fixtures for tests of handlers, loaded by pytest through the `busway` plugin. No network, no server.
-
-def test_it(event: MakeEvent, sent_mail: SentMail) -> None:
-    customer_notification(event(CustomerNotification, location="Oslo"))
-    assert sent_mail[0].to == ["user@example.com"]
-"""
+"""The fixtures themselves: events, caught mail, a bus of the test's own."""
 
 from __future__ import annotations
 
@@ -20,12 +15,13 @@ import pytest
 
 if TYPE_CHECKING:
     from busway.event import Event
+    from busway.testing.local_bus import LocalBus
 
 E = TypeVar("E", bound="Event")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_done_before() -> None:  # pyright: ignore[reportUnusedFunction]
+def nothing_done_before() -> None:
     """Each test begins with no step of `once` done."""
     if "busway.idempotent" in sys.modules:
         sys.modules["busway.idempotent"].forget()
@@ -131,7 +127,7 @@ class SentMail(Sequence[Mail]):
 
 
 @pytest.fixture(scope="session")
-def _mail_endpoint() -> Iterator[tuple[SentMail, str]]:  # pyright: ignore[reportUnusedFunction]
+def mail_endpoint() -> Iterator[tuple[SentMail, str]]:
     """One endpoint for the whole run: a client that a handler keeps stays good from test to test."""
     outbox = SentMail()
 
@@ -177,9 +173,9 @@ def _answer(outbox: SentMail, path: str, body: bytes) -> tuple[int, dict[str, st
 
 
 @pytest.fixture
-def sent_mail(_mail_endpoint: tuple[SentMail, str], monkeypatch: pytest.MonkeyPatch) -> SentMail:
+def sent_mail(mail_endpoint: tuple[SentMail, str], monkeypatch: pytest.MonkeyPatch) -> SentMail:
     """Catches the emails that the code under test sends with an SDK's `sesv2` client."""
-    outbox, endpoint = _mail_endpoint
+    outbox, endpoint = mail_endpoint
     outbox.clear()
     for name, value in {
         "AWS_ENDPOINT_URL_SESV2": endpoint,
@@ -191,3 +187,28 @@ def sent_mail(_mail_endpoint: tuple[SentMail, str], monkeypatch: pytest.MonkeyPa
     }.items():
         monkeypatch.setenv(name, value)
     return outbox
+
+
+@pytest.fixture
+def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
+    """A bus in memory on which the handlers of the project around the test take events."""
+    from busway.errors import ProjectNotFound
+    from busway.handling import Handler
+    from busway.road.project import find_root, load_project
+    from busway.testing.local_bus import LocalBus
+
+    try:
+        # The modules that the test has imported, not others of the same text.
+        project = load_project(find_root(Path(request.path).parent), fresh=False)
+        name, handlers = project.manifest.bus, project.handlers
+    except ProjectNotFound:
+        name, handlers = "default", {}
+    made = LocalBus(name)
+    try:
+        for folder, handler in handlers.items():
+            # A batch handler is called with a list; streams and queues are not part of this bus.
+            if isinstance(handler, Handler):
+                made.add(handler, folder)
+        yield made
+    finally:
+        made.close()

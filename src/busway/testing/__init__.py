@@ -1,0 +1,39 @@
+"""Fixtures for tests of handlers, loaded by pytest through the `busway` plugin. No network, no server.
+
+def test_it(event: MakeEvent, sent_mail: SentMail) -> None:
+    customer_notification(event(CustomerNotification, location="Oslo"))
+    assert sent_mail[0].to == ["user@example.com"]
+
+def test_it_is_tried_again(bus: LocalBus, event: MakeEvent) -> None:
+    bus.put(event(CustomerNotification))
+    bus.clock.advance("1m")
+    assert len(bus.attempts(customer_notification)) == 2
+"""
+
+from __future__ import annotations
+
+from busway.testing.fixtures import (
+    Mail as Mail,
+    MakeEvent as MakeEvent,
+    SentMail as SentMail,
+    bus as bus,
+    event as event,
+    mail_endpoint as mail_endpoint,
+    nothing_done_before as nothing_done_before,
+    sent_mail as sent_mail,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from busway.testing.local_bus import Attempt as Attempt, Letter as Letter, LocalBus as LocalBus
+
+_OF_THE_BUS = ("Attempt", "Letter", "LocalBus")
+
+
+def __getattr__(name: str) -> object:
+    # The bus is a tenth of a second of imports, for tests that want none of it.
+    if name in _OF_THE_BUS:
+        import busway.testing.local_bus
+
+        return getattr(busway.testing.local_bus, name)
+    raise AttributeError(f"module 'busway.testing' has no attribute {name!r}")

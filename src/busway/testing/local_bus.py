@@ -1,0 +1,293 @@
+"""A bus within a test: the real router, matcher, retries and queues in memory, handlers called in this process.
+
+Everything happens inside `put` and `advance`: they return when nothing is left to do at the clock's time. So a test
+is a plain function that never sleeps. What a handler raises is an attempt that failed; its traceback is printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import traceback
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from busway.arn import Scope
+from busway.bus.put_events import EventEntry
+from busway.bus.record import DEFAULT_BUS, TargetSpec
+from busway.bus.room import BusRoom
+from busway.bus.routing import Ports
+from busway.clock import ManualClock, SystemEntropy
+from busway.config import Settings
+from busway.delivery import Target
+from busway.delivery.outbox import Outbox, Parts
+from busway.engine import Origin, Put
+from busway.engine.memory import MemoryEngine
+from busway.errors import HandlerHangs, HandlerNotOnBus, PublishFailed, Refusal
+from busway.event import Event
+from busway.function.definitions.books import Books
+from busway.function.invocation.asynchronous import Dispatcher
+from busway.function.invocation.desk import Desk
+from busway.function.invocation.letters import Work
+from busway.function.invocation.retry import parse_waits
+from busway.function.once import OnceStore
+from busway.function.record import EventInvoke, FunctionRecord, function_arn
+from busway.function.workers.crew import Run
+from busway.function.workers.worker import Answer
+from busway.handling import ONCE_EVENT, ONCE_TAG, Handler, duration_s
+from busway.metrics import Metrics
+from busway.queue.dead_letters import QueueDeadLetters
+from busway.queue.message import decode_meta
+from busway.queue.queues import SqsQueues
+from busway.targets.bus import BusTarget
+from busway.targets.function import FunctionTarget
+from busway.targets.queue import QueueTarget
+from busway.trail import Trail
+
+T = TypeVar("T")
+AnyHandler = Handler[Any, Any]
+
+SCOPE = Scope()
+# Ours: how long handlers may really take until a test is told which of them hangs, in seconds of the machine.
+PATIENCE_S = 30.0
+LETTERS_SHOWN = 1_000
+# A handler is never too busy here.
+CAPACITY = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of a handler. `number` is 1 for the first; `at` is Unix seconds of the bus's clock."""
+
+    event: Mapping[str, Any]
+    number: int
+    at: float
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as its queue has it: the event, what the attributes say, and why it was given up."""
+
+    event: Mapping[str, Any]
+    attributes: Mapping[str, str]
+    error_code: str
+    error_message: str
+
+
+class BusClock:
+    """The bus's time, which stands still until it is moved."""
+
+    def __init__(self, bus: LocalBus, clock: ManualClock) -> None:
+        self._bus, self._clock = bus, clock
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._clock.now()
+
+    def advance(self, time: str | int) -> None:
+        """Move on by `"30s"`, `"3m"`, `"6h"` or a number of seconds; what is due on the way happens at its time."""
+        self._bus.run(self._clock.advance(duration_s(time), self._bus.quiet))
+
+
+class _Room:
+    """The part of a pool of workers that a dispatcher asks for."""
+
+    def capacity(self, function_arn: str) -> int:
+        return CAPACITY
+
+    def running(self, function_arn: str) -> int:
+        return 0
+
+
+class LocalBus:
+    """The bus of one test; the fixture `bus`. Handlers of the project around the test take its events."""
+
+    def __init__(self, bus_name: str = DEFAULT_BUS) -> None:
+        self._name = bus_name
+        self._loop = asyncio.new_event_loop()
+        self._handlers: dict[str, AnyHandler] = {}
+        self._attempts: dict[str, list[Attempt]] = {}
+        self._dispatchers: list[tuple[Dispatcher, asyncio.Task[None]]] = []
+        self._clock = ManualClock()
+        self.clock = BusClock(self, self._clock)
+        self.run(self._open())
+
+    async def _open(self) -> None:
+        clock, entropy, settings = self._clock, SystemEntropy(), Settings()
+        self._engine = engine = MemoryEngine(clock)
+        metrics, trail = Metrics(clock), Trail(clock)
+        self._queues = SqsQueues(engine, clock, entropy, metrics)
+        self._books = Books(engine, clock, entropy)
+        self._room = BusRoom(engine, clock, entropy, metrics, trail, settings)
+        letters = QueueDeadLetters(self._queues, metrics)
+        await self._queues.open()
+        await self._room.open()
+        targets: dict[str, Target] = {
+            "lambda": FunctionTarget(self), "sqs": QueueTarget(self._queues),
+            "events": BusTarget(self._room.publisher, clock, entropy),
+        }  # fmt: skip
+        self._desk = Desk(
+            engine, clock, metrics, trail, self._books, _Room(), letters, None, parse_waits(settings.async_retry_s),
+            self._attempt, OnceStore(engine.records, clock),
+        )  # fmt: skip
+        self._outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, letters))
+        self._router = self._room.router(Ports(targets, self._outbox, letters))
+        if self._name != DEFAULT_BUS:
+            await self._room.buses.create(self._name, SCOPE, {}, {})
+        await self._outbox.open()
+        await self._router.open()
+
+    def close(self) -> None:
+        """End it; what was still to be tried is forgotten."""
+        self.run(self._close(), settle=False)
+        self._loop.close()
+
+    async def _close(self) -> None:
+        for _, task in self._dispatchers:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in self._dispatchers), return_exceptions=True)
+        await self._router.close()
+        await self._outbox.close()
+        await self._engine.close()
+
+    # --- for tests ---
+
+    def add(self, handler: AnyHandler, name: str | None = None) -> None:
+        """Let a handler take its events. Those of the project are there already."""
+        name = name or handler.options.name or handler.function.__name__
+        self._handlers[name] = handler
+        self._attempts[name] = []
+        self.run(self._deploy(name, handler))
+
+    def put(self, event: Event | Mapping[str, Any], *, resources: Sequence[str] | None = None) -> str:
+        """Put a typed event, or an entry as boto3's `put_events` takes it, and let happen what it causes; its id.
+
+        Raises `PublishFailed` when the bus refuses it.
+        """
+        entry = event.to_entry(bus=self._name, resources=resources) if isinstance(event, Event) else dict(event)
+        entry.setdefault("EventBusName", self._name)
+        given = msgspec.convert(entry, EventEntry)
+        (result,) = self.run(self._room.publisher.put_events([given], SCOPE, None))
+        if result.event_id is None:
+            code, reason = str(result.error_code), str(result.error_message)
+            raise PublishFailed([Refusal(0, str(given.detail_type), str(given.event_bus_name), code, reason)])
+        return result.event_id
+
+    def attempts(self, handler: AnyHandler | str) -> list[Attempt]:
+        """Every call of a handler so far, oldest first."""
+        return list(self._attempts[self._name_of(handler)])
+
+    def handled(self, handler: AnyHandler | str) -> list[Mapping[str, Any]]:
+        """The events that a handler took without an error."""
+        return [attempt.event for attempt in self.attempts(handler) if attempt.error is None]
+
+    def dead_letters(self, handler: AnyHandler | str) -> list[Letter]:
+        """What was given up for a handler, oldest first."""
+        items = self.run(self._engine.queues.browse(_letters_of(self._name_of(handler)), LETTERS_SHOWN))
+        return [_letter(item.body, item.meta) for item in items]
+
+    # --- what runs it ---
+
+    def run(self, work: Coroutine[Any, Any, T], *, settle: bool = True) -> T:
+        """Run it, and all that follows from it."""
+        result = self._loop.run_until_complete(work)
+        if settle:
+            self._loop.run_until_complete(self.quiet())
+        return result
+
+    async def quiet(self) -> None:
+        """Return when nothing is left to do at the clock's time. Raises `HandlerHangs`."""
+        give_up_at = self._loop.time() + PATIENCE_S
+        while True:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            if not await self._busy():
+                return
+            if self._loop.time() > give_up_at:
+                raise HandlerHangs(PATIENCE_S)
+
+    async def _busy(self) -> bool:
+        engine = self._engine
+        for bus in self._room.buses.all():
+            if await engine.journal.position(bus.arn, "router") < await engine.journal.head(bus.arn):
+                return True
+        if any(not dispatcher.idle for dispatcher, _ in self._dispatchers):
+            return True
+        for name in self._handlers:
+            if (await engine.queues.counts(function_arn(SCOPE, name))).ready:
+                return True
+        return False
+
+    def _name_of(self, handler: AnyHandler | str) -> str:
+        known = [name for name, one in self._handlers.items() if handler in (name, one)]
+        if not known:
+            asked = handler if isinstance(handler, str) else handler.function.__name__
+            raise HandlerNotOnBus(asked, sorted(self._handlers))
+        return known[0]
+
+    async def _deploy(self, name: str, handler: AnyHandler) -> None:
+        options, arn = handler.options, function_arn(SCOPE, name)
+        await self._queues.create(SCOPE, _letters_of(name).rsplit(":", 1)[1])
+        tags = {ONCE_TAG: ONCE_EVENT} if options.once else {}
+        now = self._clock.now()
+        await self._books.functions.put(arn, "", FunctionRecord(
+            arn=arn, runtime="python3", handler=name, role="", code="", code_sha256="", code_size=0, revision="1",
+            modified_at=now, timeout_s=options.timeout_s, memory_mb=options.memory_mb,
+            dead_letter_arn=_letters_of(name), tags=tags,
+        ))  # fmt: skip
+        invoke = EventInvoke(now, options.retries, options.max_age_s)
+        await self._books.event_invokes.put(arn, "$LATEST", invoke)
+        pattern = msgspec.json.encode(handler.pattern()).decode()
+        await self._room.rules.put(name, self._name, SCOPE, {"EventPattern": pattern})
+        await self._room.rules.put_targets(name, self._name, SCOPE, [TargetSpec(id="handler", arn=arn)])
+        dispatcher = Dispatcher(arn, self._desk)
+        self._dispatchers.append((dispatcher, self._loop.create_task(dispatcher.run())))
+
+    def invocation_put(
+        self, function_arn: str, payload: bytes, *, request_id: str, now: float, event_id: str | None = None,
+        bus_arn: str | None = None, rule_arn: str | None = None, trace_header: str | None = None,
+        origin: Origin | None = None, reports: bool = False, again: bool = False, letters_to: str = "",
+        mapping: str = "",
+    ) -> Put:  # fmt: skip
+        """As the function room's. Raises `FunctionNotFound`."""
+        self._books.resolve(function_arn)
+        work = Work(
+            request_id=request_id, received_at=now, event_id=event_id or "", bus_arn=bus_arn or "",
+            rule_arn=rule_arn or "", trace_header=trace_header or "",
+        )  # fmt: skip
+        return Put(function_arn, payload, now, msgspec.json.encode(work), origin)
+
+    async def _attempt(
+        self, record: FunctionRecord, payload: bytes, work: Work, attempt: int, start_by: float
+    ) -> Run:
+        raw, now, handler = msgspec.json.decode(payload), self._clock.now(), self._handlers[record.name]
+        failed: Exception | None = None
+        try:
+            result = handler.function(handler.event_class.from_envelope(raw))
+            if inspect.iscoroutine(result):
+                result = await result
+            answer = Answer(msgspec.json.encode(result))
+        except Exception as error:  # noqa: BLE001, a handler may raise anything: it is what its attempt ended with
+            traceback.print_exception(error, file=sys.stderr)
+            failed, kind = error, type(error).__name__
+            told = {"errorMessage": str(error), "errorType": kind, "requestId": work.request_id}
+            answer = Answer(msgspec.json.encode(told), kind)
+        self._attempts[record.name].append(Attempt(raw, attempt, now, failed))
+        return Run(answer, 0.0, None, 0, record.memory_mb, b"")
+
+
+def _letters_of(name: str) -> str:
+    return SCOPE.arn("sqs", f"{name}-dead-letters")
+
+
+def _letter(body: bytes, meta: bytes) -> Letter:
+    known = decode_meta(meta)
+    attributes = {name: value.text or "" for name, value in known.attributes.items()}
+    source = known.source
+    code, message = ("", "") if source is None else (source.error_code, source.error_message)
+    return Letter(msgspec.json.decode(body), attributes, code, message)

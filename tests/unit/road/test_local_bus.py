@@ -1,0 +1,111 @@
+"""The bus that tests of handlers run on: events in, attempts and dead letters out, time that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from busway import Event, handler
+from busway.errors import EventMismatch, HandlerHangs, HandlerNotOnBus, PublishFailed
+from busway.testing import LocalBus, local_bus
+
+
+class Paid(Event, source="shop", detail_type="Paid"):
+    number: int
+
+
+seen: list[int] = []
+failing: list[Exception] = []
+
+
+@handler(Paid, retries=2, max_age="1h")
+def charge(event: Paid) -> dict[str, int]:
+    if failing:
+        raise failing[-1]
+    seen.append(event.number)
+    return {"charged": event.number}
+
+
+@handler(Paid, retries=0, filter={"number": [{"numeric": [">", 100]}]}, once=False)
+async def thank(event: Paid) -> None:
+    await asyncio.sleep(0)
+    if failing:
+        raise failing[-1]
+
+
+@pytest.fixture
+def local(capsys: pytest.CaptureFixture[str]) -> Iterator[LocalBus]:
+    seen.clear()
+    failing.clear()
+    bus = LocalBus()
+    bus.add(charge)
+    bus.add(thank)
+    yield bus
+    bus.close()
+
+
+def test_an_event_is_handled_by_whoever_s_rule_matches_before_put_returns(local: LocalBus):
+    event_id = local.put(Paid(number=7), resources=["r"])
+    assert seen == [7]
+    (event,) = local.handled(charge)
+    assert (event["id"], event["resources"], event["detail"]) == (event_id, ["r"], {"number": 7})
+    assert local.attempts(thank) == []
+    local.put(Paid(number=101))
+    assert len(local.handled("thank")) == 1
+
+
+def test_a_failing_handler_is_tried_again_when_its_time_comes_and_then_dead_lettered(local: LocalBus):
+    failing.append(ConnectionError("the bank is closed"))
+    began = local.clock.now()
+    local.put(Paid(number=1))
+    local.clock.advance("59s")
+    assert len(local.attempts(charge)) == 1
+    local.clock.advance("1s")
+    assert len(local.attempts(charge)) == 2
+    local.clock.advance("3h")
+    assert [attempt.at - began for attempt in local.attempts(charge)] == [0, 60, 180]
+    assert [attempt.number for attempt in local.attempts(charge)] == [1, 2, 3]
+    assert {str(attempt.error) for attempt in local.attempts(charge)} == {"the bank is closed"}
+    (letter,) = local.dead_letters(charge)
+    assert letter.event["detail"] == {"number": 1}
+    assert letter.attributes["ErrorMessage"] == "the bank is closed"
+    assert (letter.error_code, letter.error_message) == ("ConnectionError", "the bank is closed")
+
+
+def test_a_dependency_that_comes_back_leaves_no_dead_letter(local: LocalBus):
+    failing.append(ConnectionError("the bank is closed"))
+    local.put(Paid(number=1))
+    failing.clear()
+    local.clock.advance(60)
+    assert [attempt.error is None for attempt in local.attempts(charge)] == [False, True]
+    assert local.dead_letters(charge) == []
+
+
+def test_an_event_that_does_not_fit_the_class_fails_without_reaching_the_function(local: LocalBus):
+    local.put({"Source": "shop", "DetailType": "Paid", "Detail": '{"number":"many"}'})
+    assert seen == []
+    (attempt,) = local.attempts(charge)
+    assert isinstance(attempt.error, EventMismatch)
+
+
+def test_what_the_bus_refuses_is_raised(local: LocalBus):
+    with pytest.raises(PublishFailed, match="MalformedDetail"):
+        local.put({"Source": "shop", "DetailType": "Paid", "Detail": "no"})
+
+
+def test_a_handler_that_is_not_there_is_named_with_those_that_are(local: LocalBus):
+    with pytest.raises(HandlerNotOnBus, match="no handler 'refund'; it has charge, thank"):
+        local.attempts("refund")
+
+
+def test_a_handler_that_hangs_is_told(local: LocalBus, monkeypatch: pytest.MonkeyPatch):
+    @handler(Paid)
+    async def hang(event: Paid) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(local_bus, "PATIENCE_S", 0.05)
+    local.add(hang)
+    with pytest.raises(HandlerHangs):
+        local.put(Paid(number=1))
