@@ -18,9 +18,12 @@ import jinja2
 import msgspec
 
 from busway.batch_handling import RETRIES_DEFAULT, TIMEOUT_DEFAULT, batch_handler
+from busway.config import Settings
 from busway.errors import BuswayError, GeneratorRefused
 from busway.event import Event
-from busway.handling import handler
+from busway.function.invocation.retry import Policy, Retry, after_error, parse_waits
+from busway.handling import duration_s, handler, pattern_of
+from busway.pattern import parse
 from busway.road.fields import TYPES, FieldSpec
 from busway.road.layout import LINE_LENGTH, call, import_line, laid_out, literal
 from busway.road.naming import event_class_name, snake
@@ -108,6 +111,7 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
     module = f"events.{event.file.stem if event.file else snake(event.class_name)}"
     event_class = _event_class(root, source, module, event.class_name)
     _check_options(event_class, spec)
+    sample = _sample_json(event_class, spec, find_sample(root, event_class))
     facts = {
         "name": spec.name,
         "is_async": spec.is_async,
@@ -119,13 +123,15 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
         "decorator": _decorator(spec),
         "signature": _signature(spec),
         "batch": spec.batch,
+        "sample_matches": _is_matched(event_class, spec, sample),
+        "tries": _tries(spec),
     }
     folder = f"handlers/{spec.name}"
     files = {} if event.file else {f"{module.replace('.', '/')}.py": source}
     body = "batch" if spec.batch else spec.body
     files[f"{folder}/handler.py"] = _render(f"handler/{body}_handler.py.jinja", **facts)
     files[f"{folder}/test_{spec.name}.py"] = _render(f"handler/{body}_test.py.jinja", **facts)
-    files[f"{folder}/sample.json"] = _sample_json(event_class, spec, find_sample(root, event_class))
+    files[f"{folder}/sample.json"] = sample
     return _write(root, files)
 
 
@@ -177,6 +183,21 @@ def _sample_json(event_class: type[Event], spec: HandlerSpec, known: Mapping[str
     sample["resources"] = list(spec.resources) or sample["resources"]
     order = ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
     return msgspec.json.format(msgspec.json.encode({name: sample[name] for name in order}), indent=2).decode() + "\n"
+
+
+def _is_matched(event_class: type[Event], spec: HandlerSpec, sample: str) -> bool:
+    """Whether the sample is one of the events that the handler gets."""
+    return parse(msgspec.json.encode(pattern_of(event_class, spec.filter)).decode()).matches(sample.encode())
+
+
+def _tries(spec: HandlerSpec) -> int:
+    """How often an event is tried that fails at once every time."""
+    retries = 2 if spec.retries is None else spec.retries
+    policy = Policy(retries, float(duration_s(spec.max_age)), parse_waits(Settings().async_retry_s))
+    at, errors = 0.0, 1
+    while isinstance(decision := after_error(policy, errors, 0.0, at), Retry):
+        at, errors = decision.at, errors + 1
+    return errors
 
 
 def _event_class(root: Path, source: str, module: str, name: str) -> type[Event]:

@@ -191,7 +191,7 @@ def sent_mail(mail_endpoint: tuple[SentMail, str], monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
-    """A bus in memory on which the handlers of the project around the test take events."""
+    """A bus in memory. Beside a handler it has that one; a test elsewhere in the project gets all of them."""
     from busway.errors import ProjectNotFound
     from busway.handling import Handler
     from busway.road.project import find_root, load_project
@@ -200,7 +200,9 @@ def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
     try:
         # The modules that the test has imported, not others of the same text.
         project = load_project(find_root(Path(request.path).parent), fresh=False)
-        name, handlers = project.manifest.bus, project.handlers
+        name, folder = project.manifest.bus, Path(request.path).parent
+        beside = folder.name if folder.parent == project.root / "handlers" else None
+        handlers = {name: one for name, one in project.handlers.items() if beside in (None, name)}
     except ProjectNotFound:
         name, handlers = "default", {}
     made = LocalBus(name)

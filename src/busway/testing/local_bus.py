@@ -29,6 +29,7 @@ from busway.engine import Origin, Put
 from busway.engine.memory import MemoryEngine
 from busway.errors import HandlerHangs, HandlerNotOnBus, PublishFailed, Refusal
 from busway.event import Event
+from busway.function.definitions.attached import own
 from busway.function.definitions.books import Books
 from busway.function.invocation.asynchronous import Dispatcher
 from busway.function.invocation.desk import Desk
@@ -241,7 +242,7 @@ class LocalBus:
             dead_letter_arn=_letters_of(name), tags=tags,
         ))  # fmt: skip
         invoke = EventInvoke(now, options.retries, options.max_age_s)
-        await self._books.event_invokes.put(arn, "$LATEST", invoke)
+        await self._books.event_invokes.put(arn, own(""), invoke)
         pattern = msgspec.json.encode(handler.pattern()).decode()
         await self._room.rules.put(name, self._name, SCOPE, {"EventPattern": pattern})
         await self._room.rules.put_targets(name, self._name, SCOPE, [TargetSpec(id="handler", arn=arn)])

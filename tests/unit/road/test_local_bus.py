@@ -74,6 +74,21 @@ def test_a_failing_handler_is_tried_again_when_its_time_comes_and_then_dead_lett
     assert (letter.error_code, letter.error_message) == ("ConnectionError", "the bank is closed")
 
 
+def test_a_handler_s_own_retries_and_age_are_kept(local: LocalBus):
+    @handler(Paid, retries=2, max_age="1m")
+    def hurry(event: Paid) -> None:
+        raise failing[-1]
+
+    local.add(hurry)
+    failing.append(ConnectionError("the bank is closed"))
+    local.put(Paid(number=101))
+    local.clock.advance("6h")
+    tried = {name: len(local.attempts(name)) for name in ("charge", "thank", "hurry")}
+    # A wait of a minute ends within the age of a minute, one of two more does not.
+    assert tried == {"charge": 3, "thank": 1, "hurry": 2}
+    assert len(local.dead_letters(hurry)) == 1
+
+
 def test_a_dependency_that_comes_back_leaves_no_dead_letter(local: LocalBus):
     failing.append(ConnectionError("the bank is closed"))
     local.put(Paid(number=1))

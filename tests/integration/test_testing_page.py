@@ -1,0 +1,78 @@
+"""docs/testing.md's examples, in a project that the generator made."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from .whole_server import BIN
+
+PAGE = Path(__file__).parents[2] / "docs/testing.md"
+HANDLER = '''
+"""Books orders."""
+
+from busway import handler
+
+from events.order_placed import OrderPlaced
+
+
+def enter(total: int) -> str:
+    return f"booked {total}"
+
+
+@handler(OrderPlaced)
+def book(event: OrderPlaced) -> str:
+    return enter(event.total)
+'''
+
+
+def run(folder: Path, *words: str | Path) -> str:
+    done = subprocess.run([str(word) for word in words], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_page_s_examples_pass_in_a_generated_project(tmp_path: Path):
+    run(tmp_path, BIN / "busway", "new", "shop")
+    shop = tmp_path / "shop"
+    run(
+        shop, BIN / "busway", "add", "handler", "book", "--event", "OrderPlaced", "--source", "shop", "--detail-type",
+        "Order Placed", "--field", "total:int=5",
+    )  # fmt: skip
+    examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(examples) == 2
+    folder = shop / "handlers/book"
+    (folder / "handler.py").write_text(HANDLER.lstrip())
+    (folder / "test_book.py").unlink()
+    for number, text in enumerate(examples):
+        (folder / f"test_example_{number}.py").write_text(text)
+    assert "2 passed" in run(shop, BIN / "busway", "test")
+
+
+def test_a_test_beside_no_handler_has_all_of_them_and_one_beside_a_handler_has_that_one(tmp_path: Path):
+    run(tmp_path, BIN / "busway", "new", "shop")
+    shop = tmp_path / "shop"
+    event = ("--event", "OrderPlaced", "--source", "shop", "--detail-type", "Order Placed", "--field", "total:int=5")
+    run(shop, BIN / "busway", "add", "handler", "book", *event)
+    run(shop, BIN / "busway", "add", "handler", "thank", "--event", "OrderPlaced")
+    text = """
+from busway.testing import LocalBus, MakeEvent
+from events.order_placed import OrderPlaced
+
+
+def test_who_gets_it(bus: LocalBus, event: MakeEvent) -> None:
+    bus.put(event(OrderPlaced))
+    assert len(bus.handled("book")) == 1
+    assert len(bus.handled("thank")) == 1
+"""
+    (shop / "tests").mkdir()
+    (shop / "tests/test_all.py").write_text(text)
+    run(shop, BIN / "python", "-m", "pytest", "-q", "tests/test_all.py")
+    (shop / "handlers/book/test_own.py").write_text(text.replace('("thank")) == 1', '("book")) == 1'))
+    run(shop, BIN / "python", "-m", "pytest", "-q", "handlers/book/test_own.py")
+    (shop / "handlers/book/test_own.py").write_text(text)
+    done = subprocess.run(
+        [BIN / "python", "-m", "pytest", "-q", "handlers/book"], cwd=shop, capture_output=True, text=True
+    )
+    assert "this bus has no handler 'thank'; it has book" in done.stdout
