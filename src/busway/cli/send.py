@@ -95,6 +95,8 @@ def _chosen(
     for name, flag in (("source", "--source"), ("detail-type", "--detail-type")):
         if not envelope[name]:
             raise click.UsageError(f"{flag} is missing: name an EVENT of the project, or give it")
+    if event_class is not None and not raw:
+        changes = _as_on_the_wire(event_class, changes)
     envelope["detail"] = _changed(detail if detail is not None else envelope["detail"], changes)
     envelope["resources"] = list(resources) or envelope["resources"]
     if event_class is not None and not raw:
@@ -131,6 +133,30 @@ def _check_bus(connection: Connection, bus: str) -> None:
             refusal.hint or "`busway dev` makes the bus that a project names; `busway status` lists those there are"
         )
         raise
+
+
+def _as_on_the_wire(event_class: Any, changes: tuple[str, ...]) -> tuple[str, ...]:
+    """Changes by the names that fields have in an event. Raises EventMismatch for a field that there is not."""
+    import difflib
+
+    from busway.errors import EventMismatch
+
+    wire = {name: field.alias or name for name, field in event_class.model_fields.items()}
+    if event_class.model_config.get("extra") == "allow":
+        return changes
+    found: list[str] = []
+    for change in changes:
+        path, equals, value = change.partition("=")
+        first, dot, rest = path.partition(".")
+        if equals and first and first not in wire and first not in wire.values():
+            near = difflib.get_close_matches(first, [*wire.values()], 1)
+            error = EventMismatch(
+                f"--set {change!r}: {event_class.__name__} has no field {first!r}; it has {', '.join(wire.values())}"
+            )
+            error.hint = f"did you mean {near[0]}?" if near else "--raw sends it all the same"
+            raise error
+        found.append(f"{wire.get(first, first)}{dot}{rest}{equals}{value}")
+    return tuple(found)
 
 
 def _check(event_class: Any, envelope: dict[str, Any]) -> None:

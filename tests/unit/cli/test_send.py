@@ -50,6 +50,21 @@ def test_what_does_not_fit_the_class_is_refused_before_it_is_sent(shop: Path):
     assert "--raw" in caught.value.hint
 
 
+def test_a_member_that_the_class_does_not_have_is_refused_with_what_was_meant(shop: Path):
+    with pytest.raises(EventMismatch, match=r"OrderPlaced has no field 'totl'; it has id, total") as caught:
+        chosen("OrderPlaced", changes=("totl=7",))
+    assert caught.value.hint == "did you mean total?"
+    entry, _ = chosen("OrderPlaced", changes=("totl=7",), raw=True)
+    assert json.loads(entry["Detail"])["totl"] == 7
+
+
+def test_a_field_may_be_changed_by_its_python_name(shop: Path):
+    fields = parse_fields(["ip-address:str=1.2.3.4"])
+    add_handler(shop, HandlerSpec("look", EventSpec("Seen", "s", "Seen", fields)))
+    entry, _ = chosen("Seen", changes=("ip_address=9.9.9.9",))
+    assert json.loads(entry["Detail"]) == {"ip-address": "9.9.9.9"}
+
+
 def test_raw_sends_it_all_the_same(shop: Path):
     entry, _ = chosen("OrderPlaced", changes=("total=much",), raw=True)
     assert json.loads(entry["Detail"])["total"] == "much"
