@@ -123,5 +123,11 @@ def ago(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def brief(text: str, chars_max: int = 100) -> str:
+    """The beginning of a text's first line, for a column of a table that others stand in."""
+    first, *rest = text.split("\n", 1)
+    return first if len(first) <= chars_max and not rest else first[: chars_max - 1].rstrip() + "…"
+
+
 def _cell(value: Any) -> str:
     return "" if value is None else visible(str(value))

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from busway.cli import complain
-from busway.cli.output import console, line, table
+from busway.cli.output import brief, console, line, table
 from busway.cli.serve import LogLines, log_to_stderr
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\r12:00:00.000 delivered\u202eevil\u2028x\n12:00:00.000  delivered\ttab"
@@ -73,3 +73,17 @@ def test_who_sends_rubbish_cannot_fill_the_log():
         assert not server.isEnabledFor(logging.WARNING) and server.isEnabledFor(logging.ERROR)
     finally:
         server.setLevel(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("short", "short"),
+        ("x" * 100, "x" * 100),
+        ("x" * 101, "x" * 99 + "…"),
+        ("first\nsecond", "first…"),
+        ("word " * 40, ("word " * 20)[:99].rstrip() + "…"),
+    ],
+)
+def test_a_long_text_is_cut_to_its_beginning_and_says_so(text: str, shown: str):
+    assert brief(text) == shown
