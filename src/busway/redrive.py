@@ -66,15 +66,17 @@ class DeadLetter:
 class Selection:
     """Which dead letters: of a handler (name or ARN), in a queue (name or ARN), of ids; what is None is any.
 
-    `ids` are message ids or event ids.
+    `ids` are message ids or event ids. `feeds` are the ARNs of the queues from which mappings give the handler its
+    messages: what such a queue put aside failed in the handler.
     """
 
     handler: str | None = None
     queue: str | None = None
     ids: Set[str] | None = None
+    feeds: Set[str] = frozenset()
 
     def takes(self, letter: DeadLetter) -> bool:
-        if self.handler is not None and not named(letter.handler, self.handler):
+        if self.handler is not None and not named(letter.handler, self.handler) and letter.handler not in self.feeds:
             return False
         if self.queue is not None and not named(letter.queue_arn, self.queue):
             return False

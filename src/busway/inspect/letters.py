@@ -10,7 +10,7 @@ from busway.errors import InvalidQuestion
 from busway.function.mapping.runner import event_id_of
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
-from busway.redrive import DeadLetter, Selection
+from busway.redrive import DeadLetter, Selection, named
 
 # Ours.
 LOOKED_AT_MAX = 10_000
@@ -43,7 +43,8 @@ class Group(msgspec.Struct):
 async def dead_letters(server: Inspection, request: Request) -> Answer:
     """`total`, the groups with the largest first, and the items, up to `limit`; `cut` says that there are more."""
     shown = request.number("limit", SHOWN_DEFAULT, SHOWN_MAX)
-    selection = Selection(handler=request.query.get("handler"), queue=request.query.get("queue"))
+    handler = request.query.get("handler")
+    selection = Selection(handler, request.query.get("queue"), feeds=_feeds(server, handler))
     letters = await server.redrive.look(request.scope, selection, LOOKED_AT_MAX)
     told = {
         "total": len(letters),
@@ -92,6 +93,13 @@ def _item(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+def _feeds(server: Inspection, handler: str | None) -> set[str]:
+    """The queues whose messages mappings give to a function of this name or ARN."""
+    if handler is None:
+        return set()
+    return {record.source_arn for record in server.mappings.all() if named(record.function, handler)}
+
+
 class _BatchInfo(msgspec.Struct):
     shardId: str
     startSequenceNumber: str
@@ -119,5 +127,6 @@ async def redrive(server: Inspection, request: Request) -> Answer:
     handler = order.function or order.handler
     if handler is None and order.queue is None and order.ids is None and not order.all:
         raise InvalidQuestion("redrive what? Name a function, a handler, a queue or ids, or say all: true")
-    selection = Selection(handler, order.queue, set(order.ids) if order.ids is not None else None)
+    ids = set(order.ids) if order.ids is not None else None
+    selection = Selection(handler, order.queue, ids, _feeds(server, handler))
     return Answer(await server.redrive.redrive(request.scope, selection))
