@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -18,14 +18,17 @@ YEAR_MIN, YEAR_MAX = 1970, 2199
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 # 1 is Sunday.
 _WEEKDAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
-_SATURDAY = 7
 
 _RATE = re.compile(r"rate\(([1-9][0-9]{0,8}) (minute|hour|day)(s?)\)")
 _CRON = re.compile(r"cron\(([^()]*)\)")
 _PART = re.compile(r"(\*|([0-9A-Z]+)(?:-([0-9A-Z]+))?)(?:/([0-9]+))?")
 _NEAREST = re.compile(r"([0-9]+)W")
-_LAST = re.compile(r"([0-9A-Z]+)L")
+_LAST = re.compile(r"([0-9A-Z]*)L")
 _NTH = re.compile(r"([0-9A-Z]+)#([1-5])")
+
+
+Days = Callable[[int, int, int], set[int]]
+"""The days that a part of a field means in a month: from its year, its number and its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,19 @@ class Rate:
         """The next time, in Unix seconds, after `at`, which is a time at which it was due, or its beginning."""
         return at + self.period_s
 
+    def caught_up(self, at: float, now: float) -> float:
+        """From where to go on at `now`, having been due at `at`: what lies between is left out, the rhythm stays."""
+        return at + (now - at) // self.period_s * self.period_s
+
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """Some minutes of some days. Of `days` and `weekdays` one is "?": any, as the other decides."""
+    """Some minutes of some days, which are those of any of `days`."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
-    days: tuple[str, ...]
+    days: tuple[Days, ...]
     months: tuple[int, ...]
-    weekdays: tuple[str, ...]
     years: tuple[int, ...]
 
     def next_after(self, at: float) -> float | None:
@@ -61,6 +67,10 @@ class Cron:
                         return due.timestamp()
         return None
 
+    def caught_up(self, at: float, now: float) -> float:
+        """From where to go on at `now`, having been due at `at`: what lies between is left out."""
+        return max(at, now)
+
     def _dates(self, first: date) -> Iterator[date]:
         for year in self.years:
             if year < first.year:
@@ -68,15 +78,8 @@ class Cron:
             for month in self.months:
                 length = calendar.monthrange(year, month)[1]
                 if date(year, month, length) >= first:
-                    yield from (day for day in self._month(year, month, length) if day >= first)
-
-    def _month(self, year: int, month: int, length: int) -> list[date]:
-        found: set[int] = set()
-        for part in self.days:
-            found |= _days(part, year, month, length)
-        for part in self.weekdays:
-            found |= _by_weekday(part, year, month, length)
-        return [date(year, month, day) for day in sorted(found)]
+                    found = set[int]().union(*(days(year, month, length) for days in self.days))
+                    yield from (day for n in sorted(found) if (day := date(year, month, n)) >= first)
 
 
 Schedule = Rate | Cron
@@ -84,30 +87,32 @@ Schedule = Rate | Cron
 
 def parse_schedule(expression: str) -> Schedule:
     """Raises `InvalidBusRequest` in AWS's words."""
+    try:
+        return _schedule(expression)
+    except ValueError as error:
+        raise InvalidBusRequest("Parameter ScheduleExpression is not valid.") from error
+
+
+def _schedule(expression: str) -> Schedule:
+    """This, and what it calls, raises ValueError."""
     if rate := _RATE.fullmatch(expression):
         count = int(rate[1])
-        # Singular for one, and only for one.
-        if (count == 1) == (rate[3] == ""):
-            return Rate(count * PERIODS_S[rate[2]])
-    elif cron := _CRON.fullmatch(expression):
-        try:
-            return _cron(cron[1].upper().split())
-        except ValueError:
-            pass
-    raise InvalidBusRequest("Parameter ScheduleExpression is not valid.")
-
-
-def _cron(fields: list[str]) -> Cron:
-    """Raises ValueError."""
-    minutes, hours, days, months, weekdays, years = fields
+        if (count == 1) != (rate[3] == ""):
+            raise ValueError("singular for one, and only for one")
+        return Rate(count * PERIODS_S[rate[2]])
+    cron = _CRON.fullmatch(expression)
+    if cron is None:
+        raise ValueError("neither rate nor cron")
+    minutes, hours, days, months, weekdays, years = cron[1].upper().split()
     if (days == "?") == (weekdays == "?"):
         raise ValueError("one of day-of-month and day-of-week must be ?, and only one")
+    if "#" in weekdays and "," in weekdays:
+        raise ValueError("found # in a list")
     return Cron(
         tuple(_numbers(minutes, 0, 59)),
         tuple(_numbers(hours, 0, 23)),
-        () if days == "?" else tuple(_checked_days(days)),
+        tuple(map(_by_weekday, weekdays.split(",")) if days == "?" else map(_by_number, days.split(","))),
         tuple(_numbers(months, 1, 12, _MONTHS)),
-        () if weekdays == "?" else tuple(_checked_weekdays(weekdays)),
         tuple(_numbers(years, YEAR_MIN, YEAR_MAX, wraps=False)),
     )
 
@@ -142,35 +147,17 @@ def _number(text: str, low: int, high: int, names: dict[str, int] | None) -> int
     return number
 
 
-def _checked_days(field: str) -> Iterable[str]:
-    for part in field.split(","):
-        if nearest := _NEAREST.fullmatch(part):
-            _number(nearest[1], 1, 31, None)
-        elif part != "L":
-            _numbers(part, 1, 31)
-        yield part
-
-
-def _checked_weekdays(field: str) -> Iterable[str]:
-    parts = field.split(",")
-    if "#" in field and len(parts) > 1:
-        raise ValueError("found # in a list")
-    for part in parts:
-        if special := _NTH.fullmatch(part) or _LAST.fullmatch(part):
-            _number(special[1], 1, 7, _WEEKDAYS)
-        elif part != "L":
-            _numbers(part, 1, 7, _WEEKDAYS)
-        yield part
-
-
-def _days(part: str, year: int, month: int, length: int) -> set[int]:
-    """The days of a month that one part of the field day-of-month means."""
+def _by_number(part: str) -> Days:
+    """A part of the field day-of-month."""
     if part == "L":
-        return {length}
+        return lambda year, month, length: {length}
     if nearest := _NEAREST.fullmatch(part):
-        wanted = int(nearest[1])
-        return {_nearest_workday(year, month, wanted, length)} if wanted <= length else set()
-    return {day for day in _numbers(part, 1, 31) if day <= length}
+        wanted = _number(nearest[1], 1, 31, None)
+        return lambda year, month, length: (
+            {_nearest_workday(year, month, wanted, length)} if wanted <= length else set()
+        )
+    numbers = _numbers(part, 1, 31)
+    return lambda year, month, length: {day for day in numbers if day <= length}
 
 
 def _nearest_workday(year: int, month: int, day: int, length: int) -> int:
@@ -183,16 +170,17 @@ def _nearest_workday(year: int, month: int, day: int, length: int) -> int:
     return day
 
 
-def _by_weekday(part: str, year: int, month: int, length: int) -> set[int]:
-    """The days of a month that one part of the field day-of-week means."""
+def _by_weekday(part: str) -> Days:
+    """A part of the field day-of-week."""
     if nth := _NTH.fullmatch(part):
         weekday, place = _number(nth[1], 1, 7, _WEEKDAYS), int(nth[2])
-        return set(_of_weekday(weekday, year, month, length)[place - 1 : place])
-    if part == "L":
-        return {_of_weekday(_SATURDAY, year, month, length)[-1]}
+        return lambda year, month, length: set(_of_weekday(weekday, year, month, length)[place - 1 : place])
     if last := _LAST.fullmatch(part):
-        return {_of_weekday(_number(last[1], 1, 7, _WEEKDAYS), year, month, length)[-1]}
-    return {day for wanted in _numbers(part, 1, 7, _WEEKDAYS) for day in _of_weekday(wanted, year, month, length)}
+        # Alone it is the week's last day.
+        of_last = _number(last[1] or "SAT", 1, 7, _WEEKDAYS)
+        return lambda year, month, length: {_of_weekday(of_last, year, month, length)[-1]}
+    weekdays = _numbers(part, 1, 7, _WEEKDAYS)
+    return lambda year, month, length: {day for one in weekdays for day in _of_weekday(one, year, month, length)}
 
 
 def _of_weekday(weekday: int, year: int, month: int, length: int) -> list[int]:

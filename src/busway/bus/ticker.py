@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class LastDue(msgspec.Struct, frozen=True):
-    """When a rule with this expression was last due, or when it got it. `at` is Unix seconds."""
+    """Up to when a rule with this expression is seen to: from when it got it, or was last due. Unix seconds."""
 
     expression: str
     at: float
@@ -39,14 +39,11 @@ class LastDue(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Armed:
+    """A rule that fires next at `due_at`, Unix seconds; infinity for never again."""
+
     bus: Bus
     schedule: Schedule
-    last: LastDue
-
-    @property
-    def due_at(self) -> float:
-        due = self.schedule.next_after(self.last.at)
-        return float("inf") if due is None else due
+    due_at: float
 
 
 class Ticker:
@@ -55,16 +52,20 @@ class Ticker:
     def __init__(self, buses: Buses, publisher: Publisher) -> None:
         self._buses, self._publisher = buses, publisher
         self._kit = buses.kit
+        self._last: dict[str, LastDue] = {}
         self._armed: dict[str, _Armed] = {}
         self._changed: dict[str, Bus] = {}
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Arm what has a schedule, then fire; returns at once."""
-        self._changed = {arn: bus for bus in self._buses.all() for arn in bus.rules}
+        """Begin to fire what has a schedule; returns at once."""
+        for value in await self._kit.engine.records.list(_KEY):
+            self._last[value.key.removeprefix(_KEY)] = msgspec.json.decode(value.data, type=LastDue)
         self._buses.on_rule.append(self._note)
-        await self._rearm()
+        for bus in self._buses.all():
+            for arn in bus.rules:
+                self._note(bus, arn)
         self._task = asyncio.create_task(self._run(), name="ticker")
 
     async def close(self) -> None:
@@ -94,10 +95,15 @@ class Ticker:
                 return
             except StorageFull as error:
                 log.warning("schedules wait: %s", error)
-                await self._kit.clock.sleep(PAUSE_S)
+                await self._go_on()
             except Exception:
                 log.exception("a fault of ours in the schedules; they go on")
-                await self._kit.clock.sleep(PAUSE_S)
+                await self._go_on()
+
+    async def _go_on(self) -> None:
+        """After a pause, with what was left undone."""
+        await self._kit.clock.sleep(PAUSE_S)
+        self._woken.set()
 
     async def _rearm(self) -> None:
         while self._changed:
@@ -108,35 +114,35 @@ class Ticker:
                 del self._changed[arn]
 
     async def _arm(self, bus: Bus, arn: str, rule: RuleDefinition | None) -> None:
-        records, known = self._kit.engine.records, self._armed.get(arn)
         if rule is None or rule.schedule is None or not rule.enabled:
-            if known is not None or (rule is not None and rule.schedule is not None):
-                await records.delete(_KEY + arn)
+            if arn in self._last:
+                await self._kit.engine.records.delete(_KEY + arn)
                 self._armed.pop(arn, None)
+                del self._last[arn]
             return
-        if known is not None and known.last.expression == rule.schedule:
-            return
-        stored = await records.get(_KEY + arn)
-        last = None if stored is None else msgspec.json.decode(stored.data, type=LastDue)
+        last = self._last.get(arn)
         if last is None or last.expression != rule.schedule:
-            last = LastDue(rule.schedule, self._kit.clock.now())
-            await records.put(_KEY + arn, msgspec.json.encode(last))
-        self._armed[arn] = _Armed(bus, parse_schedule(rule.schedule), last)
+            last = await self._remember(arn, rule.schedule, self._kit.clock.now())
+        schedule = parse_schedule(rule.schedule)
+        self._armed[arn] = _Armed(bus, schedule, _next(schedule, last.at))
 
     async def _fire(self) -> None:
         now = self._kit.clock.now()
         for arn, armed in list(self._armed.items()):
-            due_at = armed.due_at
-            if due_at > now:
+            if armed.due_at > now:
                 continue
-            await self._publisher.tick(armed.bus.arn, arn, due_at)
-            last = LastDue(armed.last.expression, _latest(armed.schedule, due_at, now))
-            await self._kit.engine.records.put(_KEY + arn, msgspec.json.encode(last))
-            self._armed[arn] = _Armed(armed.bus, armed.schedule, last)
+            await self._publisher.tick(armed.bus.arn, arn, armed.due_at)
+            at = armed.schedule.caught_up(armed.due_at, now)
+            await self._remember(arn, self._last[arn].expression, at)
+            self._armed[arn] = _Armed(armed.bus, armed.schedule, _next(armed.schedule, at))
+
+    async def _remember(self, arn: str, expression: str, at: float) -> LastDue:
+        last = LastDue(expression, at)
+        await self._kit.engine.records.put(_KEY + arn, msgspec.json.encode(last))
+        self._last[arn] = last
+        return last
 
 
-def _latest(schedule: Schedule, due_at: float, now: float) -> float:
-    """The last time until `now` at which it was due, `due_at` or later."""
-    while (later := schedule.next_after(due_at)) is not None and later <= now:
-        due_at = later
-    return due_at
+def _next(schedule: Schedule, at: float) -> float:
+    due_at = schedule.next_after(at)
+    return float("inf") if due_at is None else due_at

@@ -79,6 +79,16 @@ def test_any_text_is_a_schedule_or_refused(text: str):
     assert later is None or later > at_of(START)
 
 
+@given(st.sampled_from(["rate(1 minute)", "rate(7 hours)", "cron(* * * * ? *)"]), st.integers(0, 400_000_000))
+def test_who_catches_up_is_due_next_when_it_would_have_been(expression: str, missed_s: int):
+    schedule, began = parse_schedule(expression), at_of(START)
+    now = began + missed_s
+    later = schedule.next_after(schedule.caught_up(began, now))
+    assert later is not None and later > now
+    period = {"rate(7 hours)": 25_200}.get(expression, 60)
+    assert later - now <= period and (later - began) % period == 0
+
+
 def field(low: int, high: int) -> st.SearchStrategy[tuple[str, set[int]]]:
     """A field's text with the values that it means."""
     number = st.integers(low, high)

@@ -147,6 +147,24 @@ async def test_a_schedule_waits_for_a_full_disk_and_loses_nothing(timed: Timed, 
     assert await timed.fired() == ["r"]
 
 
+async def test_a_schedule_that_is_put_while_the_disk_is_full_begins_when_there_is_room(
+    timed: Timed, monkeypatch: pytest.MonkeyPatch
+):
+    records, real = timed.world.engine.records, timed.world.engine.records.put
+
+    async def full(key: str, *rest: Any) -> int:
+        if key.startswith("schedule/"):
+            raise StorageFull("no room")
+        return await real(key, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "put", full)
+        await timed.rule(ScheduleExpression="rate(1 minute)")
+    await timed.minutes(0.1)
+    await timed.minutes(1)
+    assert await timed.fired() == ["r"]
+
+
 async def test_the_proof_holds_for_scheduled_rules(timed: Timed):
     await timed.rule(ScheduleExpression="rate(1 minute)")
     for _ in range(3):
