@@ -2,8 +2,8 @@
 
     publish(CustomerNotification(...), InvoicePaid(...))
 
-Light: botocore is imported when something is sent, no server part ever. For events that must not be lost between a
-database's commit and the bus, and for order, there is the outbox.
+Light: botocore is imported when something is sent, no server part ever. It keeps no order among events, and nothing
+that was not sent when the program ends.
 """
 
 from __future__ import annotations
@@ -45,19 +45,17 @@ Sleep = Callable[[float], None]
 
 @dataclass(slots=True)
 class _Sending:
-    """One entry with its place in what was asked for, and what became of it so far."""
+    """One entry with its size in bytes, and what became of it so far."""
 
-    place: int
     entry: Entry
+    size: int
     event_id: str | None = None
     code: str = ""
     reason: str = ""
     again: bool = True
-    # Whether its last attempt got no answer at all.
-    unheard: bool = False
 
-    def failed(self, code: str, reason: str, again: bool, unheard: bool = False) -> None:
-        self.code, self.reason, self.again, self.unheard = code, reason, again, unheard
+    def failed(self, code: str, reason: str, again: bool) -> None:
+        self.code, self.reason, self.again = code, reason, again
 
 
 def publish(*events: Event | Entry, bus: str = "default", client: Any = None, sleep: Sleep = time.sleep) -> list[str]:
@@ -70,26 +68,29 @@ def publish(*events: Event | Entry, bus: str = "default", client: Any = None, sl
     Raises `EventTooLarge` before anything is sent, and `PublishFailed`, which says of each event what became of it,
     after everything else was sent and what may be mended by another attempt was tried again.
     """
-    entries = [_entry(event, bus) for event in events]
-    for entry in entries:
-        if entry_bytes(entry) > TOTAL_BYTES_MAX:
-            raise EventTooLarge(str(entry.get("DetailType")), entry_bytes(entry), TOTAL_BYTES_MAX)
-    sendings = [_Sending(place, entry) for place, entry in enumerate(entries)]
+    sendings = [_Sending(entry, _entry_bytes(entry)) for entry in (_entry(event, bus) for event in events)]
+    for sending in sendings:
+        if sending.size > TOTAL_BYTES_MAX:
+            raise EventTooLarge(str(sending.entry.get("DetailType")), sending.size, TOTAL_BYTES_MAX)
     if sendings:
-        client = client if client is not None else new_client()
-        _send_all(client, batches(sendings), sleep)
-    refused = [_refusal(sending) for sending in sendings if sending.event_id is None]
+        client = client if client is not None else _new_client()
+        _send_all(client, _batches(sendings), sleep)
+    refused = [
+        Refusal.of(sending.entry, sending.code, sending.reason, place)
+        for place, sending in enumerate(sendings)
+        if sending.event_id is None
+    ]
     if refused:
         raise PublishFailed(refused, [sending.event_id for sending in sendings])
     return [sending.event_id or "" for sending in sendings]
 
 
-def new_client() -> Any:
+def _new_client() -> Any:
     # boto3 itself stands on botocore, so this works with or without boto3 installed.
     return importlib.import_module("botocore.session").get_session().create_client("events")
 
 
-def entry_bytes(entry: Entry) -> int:
+def _entry_bytes(entry: Entry) -> int:
     """The size of an entry by AWS's formula."""
     texts = (entry.get("Source"), entry.get("DetailType"), entry.get("Detail"), *(entry.get("Resources") or ()))
     return sized(texts, timed=entry.get("Time") is not None)
@@ -103,17 +104,16 @@ def sized(texts: Iterable[str | None], *, timed: bool) -> int:
     return (TIME_BYTES if timed else 0) + sum(len((text or "").encode("utf-8", "surrogatepass")) for text in texts)
 
 
-def batches(sendings: Sequence[_Sending]) -> Iterator[list[_Sending]]:
+def _batches(sendings: Sequence[_Sending]) -> Iterator[list[_Sending]]:
     """In order, each as many as one call takes."""
     batch: list[_Sending] = []
     size = 0
     for sending in sendings:
-        adds = entry_bytes(sending.entry)
-        if batch and (len(batch) == ENTRIES_MAX or size + adds > TOTAL_BYTES_MAX):
+        if batch and (len(batch) == ENTRIES_MAX or size + sending.size > TOTAL_BYTES_MAX):
             yield batch
             batch, size = [], 0
         batch.append(sending)
-        size += adds
+        size += sending.size
     if batch:
         yield batch
 
@@ -124,38 +124,35 @@ def _entry(event: Event | Entry, bus: str) -> Entry:
     return event.to_entry(bus=bus)
 
 
-def _refusal(sending: _Sending) -> Refusal:
-    entry = sending.entry
-    return Refusal(
-        sending.place, str(entry.get("DetailType")), str(entry.get("EventBusName")), sending.code, sending.reason
-    )
-
-
 def _send_all(client: Any, all_batches: Iterator[list[_Sending]], sleep: Sleep) -> None:
     """Batch after batch; once nobody answers any more the others are not tried."""
     for batch in all_batches:
-        _send(client, batch, sleep)
-        unheard = next((sending for sending in batch if sending.unheard), None)
+        unheard = _send(client, batch, sleep)
         if unheard is not None:
             for rest in all_batches:
                 for sending in rest:
                     sending.failed(unheard.code, f"not sent: {unheard.reason}", False)
 
 
-def _send(client: Any, batch: list[_Sending], sleep: Sleep) -> None:
-    """Until every entry has an id, was refused for good, or ran out of attempts."""
-    pending = batch
+def _send(client: Any, batch: list[_Sending], sleep: Sleep) -> _Sending | None:
+    """Until every entry has an id, was refused for good, or ran out of attempts.
+
+    Gives one of those whose last attempt nobody answered, if that is how it ended.
+    """
+    pending, heard = batch, True
     for attempt in range(ATTEMPTS_MAX):
         if attempt:
             # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
             sleep(random.uniform(0, min(PAUSE_S_MAX, PAUSE_S * 2**attempt)))
-        _attempt(client, pending)
+        heard = _attempt(client, pending)
         pending = [sending for sending in pending if sending.event_id is None and sending.again]
         if not pending:
-            return
+            break
+    return None if heard else pending[0]
 
 
-def _attempt(client: Any, batch: list[_Sending]) -> None:
+def _attempt(client: Any, batch: list[_Sending]) -> bool:
+    """Whether somebody answered."""
     exceptions = importlib.import_module("botocore.exceptions")
     try:
         answer = cast(dict[str, Any], client.put_events(Entries=[dict(sending.entry) for sending in batch]))
@@ -165,14 +162,15 @@ def _attempt(client: Any, batch: list[_Sending]) -> None:
         code = str(told.get("Code", "Unknown"))
         for sending in batch:
             sending.failed(code, str(told.get("Message", error)), code in AGAIN or status >= 500)
-        return
+        return True
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         for sending in batch:
-            sending.failed(type(error).__name__, str(error), True, unheard=True)
-        return
+            sending.failed(type(error).__name__, str(error), True)
+        return False
     for sending, result in zip(batch, answer["Entries"], strict=True):
         if "EventId" in result:
-            sending.event_id, sending.unheard = str(result["EventId"]), False
+            sending.event_id = str(result["EventId"])
         else:
             code = str(result.get("ErrorCode"))
             sending.failed(code, str(result.get("ErrorMessage")), code in AGAIN)
+    return True

@@ -14,9 +14,6 @@ from busway.cli.output import print_json, say
 if TYPE_CHECKING:
     from busway.road.connection import Connection
 
-# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
-ENTRIES_PER_CALL = 10
-
 
 @click.command()
 @click.argument("event", required=False)
@@ -183,14 +180,15 @@ def _entry(envelope: dict[str, Any]) -> dict[str, Any]:
 def _put(connection: Connection, entry: dict[str, Any], count: int) -> list[str]:
     """Raises PublishFailed for the first entry that the bus refused."""
     from busway.errors import PublishFailed, Refusal
+    from busway.publishing import ENTRIES_MAX
 
     ids: list[str] = []
-    for begin in range(0, count, ENTRIES_PER_CALL):
-        entries = [entry] * min(ENTRIES_PER_CALL, count - begin)
+    for begin in range(0, count, ENTRIES_MAX):
+        entries = [entry] * min(ENTRIES_MAX, count - begin)
         for result in connection.call("events", "PutEvents", {"Entries": entries})["Entries"]:
             if "EventId" not in result:
                 code, reason = str(result.get("ErrorCode")), str(result.get("ErrorMessage"))
-                raise PublishFailed([Refusal(0, str(entry["DetailType"]), str(entry["EventBusName"]), code, reason)])
+                raise PublishFailed([Refusal.of(entry, code, reason)])
             ids.append(str(result["EventId"]))
     return ids
 

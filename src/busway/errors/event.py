@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from busway.errors.root import BuswayError
 
@@ -56,6 +57,11 @@ class Refusal:
     bus: str
     code: str
     reason: str
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any], code: str, reason: str, place: int = 0) -> Self:
+        """`entry` is the one that was refused, as boto3's `put_events` takes it."""
+        return cls(place, str(entry.get("DetailType")), str(entry.get("EventBusName")), code, reason)
 
     def __str__(self) -> str:
         return f"{self.detail_type!r} was not put on bus {self.bus!r}: {self.code}: {self.reason}"

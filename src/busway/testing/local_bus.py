@@ -176,7 +176,7 @@ class LocalBus:
         (result,) = self.run(self._room.publisher.put_events([given], SCOPE, None))
         if result.event_id is None:
             code, reason = str(result.error_code), str(result.error_message)
-            raise PublishFailed([Refusal(0, str(given.detail_type), str(given.event_bus_name), code, reason)])
+            raise PublishFailed([Refusal.of(entry, code, reason)])
         return result.event_id
 
     def attempts(self, handler: AnyHandler | str) -> list[Attempt]:

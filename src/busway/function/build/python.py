@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from busway.errors import BuildFailed
-from busway.function.build.requirements import LISTS, Line, Lists, check, path_of, read_lists
+from busway.function.build.requirements import EDITABLE, LISTS, Line, Lists, check, path_of, read_lists
 from busway.function.build.told import Told, told
 
 REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
@@ -80,9 +80,10 @@ def requirements_of(code: Path, *, live: bool, installed: Installed = installed_
     else:
         return None
     lines = [line.text for line in lists.lines]
-    wanted = [line for line in lines if not line.startswith("-") or line.startswith(("-e", "--editable"))]
+    wanted = [line for line in lines if not line.startswith("-") or line.startswith(EDITABLE)]
     if all(_is_there(line, installed, live=live) for line in wanted):
         return None
+    # Refused here, before anything is made; where uv will run is not known yet.
     told(lists.lines, code, code)
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {sysconfig.get_platform()}\n".encode())
     for name, text in lists.texts or [("", "\n".join(lines))]:

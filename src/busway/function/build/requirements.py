@@ -23,7 +23,7 @@ OPTION = re.compile(
 )
 LISTS = ("-r", "-c", "--requirement", "--constraint")
 _CONSTRAINTS = ("-c", "--constraint")
-_EDITABLE = ("-e", "--editable")
+EDITABLE = ("-e", "--editable")
 # A flag with another option after it: uv takes several in one line.
 _FLAG = re.compile(r"--[\w-]+\s+(?=-)")
 # https://peps.python.org/pep-0508/: a name from an index, and a name with where it comes from.
@@ -125,7 +125,7 @@ def check(line: Line, root: Path) -> Path | None:
         return None
     # As uv does: what is installed is found from where uv runs, other files from the list that names them.
     option = OPTION.match(line.text)
-    folder = line.folder if option and option[1] not in _EDITABLE else root
+    folder = line.folder if option and option[1] not in EDITABLE else root
     try:
         inside = all((folder / path).resolve().is_relative_to(root) for path in (given, unquote(given)))
     except (OSError, RuntimeError, ValueError) as error:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from busway.function.build.requirements import LISTS, OPTION, Line, path_of
+from busway.function.build.requirements import EDITABLE, LISTS, OPTION, Line, path_of
 
 _FLAGS = ("--no-index", "--pre", "--prefer-binary", "--require-hashes")
 _WITH_VALUE = re.compile(r"(--no-binary|--only-binary|--trusted-host|--use-feature)[\s=]+(\S+)")
-_EDITABLE = ("-e", "--editable")
 _HASH = re.compile(r"\s+--hash(?:=|\s+)(\w+:[0-9A-Fa-f]+)(?=\s|$)")
 _FURTHER = re.compile(r"\s-")
 
@@ -45,9 +44,9 @@ def _understood(line: Line, root: Path, at: Path) -> str:
         raise line.refused("has characters that can't be seen")
     if option := OPTION.match(text):
         value = option[2].strip().strip("\"'")
-        if re.search(r"\s", value) and (path_of(text) is None or option[1] in _EDITABLE):
+        if re.search(r"\s", value) and (path_of(text) is None or option[1] in EDITABLE):
             raise line.refused("has another option behind it, or a space")
-        if option[1] in _EDITABLE:
+        if option[1] in EDITABLE:
             if line.constraint:
                 raise line.refused("bounds no version, as a constraint does")
             return f"-e {value}"
