@@ -183,14 +183,19 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def names_by_wire(event: type[Event]) -> dict[str, str]:
+    """What an event's members are called on the wire → the names of its fields, in their order."""
+    return {field.alias or name: name for name, field in event.model_fields.items()}
+
+
 def _sample_detail(event: type[Event], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """A detail by field name. Raises InvalidEventClass for a name in `chosen` that is no field's."""
-    wire_names = {field.alias or name: name for name, field in event.model_fields.items()}
-    unknown = sorted(set(chosen) - set(wire_names) - set(event.model_fields))
+    names = names_by_wire(event)
+    unknown = sorted(set(chosen) - set(names) - set(event.model_fields))
     if unknown:
         known = ", ".join(event.model_fields)
         raise InvalidEventClass(f"{event.__name__} has no field {unknown[0]!r}; its fields are {known}")
-    given = {wire_names.get(name, name): value for name, value in chosen.items()}
+    given = {names.get(name, name): value for name, value in chosen.items()}
     samples = {n: _field_sample(n, f) for n, f in event.model_fields.items() if f.is_required() or f.examples}
     return {**samples, **given}
 

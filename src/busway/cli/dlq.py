@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from busway.cli.options import check_handler, connect, function_for, server_options
-from busway.cli.output import brief, line, moment, print_json, say, styled, table
+from busway.cli.output import cell, line, moment, print_json, say, styled, table
 from busway.cli.timeline import name_of
 
 
@@ -45,7 +45,7 @@ def dlq(handler: str | None, queue: str | None, limit: int, endpoint: str, as_js
                 styled(name_of(group["handler"]), "bold"),
                 styled(str(group["count"]), "red"),
                 moment(group["last_at"]),
-                brief(": ".join(part for part in (group["error_code"], group["error_message"]) if part)),
+                cell(": ".join(part for part in (group["error_code"], group["error_message"]) if part)),
             )
             for group in found["groups"]
         ],

@@ -123,8 +123,13 @@ def ago(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def cell(text: str) -> str:
+    """A long text for a column of a table: on a terminal its beginning, into a pipe all of it."""
+    return brief(text) if console().is_terminal else text
+
+
 def brief(text: str, chars_max: int = 100) -> str:
-    """The beginning of a text's first line, for a column of a table that others stand in."""
+    """The beginning of a text's first line."""
     first, *rest = text.split("\n", 1)
     return first if len(first) <= chars_max and not rest else first[: chars_max - 1].rstrip() + "…"
 

@@ -137,8 +137,9 @@ def _as_on_the_wire(event_class: Any, changes: tuple[str, ...]) -> tuple[str, ..
     import difflib
 
     from busway.errors import EventMismatch
+    from busway.event import names_by_wire
 
-    wire = {name: field.alias or name for name, field in event_class.model_fields.items()}
+    wire = {name: on_wire for on_wire, name in names_by_wire(event_class).items()}
     if event_class.model_config.get("extra") == "allow":
         return changes
     found: list[str] = []

@@ -23,11 +23,10 @@ import msgspec
 from busway.clock import Clock, Entropy, SystemClock, first_of, uuids
 from busway.config import Settings, data_folder, environment, shared_folders
 from busway.delivery.dead_letter import DeadLetters, Source
-from busway.engine import Engine, Origin, Put
+from busway.engine import Engine, Put
 from busway.errors import (
     FunctionNotReady,
     FunctionThrottled,
-    InvalidFunction,
     InvalidPayload,
     PayloadTooLarge,
     RecursiveInvocation,
@@ -48,11 +47,12 @@ from busway.function.invocation import lineage
 from busway.function.invocation.asynchronous import Dispatcher
 from busway.function.invocation.desk import NAMESPACE, Desk, Destinations, TooOld
 from busway.function.invocation.letters import Work, is_json
+from busway.function.invocation.queued import Queued
 from busway.function.invocation.report import addressed, closing_lines, init_lines, start_line
 from busway.function.invocation.retry import parse_waits
 from busway.function.logs import Line, Logs
 from busway.function.once import OnceStore
-from busway.function.record import ACTIVE, ALLOW, LATEST, FunctionRecord, qualified, split
+from busway.function.record import ACTIVE, ALLOW, LATEST, FunctionRecord, parts_of, qualified, split
 from busway.function.runtimes import RUNTIMES, Runtime
 from busway.function.workers.environment import Surroundings
 from busway.function.workers.plans import Credentials, Plans, any_credentials
@@ -134,6 +134,7 @@ class Functions:
             idle_s=settings.worker_idle_s,
         )  # fmt: skip
         self._pool.listen(self._room, lambda plan: credentials_ended(plan.environment["AWS_ACCESS_KEY_ID"]))
+        self.invocation_put = Queued(self._books).invocation_put
         self._desk = Desk(
             engine, clock, metrics, trail, self._books, self._pool, dead_letters, destinations,
             parse_waits(settings.async_retry_s), self._attempt, self.once,
@@ -206,7 +207,7 @@ class Functions:
 
         The ARN may have the qualifier in it. Raises `FunctionNotFound`.
         """
-        return self._books.resolve(*_parts(arn, qualifier))
+        return self._books.resolve(*parts_of(arn, qualifier))
 
     def capacity(self, arn: str) -> int:
         """How many invocations of the function are worth having under way."""
@@ -225,7 +226,7 @@ class Functions:
         Raises `FunctionNotFound`, `FunctionNotReady`, `PayloadTooLarge`, `InvalidPayload`, `FunctionThrottled`,
         `RecursiveInvocation`, `WorkersStopped`.
         """
-        arn, qualifier = _parts(arn, qualifier)
+        arn, qualifier = parts_of(arn, qualifier)
         record = self._books.resolve(arn, qualifier)
         payload = check_payload(payload, "RequestResponse", SYNC_BYTES_MAX)
         about = _About(
@@ -235,26 +236,6 @@ class Functions:
         run, tail = await self._run(record, payload, about, PATIENCE_S, log_tail=log_tail)
         error = None if run.answer.kind is None else "Unhandled"
         return InvokeResult(run.answer.body, about.request_id, error, tail, record.version)
-
-    def invocation_put(
-        self, function_arn: str, payload: bytes, *, request_id: str, now: float, event_id: str | None = None,
-        bus_arn: str | None = None, rule_arn: str | None = None, trace_header: str | None = None,
-        origin: Origin | None = None, qualifier: str = "", reports: bool = False, again: bool = False,
-        letters_to: str = "", mapping: str = "",
-    ) -> Put:  # fmt: skip
-        """The work of an asynchronous invocation. Raises `FunctionNotFound`; what it may hold, the caller checks.
-
-        The ARN may have the qualifier in it. `reports`: it is a batch, whose handler may answer that it failed.
-        `again`: it is a redriven dead letter, which goes to the queue `letters_to`, if given, when it fails again.
-        """
-        function_arn, qualifier = _parts(function_arn, qualifier)
-        self._books.resolve(function_arn, qualifier)
-        work = Work(
-            request_id=request_id, received_at=now, event_id=event_id or "", bus_arn=bus_arn or "",
-            rule_arn=rule_arn or "", trace_header=trace_header or "", qualifier=qualifier, reports=reports,
-            again=again, letters_to=letters_to, mapping=mapping,
-        )  # fmt: skip
-        return Put(function_arn, payload, now, msgspec.json.encode(work), origin)
 
     def redrive(self, source: Source, now: float) -> Put:
         """The work that gives a dead letter to the same handler again, as a new invocation."""
@@ -358,14 +339,6 @@ class _About(msgspec.Struct, frozen=True, gc=False):
 
 def _lines(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _parts(arn: str, qualifier: str) -> tuple[str, str]:
-    """(ARN of the function, qualifier): the qualifier may stand in the ARN. Raises `InvalidFunction` for two."""
-    function, own = split(arn)
-    if own and qualifier and own != qualifier:
-        raise InvalidFunction("The derived qualifier from the function name does not match the specified qualifier.")
-    return function, own or qualifier
 
 
 def check_payload(payload: bytes, invocation_type: str, bytes_max: int) -> bytes:

@@ -170,6 +170,14 @@ def split(arn: str) -> tuple[str, str]:
     return (arn, "") if len(parts) < 8 else (":".join(parts[:7]), parts[7])
 
 
+def parts_of(arn: str, qualifier: str) -> tuple[str, str]:
+    """(ARN of the function, qualifier): the qualifier may stand in the ARN. Raises `InvalidFunction` for two."""
+    function, own = split(arn)
+    if own and qualifier and own != qualifier:
+        raise InvalidFunction("The derived qualifier from the function name does not match the specified qualifier.")
+    return function, own or qualifier
+
+
 def check_runtime(runtime: str, handler: str) -> None:
     if not runtime or not handler:
         raise InvalidFunction(

@@ -63,7 +63,9 @@ def event(request: pytest.FixtureRequest) -> MakeEvent:
 
 def _by_name(event_class: type[Event], detail: Mapping[str, Any]) -> dict[str, Any]:
     """Members under their Python names, so that a field's name and its alias are the same member."""
-    names = {field.alias or name: name for name, field in event_class.model_fields.items()}
+    from busway.event import names_by_wire
+
+    names = names_by_wire(event_class)
     return {names.get(name, name): value for name, value in detail.items()}
 
 
@@ -200,17 +202,17 @@ def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
     try:
         # The modules that the test has imported, not others of the same text.
         project = load_project(find_root(Path(request.path).parent), fresh=False)
-        name, folder = project.manifest.bus, Path(request.path).parent
+        bus_name, folder = project.manifest.bus, Path(request.path).parent
         beside = folder.name if folder.parent == project.root / "handlers" else None
         handlers = {name: one for name, one in project.handlers.items() if beside in (None, name)}
     except ProjectNotFound:
-        name, handlers = "default", {}
-    made = LocalBus(name)
+        bus_name, handlers = "default", {}
+    made = LocalBus(bus_name)
     try:
-        for folder, handler in handlers.items():
+        for name, handler in handlers.items():
             # A batch handler is called with a list; streams and queues are not part of this bus.
             if isinstance(handler, Handler):
-                made.add(handler, folder)
+                made.add(handler, name)
         yield made
     finally:
         made.close()

@@ -25,7 +25,6 @@ from busway.clock import ManualClock, SystemEntropy
 from busway.config import Settings
 from busway.delivery import Target
 from busway.delivery.outbox import Outbox, Parts
-from busway.engine import Origin, Put
 from busway.engine.memory import MemoryEngine
 from busway.errors import HandlerHangs, HandlerNotOnBus, PublishFailed, Refusal
 from busway.event import Event
@@ -34,6 +33,7 @@ from busway.function.definitions.books import Books
 from busway.function.invocation.asynchronous import Dispatcher
 from busway.function.invocation.desk import Desk
 from busway.function.invocation.letters import Work
+from busway.function.invocation.queued import Queued
 from busway.function.invocation.retry import parse_waits
 from busway.function.once import OnceStore
 from busway.function.record import EventInvoke, FunctionRecord, function_arn
@@ -95,8 +95,8 @@ class BusClock:
         self._bus.run(self._clock.advance(duration_s(time), self._bus.quiet))
 
 
-class _Room:
-    """The part of a pool of workers that a dispatcher asks for."""
+class _Boundless:
+    """Room for whatever comes."""
 
     def capacity(self, function_arn: str) -> int:
         return CAPACITY
@@ -129,12 +129,12 @@ class LocalBus:
         await self._queues.open()
         await self._room.open()
         targets: dict[str, Target] = {
-            "lambda": FunctionTarget(self), "sqs": QueueTarget(self._queues),
+            "lambda": FunctionTarget(Queued(self._books)), "sqs": QueueTarget(self._queues),
             "events": BusTarget(self._room.publisher, clock, entropy),
         }  # fmt: skip
         self._desk = Desk(
-            engine, clock, metrics, trail, self._books, _Room(), letters, None, parse_waits(settings.async_retry_s),
-            self._attempt, OnceStore(engine.records, clock),
+            engine, clock, metrics, trail, self._books, _Boundless(), letters, None,
+            parse_waits(settings.async_retry_s), self._attempt, OnceStore(engine.records, clock),
         )  # fmt: skip
         self._outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, letters))
         self._router = self._room.router(Ports(targets, self._outbox, letters))
@@ -145,7 +145,7 @@ class LocalBus:
 
     def close(self) -> None:
         """End it; what was still to be tried is forgotten."""
-        self.run(self._close(), settle=False)
+        self._loop.run_until_complete(self._close())
         self._loop.close()
 
     async def _close(self) -> None:
@@ -189,16 +189,15 @@ class LocalBus:
 
     def dead_letters(self, handler: AnyHandler | str) -> list[Letter]:
         """What was given up for a handler, oldest first."""
-        items = self.run(self._engine.queues.browse(_letters_of(self._name_of(handler)), LETTERS_SHOWN))
-        return [_letter(item.body, item.meta) for item in items]
+        letters = self._engine.queues.browse(_letters_of(self._name_of(handler)), LETTERS_SHOWN)
+        return [_letter(item.body, item.meta) for item in self._loop.run_until_complete(letters)]
 
     # --- what runs it ---
 
-    def run(self, work: Coroutine[Any, Any, T], *, settle: bool = True) -> T:
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run it, and all that follows from it."""
         result = self._loop.run_until_complete(work)
-        if settle:
-            self._loop.run_until_complete(self.quiet())
+        self._loop.run_until_complete(self.quiet())
         return result
 
     async def quiet(self) -> None:
@@ -248,20 +247,6 @@ class LocalBus:
         await self._room.rules.put_targets(name, self._name, SCOPE, [TargetSpec(id="handler", arn=arn)])
         dispatcher = Dispatcher(arn, self._desk)
         self._dispatchers.append((dispatcher, self._loop.create_task(dispatcher.run())))
-
-    def invocation_put(
-        self, function_arn: str, payload: bytes, *, request_id: str, now: float, event_id: str | None = None,
-        bus_arn: str | None = None, rule_arn: str | None = None, trace_header: str | None = None,
-        origin: Origin | None = None, reports: bool = False, again: bool = False, letters_to: str = "",
-        mapping: str = "",
-    ) -> Put:  # fmt: skip
-        """As the function room's. Raises `FunctionNotFound`."""
-        self._books.resolve(function_arn)
-        work = Work(
-            request_id=request_id, received_at=now, event_id=event_id or "", bus_arn=bus_arn or "",
-            rule_arn=rule_arn or "", trace_header=trace_header or "",
-        )  # fmt: skip
-        return Put(function_arn, payload, now, msgspec.json.encode(work), origin)
 
     async def _attempt(
         self, record: FunctionRecord, payload: bytes, work: Work, attempt: int, start_by: float

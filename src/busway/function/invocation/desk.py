@@ -48,7 +48,7 @@ class Attempt(Protocol):
         ...
 
 
-class Room(Protocol):
+class Capacity(Protocol):
     """How much of a function may run at once: the part of the pool that a dispatcher asks for."""
 
     def capacity(self, function_arn: str) -> int: ...
@@ -69,7 +69,7 @@ class Desk:
     metrics: Metrics
     trail: Trail
     books: Books
-    pool: Room
+    pool: Capacity
     dead_letters: DeadLetters
     destinations: Destinations | None
     waits_s: tuple[float, ...]
