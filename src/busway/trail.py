@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from busway.clock import Clock
+
+T = TypeVar("T")
 
 # Ours: what a slow follower may be behind before it misses steps (it is told how many).
 FOLLOWER_BEHIND_MAX = 10_000
@@ -46,7 +48,7 @@ class Trail:
         self._clock = clock
         self._sequence = 0
         self._steps: deque[Step] = deque(maxlen=size)
-        self._followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+        self._followers: weakref.WeakSet[Follower[Step]] = weakref.WeakSet()
 
     @property
     def listening(self) -> bool:
@@ -80,47 +82,54 @@ class Trail:
         ]
         return steps if limit is None else steps[max(0, len(steps) - limit) :]
 
-    def follow(self, after: int | None = None) -> Follower:
-        """Steps from now on, or from those kept above `after`; it listens from this call until closed or dropped."""
-        follower = Follower(self._followers, self._clock)
+    def follow(self, after: int | None = None) -> Follower[Step]:
+        """Steps from now on, or from those kept above `after`; it listens from this call until closed or dropped.
+
+        One that falls too far behind gets a step of kind "missed" with the `count` of steps left out there.
+        """
+        follower = Follower(self._followers.discard, self._missed)
         if after is not None:
             for step in self.recent(after):
                 follower.show(step)
         self._followers.add(follower)
         return follower
 
+    def _missed(self, count: int) -> Step:
+        return Step(0, self._clock.now(), "missed", {"count": count})
 
-class Follower(AsyncIterator[Step]):
-    """An endless iterator of steps; a context manager that stops listening.
 
-    One that falls too far behind gets a step of kind "missed" with the `count` of steps left out there.
+class Follower(AsyncIterator[T]):
+    """An endless iterator of what is shown to it; a context manager that stops listening.
+
+    `leave` is called then. Who falls more than `behind_max` behind loses the oldest, and gets `gap` of their number.
     """
 
-    def __init__(self, followers: weakref.WeakSet[Follower], clock: Clock) -> None:
-        self._followers = followers
-        self._clock = clock
-        self._waiting: deque[Step] = deque()
+    def __init__(
+        self, leave: Callable[[Follower[T]], object], gap: Callable[[int], T], behind_max: int = FOLLOWER_BEHIND_MAX
+    ) -> None:
+        self._leave, self._gap, self._behind_max = leave, gap, behind_max
+        self._waiting: deque[T] = deque()
         self._missed = 0
         self._closed = False
         self._changed = asyncio.Event()
 
-    def show(self, step: Step) -> None:
-        if len(self._waiting) >= FOLLOWER_BEHIND_MAX:
+    def show(self, one: T) -> None:
+        if len(self._waiting) >= self._behind_max:
             self._waiting.popleft()
             self._missed += 1
-        self._waiting.append(step)
+        self._waiting.append(one)
         self._changed.set()
 
     def close(self) -> None:
         """Stop listening; what was shown until now is still given out, then the iteration ends."""
         self._closed = True
-        self._followers.discard(self)
+        self._leave(self)
         self._changed.set()
 
-    async def __anext__(self) -> Step:
+    async def __anext__(self) -> T:
         if self._missed:
             missed, self._missed = self._missed, 0
-            return Step(0, self._clock.now(), "missed", {"count": missed})
+            return self._gap(missed)
         while not self._waiting:
             if self._closed:
                 raise StopAsyncIteration
@@ -128,7 +137,7 @@ class Follower(AsyncIterator[Step]):
             await self._changed.wait()
         return self._waiting.popleft()
 
-    def __enter__(self) -> Follower:
+    def __enter__(self) -> Follower[T]:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -386,12 +386,10 @@ async def test_lines_can_be_followed_and_are_found_after_a_restart(tmp_path: Pat
     async with workshop(tmp_path) as shop:
         arn = await shop.create("ok", "def handler(event, context): print(event)")
         following = shop.functions.logs.follow(arn)
-        first = asyncio.ensure_future(anext(following))
-        await asyncio.sleep(0)
         await shop.put("ok", "hello", event_id="e-1")
-        assert (await first).line == "START RequestId: r-1 Version: $LATEST"
+        assert (await anext(following)).line == "START RequestId: r-1 Version: $LATEST"
         await shop.until_gone("ok")
-        await following.aclose()
+        following.close()
     files = list((tmp_path / "logs" / "ok").iterdir())
     lines = [json.loads(text) for file in files for text in file.read_text().splitlines()]
     assert [(line["line"], line["request_id"], line["event_id"], line["attempt"]) for line in lines][1] == (

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 
 from busway.clock import Clock
 from busway.function.log_files import Line as Line, LogFiles, folder_name as folder_name
+from busway.trail import Follower
 
 # Ours, each of them. Lines are long or short as functions please, so memory is bounded in both.
 FUNCTION_BYTES_MAX, TOTAL_BYTES_MAX = 32 * 1024 * 1024, 1024 * 1024 * 1024
@@ -39,7 +39,7 @@ class Logs:
         self._unwritten: list[Line] = []
         self._unwritten_chars = 0
         self._left_out = 0
-        self._followers: dict[asyncio.Queue[Line], str] = {}
+        self._followers: dict[Follower[Line], str] = {}
         self._writing = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -66,8 +66,8 @@ class Logs:
             else:
                 self._left_out += 1
         for follower, function in self._followers.items():
-            if function == line.function and not follower.full():
-                follower.put_nowait(line)
+            if function == line.function:
+                follower.show(line)
 
     def _remember(self, line: Line) -> None:
         self._recent.append(line)
@@ -112,15 +112,16 @@ class Logs:
         async with self._writing:
             return await asyncio.to_thread(self._files.of_request, request_id)
 
-    async def follow(self, function: str) -> AsyncIterator[Line]:
-        """Lines of a function as they come; a follower that is too slow misses some."""
-        queue: asyncio.Queue[Line] = asyncio.Queue(FOLLOWER_LINES_MAX)
-        self._followers[queue] = function
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            del self._followers[queue]
+    def follow(self, function: str) -> Follower[Line]:
+        """Lines of a function from this call on, until closed; one that is too slow misses some, and says so."""
+
+        def gap(count: int) -> Line:
+            text = f"[busway: {count} lines are left out here: they came faster than they were read]"
+            return Line(function, self._clock.now(), "", "", 0, text)
+
+        follower = Follower[Line](lambda one: self._followers.pop(one, None), gap, FOLLOWER_LINES_MAX)
+        self._followers[follower] = function
+        return follower
 
     async def _keep_writing(self) -> None:
         while True:

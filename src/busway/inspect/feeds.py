@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, cast
+from typing import Any
 
 from busway.errors import FunctionNotFound
 from busway.function.logs import Line
 from busway.function.record import resolve
 from busway.inspect.http import Answer, Lines, Request
 from busway.inspect.ports import Inspection
-from busway.trail import Follower
+from busway.trail import Follower, Step
 
 LINES_DEFAULT, LINES_MAX = 200, 10_000
 
@@ -22,7 +21,7 @@ async def tail(server: Inspection, request: Request) -> Lines:
     return Lines(_steps(server.trail.follow(since)))
 
 
-async def _steps(follower: Follower) -> AsyncGenerator[dict[str, Any]]:
+async def _steps(follower: Follower[Step]) -> AsyncGenerator[dict[str, Any]]:
     with follower:
         async for step in follower:
             yield {"sequence": step.sequence, "at": step.at, "kind": step.kind, **step.facts}
@@ -50,21 +49,12 @@ async def logs(server: Inspection, request: Request) -> Answer | Lines:
 
 async def _lines(server: Inspection, arn: str, limit: int, since: float) -> AsyncGenerator[Line]:
     """First the newest lines, then those that come; it listens before it looks, so that none is missed."""
-    coming = cast("AsyncGenerator[Line]", server.logs.follow(arn))
-    first = asyncio.ensure_future(anext(coming))
-    try:
-        await server.clock.sleep(0)
+    with server.logs.follow(arn) as coming:
         kept = await server.logs.tail(arn, limit, since)
         for line in kept:
             yield line
         known = set(kept)
-        line = await first
-        while True:
+        async for line in coming:
             # A line that came while the newest were read is in both.
             if line not in known:
                 yield line
-            line = await anext(coming)
-    finally:
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
-        await coming.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from busway.clock import ManualClock
-from busway.function.logs import BEHIND_CHARS_MAX, RECENT_CHARS, RECENT_LINES, Line, Logs
+from busway.function.logs import BEHIND_CHARS_MAX, FOLLOWER_LINES_MAX, RECENT_CHARS, RECENT_LINES, Line, Logs
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
@@ -26,6 +26,18 @@ def test_long_lines_leave_the_memory_earlier_than_short_ones():
     logs.write(printed("y" * (RECENT_CHARS + 1)))
     logs.write(printed("z"))
     assert [line.line for line in logs.recent(FUNCTION)] == ["z"]
+
+
+async def test_who_follows_too_slowly_is_told_how_many_lines_are_left_out_and_where():
+    logs = Logs(None, ManualClock())
+    with logs.follow(FUNCTION) as follower:
+        for number in range(FOLLOWER_LINES_MAX + 7):
+            logs.write(printed(str(number)))
+        lines = [(await anext(follower)).line for _ in range(FOLLOWER_LINES_MAX + 1)]
+        assert lines[0] == "[busway: 7 lines are left out here: they came faster than they were read]"
+        assert lines[1:] == [str(number) for number in range(7, FOLLOWER_LINES_MAX + 7)]
+        logs.write(printed("other", "r2"))
+        assert (await anext(follower)).line == "other"
 
 
 async def test_a_disk_that_is_slower_than_long_lines_costs_lines_and_says_so(tmp_path: Path):
