@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Event", "__version__", "batch_handler", "handler", "once", "publish"]
+__all__ = ["Event", "ScheduledEvent", "__version__", "batch_handler", "handler", "once", "publish"]
 
 if TYPE_CHECKING:
     from busway.batch_handling import batch_handler
-    from busway.event import Event
+    from busway.event import Event, ScheduledEvent
     from busway.handling import handler
     from busway.idempotent import once
     from busway.publishing import publish
@@ -24,6 +24,10 @@ def __getattr__(name: str) -> Any:
         from busway.event import Event
 
         return Event
+    if name == "ScheduledEvent":
+        from busway.event import ScheduledEvent
+
+        return ScheduledEvent
     if name == "handler":
         from busway.handling import handler
 

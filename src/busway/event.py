@@ -154,6 +154,13 @@ class Event(pydantic.BaseModel):
         return publish(self.to_entry(bus=bus, resources=resources), client=client)[0]
 
 
+class ScheduledEvent(Event, source="aws.events", detail_type="Scheduled Event"):
+    """What a schedule puts: an empty detail; when it was due is at `event.envelope.time`.
+
+    https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-scheduled-event.html
+    """
+
+
 def _envelope(raw: Mapping[str, Any]) -> Envelope:
     time = raw.get("time") or "1970-01-01T00:00:00Z"
     return Envelope(

@@ -15,7 +15,7 @@ from functools import update_wrapper
 from typing import Any, Generic, TypeVar, cast, overload
 
 from busway.errors import InvalidHandler
-from busway.event import Event
+from busway.event import Event, ScheduledEvent
 from busway.idempotent import events_are_ours, once as run_once, remaining_ms
 
 E = TypeVar("E", bound=Event)
@@ -35,9 +35,13 @@ FOLDER_TAG = "busway:folder"
 # On a function, with ONCE_EVENT: an event that it completed is not given to it again.
 ONCE_TAG, ONCE_EVENT = "busway:once", "event"
 RATE_MAX = 10_000
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html: an account's limit until it asks for more.
+CONCURRENCY = (1, 1_000)
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
+# Its shape; what is in the brackets is judged where a project is read.
+_SCHEDULE = re.compile(r"(rate|cron)\([^()]+\)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -75,6 +79,8 @@ class HandlerOptions:
     filter: Mapping[str, Any] = field(default_factory=dict[str, Any])
     rate: str | None = None
     once: bool = True
+    schedule: str | None = None
+    concurrency: int | None = None
 
 
 class Handler(Generic[E, R]):
@@ -138,6 +144,8 @@ def handler(
     filter: Mapping[str, Any] | None = None,
     rate: str | None = None,
     once: bool = True,
+    schedule: str | None = None,
+    concurrency: int | None = None,
 ) -> Callable[[Callable[[E], R]], Handler[E, R]]:
     """Make a function that takes `event_class` the handler of its events.
 
@@ -147,13 +155,17 @@ def handler(
     `rate` is how often it may start (`"10/s"`, `"600/m"`), for third parties that throttle; on AWS it does nothing.
     `once`: an event that it completed is not given to it again within a day, whatever crashed in between; on AWS that
     takes a DynamoDB table (`BUSWAY_ONCE_TABLE`). For a step within a handler, see `busway.once`.
+    `schedule` runs a handler of `ScheduledEvent`: "rate(5 minutes)" or "cron(0 9 ? * MON-FRI *)", in UTC.
+    `concurrency`: at most so many of its events are handled at a time, and as many are always possible.
     Raises InvalidHandler for what AWS would refuse.
     """
     options = options_of(
         name, retries=_retries(retries), max_age_s=seconds_of("max_age", max_age, MAX_AGE_S), timeout=timeout,
-        memory_mb=memory_mb, alert=alert, env=env, filter=filter, rate=rate, once=once,
+        memory_mb=memory_mb, alert=alert, env=env, filter=filter, rate=rate, once=once, schedule=schedule,
+        concurrency=concurrency,
     )  # fmt: skip
     check_event(event_class)
+    _check_schedule(event_class, options)
 
     def decorate(function: Callable[[E], R]) -> Handler[E, R]:
         return Handler(function, event_class, options)
@@ -164,6 +176,7 @@ def handler(
 def options_of(
     name: str | None, *, retries: int, max_age_s: int, timeout: str | int, memory_mb: int, alert: str | None,
     env: Sequence[str], filter: Mapping[str, Any] | None, rate: str | None, once: bool,
+    schedule: str | None = None, concurrency: int | None = None,
 ) -> HandlerOptions:  # fmt: skip
     """The options of either kind of handler, whose `retries` and `max_age_s` have limits of their own."""
     return HandlerOptions(
@@ -177,6 +190,8 @@ def options_of(
         filter=filter or {},
         rate=rate_text(rate),
         once=once,
+        schedule=schedule,
+        concurrency=None if concurrency is None else within("concurrency", concurrency, CONCURRENCY, "at a time"),
     )
 
 
@@ -185,6 +200,20 @@ def check_event(event_class: type[Event]) -> None:
         raise InvalidHandler(
             f"{event_class.__name__} names no source and detail_type, so no rule can find its events"
         )
+
+
+def _check_schedule(event_class: type[Event], options: HandlerOptions) -> None:
+    """A schedule and the event that it makes belong together, and every one of those events is wanted."""
+    text = options.schedule
+    if (text is None) == (event_class is ScheduledEvent):
+        raise InvalidHandler(
+            f"schedule={text!r} for {event_class.__name__}; a schedule and ScheduledEvent go together",
+            'for example: @handler(ScheduledEvent, schedule="rate(5 minutes)")',
+        )
+    if text is not None and not _SCHEDULE.fullmatch(text):
+        raise InvalidHandler(f"schedule={text!r}; wanted rate(5 minutes) or cron(0 9 ? * MON-FRI *)")
+    if text is not None and options.filter:
+        raise InvalidHandler(f"filter={dict(options.filter)!r}: a scheduled event has no detail to choose by")
 
 
 def _retries(retries: int) -> int:

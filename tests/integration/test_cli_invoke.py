@@ -12,8 +12,10 @@ import pytest
 from botocore.exceptions import WaiterError
 
 from busway.cli.options import name_of
+from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import parse_fields
-from busway.road.generator import BatchSpec, EventSpec, HandlerSpec, add_handler, find_event, new_project
+from busway.road.generator import BatchSpec, HandlerSpec, add_handler
+from busway.road.project_files import new_project
 
 from .whole_server import BIN, ROLE, WholeServer, arn, whole_server, zipped
 

@@ -15,8 +15,10 @@ from typing import Any
 import boto3
 import pytest
 
+from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
-from busway.road.generator import BatchSpec, EventSpec, HandlerSpec, add_handler, new_project
+from busway.road.generator import BatchSpec, HandlerSpec, add_handler
+from busway.road.project_files import new_project
 
 PATIENCE_S = 60.0
 ORDER = EventSpec("OrderPlaced", "shop", "Order Placed", parse_fields(["number:int"]))

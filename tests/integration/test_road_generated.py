@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import TYPES, parse_fields
-from busway.road.generator import BatchSpec, EventSpec, HandlerSpec, add_handler, find_event, new_project
+from busway.road.generator import BatchSpec, HandlerSpec, add_handler
+from busway.road.project_files import new_project
 
 TOOLS = Path(sys.executable).parent
 

@@ -21,8 +21,10 @@ import pytest
 
 from busway import Event
 from busway.road.connection import Connection
+from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
-from busway.road.generator import EventSpec, HandlerSpec, add_handler, new_project
+from busway.road.generator import HandlerSpec, add_handler
+from busway.road.project_files import new_project
 
 PATIENCE_S = 30.0
 

@@ -18,7 +18,8 @@ from busway.errors import BuswayError
 # name: (module of the command, its short help). The help is here so that listing the commands loads none of them.
 COMMANDS = {
     "new": ("busway.cli.new:new", "Make a new project."),
-    "add": ("busway.cli.add:add", "Generate a handler with its test."),
+    "init": ("busway.cli.new:init", "Make a project of a folder with other things in it."),
+    "add": ("busway.cli.add:add", "Generate a handler with its test, or an event."),
     "test": ("busway.cli.test:test", "Run the project's tests."),
     "dev": ("busway.cli.dev:dev", "Serve, deploy on save, show what happens."),
     "serve": ("busway.cli.serve:serve", "Run the server."),

@@ -1,4 +1,4 @@
-"""The event that a new handler takes: what of it was given, and the questions about the rest."""
+"""Events in the generator: `busway add event`, and the event that a new handler takes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,88 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from busway.cli.prompts import ask_choice, ask_text, missing
+import click
+
+from busway.cli.options import json_option, project_root
+from busway.cli.output import print_json, say
+from busway.cli.prompts import ask_text, may_ask, missing
 
 if TYPE_CHECKING:
+    from busway.road.event_files import EventSpec
     from busway.road.fields import FieldSpec
-    from busway.road.generator import EventSpec
-
-NEW = "a new one"
 
 
-def check_given(root: Path, name: str | None, event: str | None, source: str | None, detail_type: str | None) -> None:
+@click.command(short_help="Generate an event's class.")
+@click.argument("name", required=False)
+@click.option("--source", help='Who puts it on the bus, for example "com.example.Shop".')
+@click.option("--detail-type", help="Its detail-type.  [default: its name as words]")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME:TYPE[?][=SAMPLE]",
+    help="A field; may be given again. Types: str, int, float, bool, decimal, datetime, uuid, ...",
+)
+@json_option
+def event(
+    name: str | None, source: str | None, detail_type: str | None, fields: tuple[str, ...], as_json: bool
+) -> None:
+    """Generate the class of an event, for those who put it and those who will handle it.
+
+    On a terminal it asks for what isn't given.
+
+    \b
+    Example:
+      busway add event OrderPlaced --source com.example.Shop --field order-id:str --field total:decimal=9.99
+    """
+    from busway.errors import GeneratorRefused
+    from busway.road.event_files import find_event
+    from busway.road.generator import add_event
+    from busway.road.naming import event_class_name, words
+
+    root = project_root()
+    asking = may_ask() and not as_json
+    absent = [flag for flag, value in (("NAME", name), ("--source", source)) if not value]
+    if absent and not asking:
+        example = f"busway add event {name or 'OrderPlaced'} --source {source or _source_of(root)}"
+        raise missing(absent, f"{example} --field order-id:str")
+    class_name = event_class_name(name or ask_text("Name of the event (a class)?", check=event_class_name))
+    there = find_event(root, class_name)
+    if there is not None:
+        raise GeneratorRefused(f"{class_name} is there already, in {there.relative_to(root)}")
+    spec = asked_event(root, class_name, source, detail_type or words(class_name), fields, asking)
+    (file,) = add_event(root, spec)
+    if as_json:
+        print_json({"event": class_name, "file": str(file.relative_to(root))})
+        return
+    click.echo(str(file.relative_to(root)))
+    say(f"\nnext: `busway add handler NAME --event {class_name}`; `busway send {class_name}`")
+
+
+def check_given(
+    root: Path,
+    name: str | None,
+    event: str | None,
+    source: str | None,
+    detail_type: str | None,
+    schedule: str | None = None,
+) -> None:
     """For where nobody can be asked. Raises `UsageError` with everything that is missing, and an example."""
-    from busway.road.generator import find_event, known_events
+    from busway.road.event_files import find_event, known_events
     from busway.road.naming import event_class_name, handler_name, words
 
     class_name = "OrderPlaced" if event is None else event_class_name(event)
     there = event is not None and find_event(root, class_name) is not None
-    absent = {"NAME": not name, "--event": event is None}
+    absent = {"NAME": not name, "--event": event is None and schedule is None}
     known = [] if event else known_events(root)
-    if not there and not known:
+    if not there and not known and schedule is None:
         absent |= {"--source": not source, "--detail-type": not detail_type}
     flags = [flag for flag, is_absent in absent.items() if is_absent]
     if not flags:
         return
     shown = handler_name(name).replace("_", "-") if name else "send-receipt"
+    if schedule is not None:
+        raise missing(flags, f'busway add handler {shown} --schedule "{schedule}"')
     example = f"busway add handler {shown} --event {known[0] if known else class_name}"
     if not there and not known:
         example += f' --source {source or _source_of(root)} --detail-type "{detail_type or words(class_name)}"'
@@ -42,8 +100,8 @@ def asked_event(
 ) -> EventSpec:
     """The event asked for: one that is there, or what is needed to write it. Not asking: after `check_given`."""
     from busway.errors import GeneratorRefused
+    from busway.road.event_files import EventSpec, find_event
     from busway.road.fields import parse_fields
-    from busway.road.generator import EventSpec, find_event
     from busway.road.naming import event_class_name, words
 
     class_name = event_class_name(name or _ask_name(root))
@@ -62,12 +120,14 @@ def asked_event(
 
 
 def _ask_name(root: Path) -> str:
-    from busway.road.generator import known_events
+    from busway.road.event_files import known_events
     from busway.road.naming import event_class_name
 
     known = known_events(root)
-    chosen = ask_choice("Which event does it take?", [*known, NEW], known[0]) if known else NEW
-    return ask_text("Name of the new event (a class)?", check=event_class_name) if chosen == NEW else chosen
+    if not known:
+        return ask_text("Name of the new event (a class)?", check=event_class_name)
+    question = f"Which event does it take? Enter for {known[0]}, letters find others, a new name makes a new one:"
+    return ask_text(question, check=lambda text: text and event_class_name(text), words=known) or known[0]
 
 
 def _source_of(root: Path) -> str:

@@ -24,8 +24,17 @@ def missing(flags: Sequence[str], example: str) -> click.UsageError:
     return click.UsageError(f"{named} missing, and there is no terminal to ask on; for example:\n  {example}")
 
 
-def ask_text(question: str, default: str = "", check: Callable[[str], object] | None = None) -> str:
-    """An answer that `check` accepts; `check` raises a BuswayError whose text is shown beside the question."""
+def ask_text(
+    question: str,
+    default: str = "",
+    check: Callable[[str], object] | None = None,
+    live: Callable[[str], str] | None = None,
+    words: Sequence[str] = (),
+) -> str:
+    """An answer that `check` accepts; `check` raises a BuswayError whose text is shown beside the question.
+
+    `live` says something about what stands there, as it is typed. `words` are found by some of their letters.
+    """
     import questionary
 
     def verdict(text: str) -> bool | str:
@@ -36,7 +45,27 @@ def ask_text(question: str, default: str = "", check: Callable[[str], object] | 
             return str(error)
         return True
 
-    return str(_answered(questionary.text(question, default=default, validate=verdict)))
+    more: dict[str, Any] = {"bottom_toolbar": _said(live)} if live else {}
+    if words:
+        from prompt_toolkit.completion import FuzzyWordCompleter
+
+        more |= {"completer": FuzzyWordCompleter(list(words)), "complete_while_typing": True}
+    return str(_answered(questionary.text(question, default=default, validate=verdict, **more)))
+
+
+def _said(live: Callable[[str], str]) -> Callable[[], str]:
+    """What is shown below the line that is being typed; nothing while it is empty, or not yet right."""
+
+    def toolbar() -> str:
+        from prompt_toolkit.application import get_app
+
+        text = get_app().current_buffer.text
+        try:
+            return live(text) if text.strip() else ""
+        except BuswayError as error:
+            return f"not yet: {error}"
+
+    return toolbar
 
 
 def ask_choice(question: str, choices: Sequence[str], default: str) -> str:

@@ -54,6 +54,8 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     env: list[str]
     rate: str | None = None
     once: bool = True
+    schedule: str | None = None
+    concurrency: int | None = None
     batch: BatchEntry | None = None
 
 

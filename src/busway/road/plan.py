@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from busway.arn import Scope
+from busway.bus.record import DEFAULT_BUS
 from busway.errors import BrokenProject
 from busway.handling import ONCE_EVENT, ONCE_TAG, RATE_TAG
 from busway.road.batches import end_calls, mapping_calls, source_calls, target as source_target
@@ -62,20 +63,32 @@ def plan(
 
 def bus_calls(manifest: Manifest) -> list[Call]:
     """What must be there before any handler: the bus, unless it is the default one, which always is."""
-    if manifest.bus == "default":
+    if manifest.bus == DEFAULT_BUS:
         return []
     return [Call("events", "CreateEventBus", {"Name": manifest.bus}, exists=("ResourceAlreadyExistsException",))]
+
+
+def _bus_of(manifest: Manifest, entry: HandlerEntry) -> str:
+    """Where its rule is: schedules belong to the default bus."""
+    return DEFAULT_BUS if entry.schedule else manifest.bus
 
 
 def retire(project: str, bus: str, handler: str, scope: Scope) -> list[Call]:
     """The calls that end a handler whose folder is gone. Its dead letters stay: somebody may need them."""
     name = function_name(project, handler)
     return [
-        Call("events", "RemoveTargets", {"Rule": name, "EventBusName": bus, "Ids": [name]}, exists=_MISSING),
-        Call("events", "DeleteRule", {"Name": name, "EventBusName": bus}, exists=_MISSING),
+        # What it was triggered by is not known any more: an event, or a schedule.
+        *(call for one in dict.fromkeys((bus, DEFAULT_BUS)) for call in _end_rule(name, one)),
         *end_calls(None, name, scope),
         Call("lambda", "DeleteFunction", {"FunctionName": name}, exists=_MISSING),
         Call("cloudwatch", "DeleteAlarms", {"AlarmNames": [alarm_name(name)]}, exists=_MISSING),
+    ]
+
+
+def _end_rule(name: str, bus: str) -> list[Call]:
+    return [
+        Call("events", "RemoveTargets", {"Rule": name, "EventBusName": bus, "Ids": [name]}, exists=_MISSING),
+        Call("events", "DeleteRule", {"Name": name, "EventBusName": bus}, exists=_MISSING),
     ]
 
 
@@ -85,7 +98,8 @@ _MISSING = ("ResourceNotFoundException", "ResourceNotFound")
 def _says(entry: HandlerEntry) -> str:
     alert, batch = f", alert {entry.alert}" if entry.alert else "", entry.batch
     how = f"{batch.source}, batches of {batch.size} or {batch.window_s} s, " if batch is not None else ""
-    return f"{entry.event} -> {entry.name} ({how}{entry.retries} retries, dead letters, alarm{alert})"
+    trigger = entry.schedule or entry.event
+    return f"{trigger} -> {entry.name} ({how}{entry.retries} retries, dead letters, alarm{alert})"
 
 
 def _handler_calls(
@@ -108,7 +122,8 @@ def _handler_calls(
     )
     settings = _function_settings(manifest, entry, scope, runtime, queue_arn, environment)
     function = _function_call(manifest, entry, code, settings, scope)
-    rule_arn = scope.arn("events", f"rule/{name}" if manifest.bus == "default" else f"rule/{manifest.bus}/{name}")
+    bus = _bus_of(manifest, entry)
+    rule_arn = scope.arn("events", f"rule/{name}" if bus == DEFAULT_BUS else f"rule/{bus}/{name}")
     if entry.batch is None:
         way = [function, *_invocation_calls(entry, name, rule_arn)]
         goal = {"Arn": function_arn}
@@ -139,7 +154,18 @@ def _invocation_calls(entry: HandlerEntry, name: str, rule_arn: str) -> list[Cal
         "MaximumRetryAttempts": entry.retries,
         "MaximumEventAgeInSeconds": entry.max_age_s,
     }
+    of_function = {"FunctionName": name}
+    reserve = (
+        Call("lambda", "DeleteFunctionConcurrency", of_function, exists=_MISSING)
+        if entry.concurrency is None
+        else Call(
+            "lambda",
+            "PutFunctionConcurrency",
+            {**of_function, "ReservedConcurrentExecutions": entry.concurrency},
+        )
+    )
     return [
+        reserve,
         Call("lambda", "PutFunctionEventInvokeConfig", config),
         Call("lambda", "AddPermission", permission, exists=("ResourceConflictException",)),
     ]
@@ -168,7 +194,7 @@ def _function_settings(
         "Runtime": runtime,
         "Role": _role(scope),
         "Handler": entry.entry_point,
-        "Description": f"{entry.event} on bus {manifest.bus}",
+        "Description": entry.schedule or f"{entry.event} on bus {manifest.bus}",
         "Timeout": entry.timeout_s,
         "MemorySize": entry.memory_mb,
         "Environment": {"Variables": {variable: environment[variable] for variable in entry.env}},
@@ -215,13 +241,18 @@ def _rule_calls(
         },
         "DeadLetterConfig": {"Arn": queue_arn},
     }
+    bus = _bus_of(manifest, entry)
+    trigger = (
+        {"ScheduleExpression": entry.schedule}
+        if entry.schedule
+        else {"EventPattern": msgspec.json.encode(entry.pattern).decode()}
+    )
+    other = next((one for one in (manifest.bus, DEFAULT_BUS) if one != bus), None)
     return [
-        Call(
-            "events",
-            "PutRule",
-            {"Name": name, "EventBusName": manifest.bus, "EventPattern": msgspec.json.encode(entry.pattern).decode()},
-        ),
-        Call("events", "PutTargets", {"Rule": name, "EventBusName": manifest.bus, "Targets": [target]}),
+        Call("events", "PutRule", {"Name": name, "EventBusName": bus, **trigger}),
+        Call("events", "PutTargets", {"Rule": name, "EventBusName": bus, "Targets": [target]}),
+        # It may have been triggered by the other kind before.
+        *(_end_rule(name, other) if other else ()),
     ]
 
 

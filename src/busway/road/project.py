@@ -21,8 +21,9 @@ from typing import Any, cast
 import msgspec
 
 from busway.batch_handling import BatchHandler, BatchOptions
-from busway.errors import BrokenProject, ProjectNotFound
-from busway.event import Event
+from busway.bus.schedule import parse_schedule
+from busway.errors import BrokenProject, InvalidBusRequest, ProjectNotFound
+from busway.event import Event, ScheduledEvent
 from busway.handling import Handler
 from busway.road.manifest import BatchEntry, EventEntry, HandlerEntry, Manifest, function_name
 
@@ -97,7 +98,7 @@ def load_project(root: Path, *, fresh: bool = True) -> Project:
         handlers = dict(_handlers(root))
     for name, handler in handlers.items():
         event_class = handler.event_class
-        if classes.get(event_class.__name__) is not event_class:
+        if event_class is not ScheduledEvent and classes.get(event_class.__name__) is not event_class:
             raise BrokenProject(
                 f"handlers/{name}/handler.py takes {event_class.__name__} from {event_class.__module__}; "
                 "wanted a class from a file in events/"
@@ -126,13 +127,16 @@ def load_events(root: Path) -> Events:
 
 def find_sample(root: Path, event_class: type[Event]) -> dict[str, Any] | None:
     """The sample of a handler that is of this class: the first with resources, as handlers may rely on them."""
+    samples = [sample for _, sample in samples_of(root, event_class)]
+    return next((sample for sample in samples if sample.get("resources")), samples[0] if samples else None)
+
+
+def samples_of(root: Path, event_class: type[Event]) -> list[tuple[Path, dict[str, Any]]]:
+    """The samples of all handlers that are of this class, each with its file."""
     wanted = (event_class.event_source, event_class.event_detail_type)
     folders = sorted(file.parent.name for file in (root / "handlers").glob("*/handler.py"))
-    files = [file for folder in folders for file in handler_samples(root, folder)]
-    samples = [
-        sample for sample in map(_sample, files) if (sample.get("source"), sample.get("detail-type")) == wanted
-    ]
-    return next((sample for sample in samples if sample.get("resources")), samples[0] if samples else None)
+    samples = ((file, _sample(file)) for folder in folders for file in handler_samples(root, folder))
+    return [found for found in samples if (found[1].get("source"), found[1].get("detail-type")) == wanted]
 
 
 def handler_samples(root: Path, name: str) -> list[Path]:
@@ -221,8 +225,21 @@ def _handler_entry(config: ProjectConfig, folder: str, handler: AnyHandler) -> H
         env=list(options.env),
         rate=options.rate,
         once=options.once,
+        schedule=_schedule(folder, options.schedule),
+        concurrency=options.concurrency,
         batch=_batch_entry(handler.batch) if isinstance(handler, BatchHandler) else None,
     )
+
+
+def _schedule(folder: str, text: str | None) -> str | None:
+    """The schedule, if it is one. Raises BrokenProject."""
+    try:
+        _ = None if text is None else parse_schedule(text)
+    except InvalidBusRequest as error:
+        raise BrokenProject(
+            f"handlers/{folder}/handler.py: schedule={text!r}: {error}", "docs/schedules.md says how they are written"
+        ) from error
+    return text
 
 
 def _batch_entry(batch: BatchOptions) -> BatchEntry:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from busway.errors import BrokenProject
+from busway.event import ScheduledEvent
 from busway.road.manifest import HandlerEntry, function_name
 from busway.road.project import Project, handler_samples
 
@@ -21,7 +22,12 @@ def sample_payload(project: Project, handler: str) -> dict[str, Any]:
     """`handler` is its name, its folder's or its function's. Raises `BrokenProject`."""
     entry = _entry(project, handler)
     files = handler_samples(project.root, Path(entry.file).parent.name)
-    event = _read(files[0]) if files else next(e.sample for e in project.manifest.events if e.name == entry.event)
+    if files:
+        event = _read(files[0])
+    elif entry.schedule:
+        event = dict(ScheduledEvent.sample().envelope.raw)
+    else:
+        event = next(e.sample for e in project.manifest.events if e.name == entry.event)
     return event if entry.batch is None else _batch(entry.batch.source, event)
 
 

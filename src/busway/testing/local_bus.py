@@ -142,6 +142,8 @@ class LocalBus:
             await self._room.buses.create(self._name, SCOPE, {}, {})
         await self._outbox.open()
         await self._router.open()
+        self._ticker = self._room.ticker()
+        await self._ticker.open()
 
     def close(self) -> None:
         """End it; what was still to be tried is forgotten."""
@@ -152,6 +154,7 @@ class LocalBus:
         for _, task in self._dispatchers:
             task.cancel()
         await asyncio.gather(*(task for _, task in self._dispatchers), return_exceptions=True)
+        await self._ticker.close()
         await self._router.close()
         await self._outbox.close()
         await self._engine.close()
@@ -178,6 +181,12 @@ class LocalBus:
             code, reason = str(result.error_code), str(result.error_message)
             raise PublishFailed([Refusal.of(entry, code, reason)])
         return result.event_id
+
+    def fire(self, handler: AnyHandler | str) -> None:
+        """Let a handler's schedule be due now, and happen what that causes."""
+        rule = SCOPE.arn("events", f"rule/{self._name_of(handler)}")
+        bus = SCOPE.arn("events", f"event-bus/{DEFAULT_BUS}")
+        self.run(self._room.publisher.tick(bus, rule, self._clock.now()))
 
     def attempts(self, handler: AnyHandler | str) -> list[Attempt]:
         """Every call of a handler so far, oldest first."""
@@ -242,9 +251,12 @@ class LocalBus:
         ))  # fmt: skip
         invoke = EventInvoke(now, options.retries, options.max_age_s)
         await self._books.event_invokes.put(arn, own(""), invoke)
-        pattern = msgspec.json.encode(handler.pattern()).decode()
-        await self._room.rules.put(name, self._name, SCOPE, {"EventPattern": pattern})
-        await self._room.rules.put_targets(name, self._name, SCOPE, [TargetSpec(id="handler", arn=arn)])
+        if options.schedule:
+            bus, trigger = DEFAULT_BUS, {"ScheduleExpression": options.schedule}
+        else:
+            bus, trigger = self._name, {"EventPattern": msgspec.json.encode(handler.pattern()).decode()}
+        await self._room.rules.put(name, bus, SCOPE, trigger)
+        await self._room.rules.put_targets(name, bus, SCOPE, [TargetSpec(id="handler", arn=arn)])
         dispatcher = Dispatcher(arn, self._desk)
         self._dispatchers.append((dispatcher, self._loop.create_task(dispatcher.run())))
 

@@ -110,7 +110,7 @@ def test_a_handler_may_have_a_rate(shop: Path, more: list[str], capfd: pytest.Ca
         (["--filter", '{"a": "b"}'], 1, "--filter: Event pattern is not valid"),
         (["--retries", "3"], 1, "at most 2"),
         (["--field", "a:money"], 1, "has the type 'money'"),
-        (["--template", "fax"], 2, "is not one of"),
+        (["--template", "fax"], 1, "there is no template 'fax'; there are email, plain"),
     ],
 )
 def test_what_could_not_run_is_refused_and_nothing_is_written(
@@ -132,16 +132,18 @@ def test_details_of_an_event_that_is_there_are_refused(shop: Path, capfd: pytest
 # What a person types at each question, after the question was seen.
 ANSWERS = [
     ("Name of the handler?", "send-receipt\r"),
+    ("What triggers it?", "\r"),
     ("Name of the new event", "OrderPlaced\r"),
     # The project's name stands there.
     ("Who puts it on the bus", "\x15com.example.Shop\r"),
     ("Its detail-type?", "\r"),
     ("A field", "order-id:str\r"),
     ("A field", "\r"),
-    ("How does it take its events?", "\r"),
     ("What should it do at first?", "\r"),
     ("Only some of these events?", "\r"),
     ("Tries after a first failed one?", "\r"),
+    ("At most how many at a time", "4\r"),
+    ("Given up when older than?", "\x153h\r"),
     ("Alert route", "pagerduty\r"),
 ]
 
@@ -151,7 +153,8 @@ def test_on_a_terminal_every_question_is_asked(shop: Path):
     event = (shop / "events/order_placed.py").read_text()
     assert 'source="com.example.Shop", detail_type="Order Placed"' in event
     assert 'order_id: Annotated[str, Field(alias="order-id")]' in event
-    assert 'alert="pagerduty"' in (shop / "handlers/send_receipt/handler.py").read_text()
+    written = (shop / "handlers/send_receipt/handler.py").read_text()
+    assert '@handler(OrderPlaced, retries=2, max_age="3h", concurrency=4, alert="pagerduty")' in written
 
 
 def test_on_a_terminal_an_event_that_is_there_is_chosen(shop: Path):

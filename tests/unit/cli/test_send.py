@@ -10,8 +10,10 @@ import pytest
 from busway.cli import main
 from busway.cli.send import _changed, _chosen  # pyright: ignore[reportPrivateUsage]
 from busway.errors import BrokenProject, EventMismatch
+from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
-from busway.road.generator import EventSpec, HandlerSpec, add_handler, new_project
+from busway.road.generator import HandlerSpec, add_handler
+from busway.road.project_files import new_project
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from busway.errors import EventMismatch, GeneratorRefused, InvalidHandler
+from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import parse_field, parse_fields
-from busway.road.generator import EventSpec, HandlerSpec, add_handler, find_event, new_project
+from busway.road.generator import HandlerSpec, add_handler
 from busway.road.layout import LINE_LENGTH, laid_out, literal
 from busway.road.naming import event_class_name, field_name, handler_name, snake, words
 from busway.road.project import load_project
+from busway.road.project_files import new_project
 
 FIELDS = ("notification:str", "ip-address:str=1.2.3.4", "location:str?")
 NOTIFICATION = EventSpec(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from busway import Event, handler
+from busway import Event, ScheduledEvent, handler
 from busway.errors import EventMismatch, InvalidHandler
 from busway.handling import duration_s
 
@@ -100,3 +100,17 @@ def test_a_handler_needs_an_event_that_a_rule_can_find():
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("3m", 180), (" 6h ", 21_600), (45, 45)])
 def test_durations_are_read_as_people_write_them(text: str | int, seconds: int):
     assert duration_s(text) == seconds
+
+
+def test_a_schedule_and_the_event_it_makes_go_together():
+    @handler(ScheduledEvent, schedule="rate(5 minutes)", concurrency=2)
+    def poll(event: ScheduledEvent) -> str:
+        return event.envelope.id
+
+    assert (poll.options.schedule, poll.options.concurrency) == ("rate(5 minutes)", 2)
+    assert poll(ScheduledEvent.sample()) == ScheduledEvent.sample().envelope.id
+    for wrong in ({"schedule": None}, {"schedule": "every day"}, {"schedule": "rate(1 day)", "filter": {"a": [1]}}):
+        with pytest.raises(InvalidHandler, match=r"schedule|scheduled"):
+            handler(ScheduledEvent, **wrong)
+    with pytest.raises(InvalidHandler, match="concurrency is 0"):
+        handler(ScheduledEvent, schedule="rate(1 day)", concurrency=0)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from busway import Event, handler
+from busway import Event, ScheduledEvent, handler
 from busway.errors import EventMismatch, HandlerHangs, HandlerNotOnBus, PublishFailed
 from busway.testing import LocalBus, local_bus
 
@@ -124,3 +124,21 @@ def test_a_handler_that_hangs_is_told(local: LocalBus, monkeypatch: pytest.Monke
     local.add(hang)
     with pytest.raises(HandlerHangs):
         local.put(Paid(number=1))
+
+
+def test_a_schedule_is_due_when_the_clock_says_so_and_when_it_is_fired():
+    due: list[str] = []
+
+    @handler(ScheduledEvent, schedule="rate(5 minutes)")
+    def poll(event: ScheduledEvent) -> None:
+        due.append(event.envelope.source)
+
+    bus = LocalBus("orders")
+    try:
+        bus.add(poll)
+        bus.clock.advance("16m")
+        assert due == ["aws.events"] * 3
+        bus.fire(poll)
+        assert len(bus.handled(poll)) == 4
+    finally:
+        bus.close()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from busway.road.generator import new_project
 from busway.road.loop import by_hand, deployable
 from busway.road.project import other_handlers
+from busway.road.project_files import new_project
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -12,9 +13,9 @@ from busway.arn import Scope
 from busway.errors import BrokenProject
 from busway.road.calls import Call
 from busway.road.deploy import shipped_files, zip_code
-from busway.road.generator import new_project
 from busway.road.manifest import BatchEntry, HandlerEntry, Manifest
 from busway.road.plan import bus_calls, plan, retire
+from busway.road.project_files import new_project
 
 ENTRY = HandlerEntry(
     name="send-receipt",
@@ -104,7 +105,7 @@ def test_a_stream_keeps_records_for_as_long_as_they_may_be_tried():
     assert "IncreaseStreamRetentionPeriod" not in calls_of(batched(STREAM))
     calls = calls_of(batched(STREAM, max_age_s=172_801))
     assert calls["IncreaseStreamRetentionPeriod"]["RetentionPeriodHours"] == 49
-    assert calls["PutTargets"]["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400
+    assert calls["PutTargets"]["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 106_400
 
 
 def test_a_batch_may_come_over_a_queue_whose_redrive_policy_is_the_retries():
@@ -130,7 +131,8 @@ def test_a_source_that_the_handler_has_no_more_is_ended_if_its_own_mapping_read_
     manifest: Manifest, ended: set[str]
 ):
     (step,) = plan(manifest, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
-    deleted = [call for call in step.calls if call.operation.startswith("Delete")]
+    sources = ("DeleteStream", "DeleteQueue", "DeleteEventSourceMapping")
+    deleted = [call for call in step.calls if call.operation in sources]
     assert {call.operation for call in deleted} - {"DeleteEventSourceMapping"} == ended
     for call in deleted:
         assert call.each is not None
@@ -142,7 +144,9 @@ def test_a_source_that_the_handler_has_no_more_is_ended_if_its_own_mapping_read_
 
 
 @pytest.mark.parametrize(
-    ("manifest", "count"), [(MANIFEST, 11), (batched(STREAM), 9), (batched(QUEUE), 9)], ids=["one", "stream", "queue"]
+    ("manifest", "count"),
+    [(MANIFEST, 14), (batched(STREAM), 11), (batched(QUEUE), 11)],
+    ids=["one", "stream", "queue"],
 )
 def test_every_call_is_one_that_aws_would_take(manifest: Manifest, count: int):
     """botocore's own validator accepts the parameters of each call, also of those for what exists already."""
@@ -196,3 +200,25 @@ def test_a_rate_is_a_tag_of_the_function_and_follows_the_handler_when_it_changes
     create = next(call for call in step.calls if call.operation == "CreateFunction")
     assert "busway:rate" not in create.parameters["Tags"]
     assert create.then[-1].parameters["TagKeys"] == ["busway:rate"]
+
+
+def test_a_scheduled_handler_has_its_rule_on_the_default_bus_and_none_on_its_own():
+    (entry,) = MANIFEST.handlers
+    timed = msgspec.structs.replace(MANIFEST, handlers=[msgspec.structs.replace(entry, schedule="rate(1 day)")])
+    (step,) = plan(timed, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    rule = next(call for call in step.calls if call.operation == "PutRule")
+    expected = {"Name": "shop-send-receipt", "EventBusName": "default", "ScheduleExpression": "rate(1 day)"}
+    assert rule.parameters == expected
+    (ended,) = [call for call in step.calls if call.operation == "DeleteRule"]
+    assert ended.parameters["EventBusName"] == MANIFEST.bus != "default"
+    (permission,) = [call for call in step.calls if call.operation == "AddPermission"]
+    assert permission.parameters["SourceArn"].endswith(":rule/shop-send-receipt")
+
+
+def test_concurrency_is_reserved_and_is_given_back_when_it_is_asked_for_no_more():
+    (entry,) = MANIFEST.handlers
+    asked = msgspec.structs.replace(MANIFEST, handlers=[msgspec.structs.replace(entry, concurrency=4)])
+    for manifest, operation in ((asked, "PutFunctionConcurrency"), (MANIFEST, "DeleteFunctionConcurrency")):
+        (step,) = plan(manifest, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
+        (call,) = [one for one in step.calls if one.operation.endswith("FunctionConcurrency")]
+        assert call.operation == operation

@@ -6,9 +6,11 @@ import pytest
 
 from busway.errors import BrokenProject, ProjectNotFound
 from busway.road.describe import describe
+from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
-from busway.road.generator import EventSpec, HandlerSpec, add_handler, new_project
+from busway.road.generator import HandlerSpec, add_handler
 from busway.road.project import find_root, load_project, read_config
+from busway.road.project_files import new_project
 
 
 @pytest.fixture

@@ -1,0 +1,275 @@
+"""`busway add handler` and `busway add schedule`: every question is also a flag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from busway.cli.add_event import asked_event, check_given
+from busway.cli.options import json_option, project_root
+from busway.cli.output import print_json, say
+from busway.cli.prompts import ask_choice, ask_text, may_ask
+
+if TYPE_CHECKING:
+    from busway.road.event_files import EventSpec
+    from busway.road.generator import BatchSpec
+
+ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedule"
+
+
+@click.command(short_help="Generate a handler, its test and a sample; and the event if it is new.")
+@click.argument("name", required=False)
+@click.option(
+    "--event", "event_name", metavar="CLASS", help="Its event: a class in events/, or the name of a new one."
+)
+@click.option("--source", help='Source of a new event, for example "com.example.Shop".')
+@click.option("--detail-type", help='Detail-type of a new event, for example "Order Placed".')
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME:TYPE[?][=SAMPLE]",
+    help="A field of a new event; may be given again. Types: str, int, float, bool, decimal, datetime, uuid, ...",
+)
+@click.option(
+    "--filter",
+    "filter_json",
+    metavar="JSON",
+    help='Only some events, by their detail: {"total": [{"numeric": [">", 100]}]}.',
+)
+@click.option("--schedule", metavar="WHEN", help='No event but the time: "rate(5 minutes)", "cron(0 9 * * ? *)".')
+@click.option("--batch", metavar="SIZE/WINDOW", help="Many events at a time, from a stream: 100/5s.")
+@click.option(
+    "--rate", metavar="NUMBER/UNIT", help="Start it at most so often, where a third party throttles: 10/s, 600/m."
+)
+@click.option("--concurrency", type=int, help="How many of its events are handled at a time, at most.")
+@click.option("--retries", type=int, help="Tries after a first failed one: 0 to 2, or with --batch more.")
+@click.option("--max-age", help="How old an event may get before it is given up.  [default: 6h]")
+@click.option("--timeout", help="How long one try may take.  [default: 30s, or 1m for a batch]")
+@click.option("--memory-mb", type=int, default=256, show_default=True, help="Memory of one worker, in MB.")
+@click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
+@click.option(
+    "--template",
+    "body",
+    metavar="NAME",
+    help="What it does at first: plain, email, or one of your own in _templates/handler/.  [default: plain]",
+)
+@click.option("--resource", "resources", multiple=True, help="A resource of the sample event; may be given again.")
+@click.option("--async", "is_async", is_flag=True, help="Make the handler an async function (plain template).")
+@click.option("--yes", "-y", is_flag=True, help="Take the defaults instead of asking for what isn't needed.")
+@json_option
+def handler(
+    name: str | None,
+    event_name: str | None,
+    source: str | None,
+    detail_type: str | None,
+    fields: tuple[str, ...],
+    filter_json: str | None,
+    schedule: str | None,
+    batch: str | None,
+    concurrency: int | None,
+    retries: int | None,
+    max_age: str | None,
+    alert: str | None,
+    body: str | None,
+    resources: tuple[str, ...],
+    is_async: bool,
+    yes: bool,
+    as_json: bool,
+    **limits: Any,
+) -> None:
+    """Generate a handler, its test, a sample event, and the event if it is new.
+
+    On a terminal it asks for what isn't given.
+
+    \b
+    Example:
+      busway add handler send-receipt --event OrderPlaced --source com.example.Shop \\
+        --detail-type "Order Placed" --field order-id:str --field total:decimal=9.99
+      busway add handler post-orders --event OrderPlaced --batch 100/5s --rate 10/s
+      busway add handler nightly-report --schedule "cron(0 2 * * ? *)"
+    """
+    from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
+    from busway.road.naming import handler_name
+
+    root = project_root()
+    asking = may_ask() and not as_json
+    if schedule is not None and (event_name or source or detail_type or fields or filter_json or batch):
+        raise click.UsageError("--schedule is a trigger: leave out --filter, --batch and the flags of an event")
+    if not asking:
+        check_given(root, name, event_name, source, detail_type, schedule)
+    folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
+    if asking and not (yes or event_name or schedule or batch or body):
+        schedule, batch = _trigger()
+    event = SCHEDULED
+    if not schedule:
+        event = asked_event(root, event_name, source, detail_type, fields, asking)
+    single, asking = not (batch or schedule), asking and not yes
+    body = body or (_body(root) if asking and single else "plain")
+    filter_json = _filter_text(root, event, filter_json, asking and not schedule)
+    if asking and not batch:
+        retries, concurrency = _retries(retries), _concurrency(concurrency)
+    if asking:
+        max_age, alert = _max_age(max_age), _alert(alert)
+    spec = HandlerSpec(
+        name=folder,
+        event=event,
+        body=body,
+        is_async=is_async and body == "plain",
+        retries=retries,
+        max_age=max_age or "6h",
+        alert=alert or None,
+        filter=_filter(filter_json),
+        # The email's handler writes to whom the event is about.
+        resources=resources or (("user@example.com",) if body == "email" else ()),
+        batch=_batch(batch),
+        schedule=schedule and _schedule(schedule),
+        concurrency=concurrency,
+        **limits,
+    )
+    _report(root, folder, "" if schedule else event.class_name, add_handler(root, spec), as_json)
+
+
+@click.command(short_help="Generate a handler that runs on a schedule, with its test.")
+@click.argument("name")
+@click.argument("expression")
+@click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
+@click.option("--async", "is_async", is_flag=True, help="Make the handler an async function.")
+@json_option
+def schedule(name: str, expression: str, alert: str | None, is_async: bool, as_json: bool) -> None:
+    """Generate the handler NAME that runs when EXPRESSION says, in UTC: a rate(...) or a cron(...).
+
+    \b
+    Example:
+      busway add schedule nightly-report "cron(0 2 * * ? *)"
+      busway add schedule poll-supplier "rate(5 minutes)" --alert pagerduty
+    """
+    from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
+    from busway.road.naming import handler_name
+
+    root, folder = project_root(), handler_name(name)
+    spec = HandlerSpec(folder, SCHEDULED, schedule=_schedule(expression), alert=alert, is_async=is_async)
+    _report(root, folder, "", add_handler(root, spec), as_json)
+
+
+def _schedule(text: str) -> str:
+    """A schedule's expression that is one. Raises GeneratorRefused."""
+    from busway.bus.schedule import parse_schedule
+    from busway.errors import GeneratorRefused, InvalidBusRequest
+
+    try:
+        parse_schedule(text)
+    except InvalidBusRequest as error:
+        raise GeneratorRefused(
+            f"schedule {text!r}: {error}", 'for example "rate(5 minutes)", "cron(0 9 ? * MON-FRI *)"'
+        ) from error
+    return text
+
+
+def _trigger() -> tuple[str | None, str | None]:
+    """(schedule, batch): what starts the handler, if it isn't each event by itself."""
+    from busway.road.generator import batch_spec
+
+    trigger = ask_choice("What triggers it?", [ONE, MANY, TIMED], ONE)
+    if trigger == TIMED:
+        return ask_text("When, in UTC?", default="rate(5 minutes)", check=_schedule), None
+    if trigger == MANY:
+        return None, ask_text("At most how many, after how long?", default="100/5s", check=batch_spec)
+    return None, None
+
+
+def _batch(text: str | None) -> BatchSpec | None:
+    from busway.road.generator import batch_spec
+
+    return batch_spec(text) if text else None
+
+
+def _body(root: Path) -> str:
+    from busway.road.rendering import bodies
+
+    return ask_choice("What should it do at first?", bodies(root), "plain")
+
+
+def _retries(given: int | None) -> int:
+    return given if given is not None else int(ask_choice("Tries after a first failed one?", ["0", "1", "2"], "2"))
+
+
+def _max_age(given: str | None) -> str:
+    from busway.handling import MAX_AGE_S, seconds_of
+
+    question = "Given up when older than?"
+    return given or ask_text(question, default="6h", check=lambda text: seconds_of("max_age", text, MAX_AGE_S))
+
+
+def _alert(given: str | None) -> str:
+    return given if given is not None else ask_text("Alert route that is told of dead letters, or empty:")
+
+
+def _concurrency(given: int | None) -> int | None:
+    from busway.errors import GeneratorRefused
+    from busway.handling import CONCURRENCY, within
+
+    def check(text: str) -> None:
+        if text and not text.isdecimal():
+            raise GeneratorRefused(f"{text!r} is no number")
+        if text:
+            within("concurrency", int(text), CONCURRENCY, "at a time")
+
+    if given is not None:
+        return given
+    return int(ask_text("At most how many at a time, or empty:", check=check) or 0) or None
+
+
+def _filter_text(root: Path, event: EventSpec, given: str | None, asking: bool) -> str:
+    """The filter as JSON text, "" for none; which of the known samples it matches is shown as it is typed."""
+    from busway.road.trial import samples_for, tried
+
+    if given is None and not asking:
+        return ""
+    event_class, samples = samples_for(root, event)
+
+    def trial(text: str) -> str:
+        return f"the filter {tried(event_class, _filter(text), samples)}"
+
+    if given is not None:
+        say(trial(given))
+        return given
+    question = "Only some of these events? A pattern over the detail, or empty:"
+    return ask_text(question, check=_filter, live=trial)
+
+
+def _filter(text: str) -> dict[str, Any]:
+    """A filter that the pattern language accepts; {} for none."""
+    import msgspec
+
+    from busway.errors import GeneratorRefused, InvalidPattern
+    from busway.pattern import parse
+
+    if not text.strip():
+        return {}
+    try:
+        found = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise GeneratorRefused(
+            f"--filter is not a JSON object: {error}", 'for example: {"total": [{"numeric": [">", 100]}]}'
+        ) from error
+    try:
+        parse(msgspec.json.encode({"detail": found}).decode())
+    except InvalidPattern as error:
+        example = 'values stand in lists, for example: {"location": ["Oslo"], "total": [{"numeric": [">", 100]}]}'
+        raise GeneratorRefused(f"--filter: {error}", example) from error
+    return found
+
+
+def _report(root: Path, folder: str, event: str, files: Sequence[Path], as_json: bool) -> None:
+    names = [str(file.relative_to(root)) for file in files]
+    if as_json:
+        print_json({"handler": folder, "event": event or None, "files": names})
+        return
+    for name in names:
+        click.echo(name)
+    then = f"`busway send {event}`" if event else f"`busway invoke {folder.replace('_', '-')}`"
+    say(f"\nnext: write handlers/{folder}/handler.py; `busway test`; `busway dev`; {then}")

@@ -1,0 +1,100 @@
+"""The files in `events/`: which classes they define, and the text of a new one."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from busway.errors import BuswayError, GeneratorRefused
+from busway.event import Event
+from busway.road.fields import TYPES, FieldSpec
+from busway.road.layout import call, literal
+from busway.road.naming import event_class_name, snake
+from busway.road.rendering import render
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """The event a handler asks for. `file` is where its class is already, or None for one to be written."""
+
+    class_name: str
+    source: str
+    detail_type: str
+    fields: Sequence[FieldSpec] = ()
+    file: Path | None = None
+
+
+def module_of(event: EventSpec) -> str:
+    """The module that an event's class is in, or will be."""
+    return f"events.{event.file.stem if event.file else snake(event.class_name)}"
+
+
+def find_event(root: Path, class_name: str) -> Path | None:
+    """The file in `events/` that defines a class of this name."""
+    return next((file for file, node in _classes(root) if node.name == class_name), None)
+
+
+def known_events(root: Path) -> list[str]:
+    """The classes in `events/` that have a source: what a handler can take."""
+    return [node.name for _, node in _classes(root) if any(word.arg == "source" for word in node.keywords)]
+
+
+def _classes(root: Path) -> Iterator[tuple[Path, ast.ClassDef]]:
+    for file in sorted((root / "events").glob("*.py")):
+        try:
+            tree = ast.parse(file.read_text())
+        except SyntaxError as error:
+            raise GeneratorRefused(f"{file} is not Python: {error.msg}, line {error.lineno}") from error
+        yield from ((file, node) for node in tree.body if isinstance(node, ast.ClassDef))
+
+
+def loaded_class(root: Path, source: str, module: str, name: str) -> type[Event]:
+    """The class that an event file defines, run from its text: before anything of it is written."""
+    space = ModuleType(module)
+    sys.path.insert(0, str(root))
+    # Annotations written as text are looked up in the module that the class names.
+    before = sys.modules.get(module)
+    sys.modules[module] = space
+    try:
+        exec(compile(source, f"{module.replace('.', '/')}.py", "exec"), space.__dict__)
+    except BuswayError:
+        raise
+    except Exception as error:
+        raise GeneratorRefused(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(root))
+        if before is None:
+            del sys.modules[module]
+        else:
+            sys.modules[module] = before
+    found: object = getattr(space, name, None)
+    if not (isinstance(found, type) and issubclass(found, Event)):
+        raise GeneratorRefused(f"{name} in {module} is not a class of busway's Event")
+    return found
+
+
+def event_source(root: Path, event: EventSpec) -> str:
+    """The text of a new event's file."""
+    event_class_name(event.class_name)
+    needed = {TYPES[spec.type_name][1] for spec in event.fields} - {""}
+    uses_field = any("Field(" in spec.line for spec in event.fields)
+    typing_names = {line.rsplit(" ", 1)[1] for line in needed if line.startswith("from typing")}
+    typing_names |= {"Annotated"} if uses_field else set()
+    datetime_names = {line.rsplit(" ", 1)[1] for line in needed if line.startswith("from datetime")}
+    imports = {line for line in needed if not line.startswith(("from typing", "from datetime"))}
+    imports |= {f"from datetime import {', '.join(sorted(datetime_names))}"} if datetime_names else set()
+    imports |= {f"from typing import {', '.join(sorted(typing_names))}"} if typing_names else set()
+    bases = ["Event", f"source={literal(event.source)}", f"detail_type={literal(event.detail_type)}"]
+    return render(
+        root,
+        "handler/event.py.jinja",
+        event_class=event.class_name,
+        standard_imports=sorted(imports),
+        uses_field=uses_field,
+        class_header=call(f"class {event.class_name}(", bases, "):"),
+        fields=event.fields,
+    )

@@ -1,0 +1,37 @@
+"""A filter, tried on the samples that are known of its event, so that one that matches nothing is seen at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from busway.event import Event
+from busway.handling import pattern_of
+from busway.pattern import parse
+from busway.road.event_files import EventSpec, event_source, loaded_class, module_of
+from busway.road.project import samples_of
+
+Samples = Mapping[str, Mapping[str, Any]]
+
+
+def samples_for(root: Path, event: EventSpec) -> tuple[type[Event], Samples]:
+    """The event's class, and its samples in the project by their files' names; if none, one made from the class."""
+    source = event.file.read_text() if event.file else event_source(root, event)
+    event_class = loaded_class(root, source, module_of(event), event.class_name)
+    found = {str(file.relative_to(root)): sample for file, sample in samples_of(root, event_class)}
+    return event_class, found or {"the sample made from the fields": event_class.sample().envelope.raw}
+
+
+def tried(event_class: type[Event], detail: Mapping[str, Any], samples: Samples) -> str:
+    """Which samples a filter matches, in words: "matches all 2 samples", "matches none of 1 sample: ..."."""
+    pattern = parse(msgspec.json.encode(pattern_of(event_class, detail)).decode())
+    matched = [name for name, sample in samples.items() if pattern.matches(msgspec.json.encode(sample))]
+    number = f"{len(samples)} sample{'' if len(samples) == 1 else 's'}"
+    if len(matched) == len(samples):
+        return f"matches {'all ' if len(samples) > 1 else 'the '}{number}"
+    if not matched:
+        return f"matches none of {number}: {', '.join(samples)}"
+    return f"matches {len(matched)} of {number}: {', '.join(matched)}"
