@@ -105,7 +105,7 @@ def test_a_stream_keeps_records_for_as_long_as_they_may_be_tried():
     assert "IncreaseStreamRetentionPeriod" not in calls_of(batched(STREAM))
     calls = calls_of(batched(STREAM, max_age_s=172_801))
     assert calls["IncreaseStreamRetentionPeriod"]["RetentionPeriodHours"] == 49
-    assert calls["PutTargets"]["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 106_400
+    assert calls["PutTargets"]["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400
 
 
 def test_a_batch_may_come_over_a_queue_whose_redrive_policy_is_the_retries():
@@ -169,7 +169,7 @@ def test_every_call_is_one_that_aws_would_take(manifest: Manifest, count: int):
     (step,) = plan(manifest, {"ZipFile": b"zip"}, SCOPE, "python3.11", {"LEVEL": "debug"})
     assert check(list(step.calls)) == count
     assert check(bus_calls(manifest)) == 1
-    assert check(retire("shop", "orders", "send-receipt", SCOPE)) == 8
+    assert check(retire("shop", "orders", "send-receipt", SCOPE)) == 10
 
 
 def test_the_zip_holds_what_runs_and_nothing_of_the_developers(tmp_path: Path):
