@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from busway import Event
@@ -279,9 +280,9 @@ def _ended(shop: Shop, event_id: str) -> Any:
 class Window:
     """`busway dev` as somebody watches it."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, *options: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "busway", "dev"],
+            [sys.executable, "-m", "busway", "dev", *options],
             cwd=shop.root, env=shop.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self.text = ""
@@ -345,3 +346,42 @@ def test_dev_serves_deploys_on_save_shows_faults_and_goes_on(shop: Shop):
         code = window.close()
     assert code == 130
     shop.busway("status", code=1)
+
+
+PRINTING = """
+import os
+
+from busway import ScheduledEvent, handler
+
+
+@handler(ScheduledEvent, schedule="rate(1 day)")
+def look(event: ScheduledEvent) -> None:
+    print("other services are at", os.environ.get("AWS_ENDPOINT_URL"))
+    if event.envelope.resources:
+        raise ValueError("not today")
+"""
+
+
+def test_dev_shows_what_is_printed_and_why_nobody_took_an_event(shop: Shop):
+    shop.busway("add", "schedule", "look", "rate(1 day)")
+    (shop.root / "handlers/look/handler.py").write_text(PRINTING)
+    window = Window(shop, "--upstream", "http://127.0.0.1:9")
+    try:
+        place = window.shows("rate(1 day) -> look")
+        place = window.shows("watching for saves", place)
+        shop.busway("send", "--source", "com.benlimmer.Monolith", "--detail-type", "Customer Notifcation")
+        place = window.shows("no rule matched; closest is shop-notify-customer:", place)
+        place = window.shows('did you mean "Customer Notification"?', place)
+        shop.busway("send", "CustomerNotification")
+        window.shows("delivered", place)
+        assert "no rule matched" not in window.text[place:]
+        client = boto3.client(
+            "lambda", endpoint_url=f"http://127.0.0.1:{shop.port}", region_name="us-east-1",
+            aws_access_key_id="k", aws_secret_access_key="k",
+        )  # fmt: skip
+        event = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}, "resources": ["x"]}
+        client.invoke(FunctionName="shop-look", InvocationType="Event", Payload=json.dumps(event))
+        place = window.shows("│ other services are at http://127.0.0.1:9", place)
+        window.shows("ValueError: not today", place)
+    finally:
+        window.close()

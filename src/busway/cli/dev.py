@@ -8,18 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
+from busway.cli.dev_feed import follow
 from busway.cli.options import connect, project_root, server_options
-from busway.cli.output import line, print_json, print_line, say
-from busway.cli.timeline import flat, show_step
+from busway.cli.output import line, print_json, say
 from busway.errors import BuswayError, ServerRefused, ServerUnreachable
 
 if TYPE_CHECKING:
@@ -38,8 +37,9 @@ RETRY_S = "2,4"
 @click.option(
     "--smtp", metavar="URL", help="Where a server started here sends mail; without it mail stays in the inbox."
 )
+@click.option("--upstream", metavar="URL", help="Where handlers' calls to other AWS services go.")
 @server_options
-def dev(once: bool, as_zip: bool, smtp: str | None, endpoint: str, as_json: bool) -> None:
+def dev(once: bool, as_zip: bool, smtp: str | None, upstream: str | None, endpoint: str, as_json: bool) -> None:
     """Serve, deploy the project's handlers, deploy again on save, and show what happens.
 
     A server that runs at the endpoint already is used; otherwise one is started, with its data in .busway/data.
@@ -66,7 +66,7 @@ def dev(once: bool, as_zip: bool, smtp: str | None, endpoint: str, as_json: bool
         if as_json:
             print_json({"project": manifest.project, "handlers": manifest.handlers, "events": manifest.events})
         return
-    with _server(connection, root, smtp):
+    with _server(connection, root, {"--smtp": smtp, "--upstream": upstream}):
         say(f"serving at {endpoint}: export AWS_ENDPOINT_URL={endpoint}")
         asyncio.run(_loop(deployment, as_json))
 
@@ -96,21 +96,13 @@ async def _show(connection: Connection, as_json: bool) -> None:
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
 
-    def follow() -> None:
-        try:
-            for step in connection.stream("/_busway/tail"):
-                if as_json:
-                    print_line(flat(step))
-                else:
-                    show_step(step)
-        except (BuswayError, OSError) as error:
-            say(f"the live tail ended: {error}")
+    def ended(reason: str) -> None:
+        say(f"the live tail ended: {reason}")
         # At Ctrl-C the loop is closed before the stream notices anything.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(lambda: over.done() or over.set_result(None))
 
-    # A thread that waits for the network cannot be ended; as a daemon it ends with the process.
-    threading.Thread(target=follow, daemon=True).start()
+    follow(connection, as_json, ended)
     await over
     raise ServerUnreachable(connection.endpoint)
 
@@ -123,7 +115,7 @@ def _tell(error: BuswayError) -> None:
 
 
 @contextlib.contextmanager
-def _server(connection: Connection, root: Path, smtp: str | None) -> Generator[None]:
+def _server(connection: Connection, root: Path, options: Mapping[str, str | None]) -> Generator[None]:
     """The server that runs at the endpoint, or one that is started here and stopped at the end."""
     if connection.healthy():
         say(
@@ -133,7 +125,7 @@ def _server(connection: Connection, root: Path, smtp: str | None) -> Generator[N
         yield
         return
     _end_with_the_window()
-    process = _start(root, connection.endpoint, smtp)
+    process = _start(root, connection.endpoint, options)
     try:
         _await_ready(connection, process, _log_of(root))
         yield
@@ -141,7 +133,7 @@ def _server(connection: Connection, root: Path, smtp: str | None) -> Generator[N
         _stop(process)
 
 
-def _start(root: Path, endpoint: str, smtp: str | None) -> subprocess.Popen[bytes]:
+def _start(root: Path, endpoint: str, options: Mapping[str, str | None]) -> subprocess.Popen[bytes]:
     """A server with the project's data; what it says goes into its log."""
     address = urlsplit(endpoint)
     if address.hostname not in ("127.0.0.1", "localhost") or address.scheme != "http":
@@ -150,7 +142,7 @@ def _start(root: Path, endpoint: str, smtp: str | None) -> subprocess.Popen[byte
     log.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "busway", "serve"]
     command += ["--port", str(address.port or 80), "--data", str(log.parent / "data")]
-    command += ["--smtp", smtp] if smtp else []
+    command += [word for option, value in options.items() if value for word in (option, value)]
     environment = {"BUSWAY_ASYNC_RETRY_S": RETRY_S, **os.environ}
     waits = environment["BUSWAY_ASYNC_RETRY_S"].replace(",", " and ")
     say(f"what fails is tried again after {waits} s here; elsewhere after 60 and 120 s")
