@@ -209,9 +209,9 @@ class Rooms:
             notice_put=self.outbox.put_for, metrics=metrics, trail=trail,
         )  # fmt: skip
         self.queues.listeners.append(self.evaluator.changed)
-        ways = WaysBack(targets, self.outbox, self.functions, self.queues, entropy)
+        self.ways = WaysBack(targets, self.outbox, self.functions, self.queues, entropy)
         self.redrive = Redrive(
-            engine, clock, ways.by_kind(),
+            engine, clock, self.ways.by_kind(),
             metrics=metrics, trail=trail, changed=self.evaluator.changed, searched=watched.searched,
         )  # fmt: skip
 
@@ -263,7 +263,8 @@ class Rooms:
             buses=self.bus.buses, publisher=self.bus.publisher, queues=self.queues, streams=self.streams,
             functions=self.functions.registry, mappings=self.mappings,
             logs=self.functions.logs, alarms=self.alarms, routes=self.routes, redrive=self.redrive,
-            inbox=self._newest_mail, sandbox=self.functions.sandbox.level, halted=self.router.halted,
+            anew=self.ways.anew, inbox=self._newest_mail, sandbox=self.functions.sandbox.level,
+            halted=self.router.halted,
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import TYPES, parse_fields
-from busway.road.generator import BatchSpec, HandlerSpec, add_handler
+from busway.road.generator import SCHEDULED, BatchSpec, HandlerSpec, add_handler
 from busway.road.project_files import new_project
 
 TOOLS = Path(sys.executable).parent
@@ -40,6 +40,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     long_named = EventSpec(long_name, "", "", file=find_event(root, long_name))
     name = "a_handler_of_batches_whose_name_is_as_long_as_can_be"[:50]
     add_handler(root, HandlerSpec(name, long_named, batch=BatchSpec(10_000, "300s"), is_async=True, timeout="15m"))
+    add_handler(root, HandlerSpec("nightly", SCHEDULED, schedule="cron(0 2 * * ? *)", concurrency=1))
+    add_handler(root, HandlerSpec("poll", SCHEDULED, schedule="rate(5 minutes)", is_async=True, retries=0))
     return root
 
 

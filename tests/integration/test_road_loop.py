@@ -277,6 +277,18 @@ def _ended(shop: Shop, event_id: str) -> Any:
     return told if told["deliveries"] and told["deliveries"][0]["state"] != "pending" else None
 
 
+def test_an_event_that_was_handled_is_handled_again_when_it_is_resent(served: Shop):
+    served.busway("dev", "--once")
+    (event_id,) = served.json("send", "CustomerNotification")["event_ids"]
+    until(lambda: len(served.ask("inbox")["messages"]) == 1, "the email is in the inbox")
+    assert "shop-notify-customer" in served.busway("resend", event_id, "--handler", "notify-customer")
+    until(lambda: len(served.ask("inbox")["messages"]) == 2, "the second email is in the inbox")
+    assert served.json("verify")["ok"]
+    assert "no rule of bus default has the target 'nobody'" in served.complaint(
+        "resend", event_id, "--handler", "nobody"
+    )
+
+
 class Window:
     """`busway dev` as somebody watches it."""
 

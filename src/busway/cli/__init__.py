@@ -30,6 +30,7 @@ COMMANDS = {
     "explain": ("busway.cli.explain:explain", "Tell why a pattern matches an event or not."),
     "dlq": ("busway.cli.dlq:dlq", "List dead letters."),
     "redrive": ("busway.cli.redrive:redrive", "Send dead letters back to the handler that failed."),
+    "resend": ("busway.cli.resend:resend", "Give an event once more to one handler."),
     "logs": ("busway.cli.logs:logs", "Show a handler's log lines."),
     "list": ("busway.cli.list:list_", "List handlers, rules, queues, streams, events."),
     "status": ("busway.cli.status:status", "Show the server, its buses, handlers and alarms."),

@@ -16,7 +16,7 @@ _KIND_WIDTH = 13
 # Every kind that the server notes.
 KINDS = (
     "accepted", "dropped", "matched", "queued", "attempt", "retried", "delivered", "repeated", "dead-lettered",
-    "redriven", "alarm", "alert", "halted",
+    "redriven", "resent", "alarm", "alert", "halted",
 )  # fmt: skip
 # The same as the manifest's, which is not loaded for a tail.
 ROUTE_PREFIX = "busway-alert-"

@@ -116,6 +116,7 @@ from busway.errors.server import (
     EventNotFound as EventNotFound,
     InvalidQuestion as InvalidQuestion,
     NoEventYet as NoEventYet,
+    NotATarget as NotATarget,
     NotLoopback as NotLoopback,
     SandboxUnavailable as SandboxUnavailable,
     UnknownEngine as UnknownEngine,

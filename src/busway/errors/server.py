@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from busway.errors.root import BuswayError
 
 
@@ -33,6 +35,14 @@ class EventNotFound(BuswayError):
         super().__init__(f"no bus has an event {event_id}{why}")
         self.event_id = event_id
         self.hint = "`busway tail` shows the ids of events as they come; a bus keeps them for its retention"
+
+
+class NotATarget(BuswayError):
+    """An event was to be sent again to what no rule of its bus has as a target."""
+
+    def __init__(self, name: str, bus: str, known: Sequence[str]) -> None:
+        super().__init__(f"no rule of bus {bus} has the target {name!r}; there are {', '.join(known) or 'none yet'}")
+        self.hint = "`busway status` shows rules and their targets"
 
 
 class NoEventYet(BuswayError):

@@ -12,7 +12,8 @@ from busway.arn import Scope
 from busway.bus.buses import Buses
 from busway.bus.put_events import Publisher
 from busway.clock import Clock
-from busway.engine import Engine
+from busway.delivery import Delivery
+from busway.engine import Engine, Put
 from busway.function.logs import Logs
 from busway.function.mapping.mappings import Mappings
 from busway.function.record import FunctionRecord
@@ -40,7 +41,7 @@ class Inspection:
     """The parts of a running server. `halted` says which buses stand still, and why.
 
     `sandbox` is the level in force for functions. `inbox` gives the newest mails of a scope, newest first, as
-    anything that msgspec turns into JSON.
+    anything that msgspec turns into JSON. `anew` makes the work that gives a delivery to its target once more.
     """
 
     version: str
@@ -58,6 +59,7 @@ class Inspection:
     alarms: Alarms
     routes: Routes
     redrive: Redrive
+    anew: Callable[[Delivery, float], Sequence[Put]]
     inbox: Callable[[Scope, int], Awaitable[Sequence[Any]]] = _no_mail
     halted: Mapping[str, str] = field(default_factory=dict[str, str])
     sandbox: str = ""

@@ -32,7 +32,7 @@ EXPLAINED_MAX = 100
 async def why(server: Inspection, request: Request) -> Answer:
     """The event, and for each rule in force where it lies whether it matched and what became of it."""
     event_id = request.path.rsplit("/", 1)[-1]
-    return await _told(server, request.scope, event_id, await find_event(server.buses, server.publisher, event_id))
+    return await _told(server, request.scope, event_id, *await located(server, request.scope, event_id))
 
 
 async def newest(server: Inspection, request: Request) -> Answer:
@@ -40,13 +40,23 @@ async def newest(server: Inspection, request: Request) -> Answer:
     found = await newest_event(server.buses, request.scope)
     if found is None:
         raise NoEventYet
-    return await _told(server, request.scope, identity(found.event), found)
+    event_id = identity(found.event)
+    return await _told(server, request.scope, event_id, *_of_caller(server, request.scope, event_id, found))
 
 
-async def _told(server: Inspection, scope: Scope, event_id: str, found: Found | None) -> Answer:
+async def located(server: Inspection, scope: Scope, event_id: str) -> tuple[Found, Bus]:
+    """An event of the caller's and the bus that retains it. Raises `EventNotFound`."""
+    return _of_caller(server, scope, event_id, await find_event(server.buses, server.publisher, event_id))
+
+
+def _of_caller(server: Inspection, scope: Scope, event_id: str, found: Found | None) -> tuple[Found, Bus]:
     bus = None if found is None else next((b for b in server.buses.all() if b.arn == found.bus_arn), None)
     if found is None or bus is None or not _owns(scope, found.bus_arn):
         raise EventNotFound(event_id, _dropped(server, event_id))
+    return found, bus
+
+
+async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, bus: Bus) -> Answer:
     rules = rules_at(bus, found.entry.offset)
     patterns = {rule.arn: pattern for rule in rules if (pattern := _pattern(rule)) is not None}
     matched = [rule for rule in rules if rule.enabled and _matches(patterns.get(rule.arn), found.event)]

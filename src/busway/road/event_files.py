@@ -13,7 +13,7 @@ from busway.errors import BuswayError, GeneratorRefused
 from busway.event import Event
 from busway.road.fields import TYPES, FieldSpec
 from busway.road.layout import call, literal
-from busway.road.naming import event_class_name, snake
+from busway.road.naming import event_class_name, event_module
 from busway.road.rendering import render
 
 
@@ -30,7 +30,7 @@ class EventSpec:
 
 def module_of(event: EventSpec) -> str:
     """The module that an event's class is in, or will be."""
-    return f"events.{event.file.stem if event.file else snake(event.class_name)}"
+    return f"events.{event.file.stem if event.file else event_module(event.class_name)}"
 
 
 def find_event(root: Path, class_name: str) -> Path | None:

@@ -58,6 +58,12 @@ def event_class_name(text: str) -> str:
     return name
 
 
+def event_module(class_name: str) -> str:
+    """The file of an event's class, in `events/`: no word of Python, which could not be imported by its name."""
+    name = snake(class_name)
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
 def _fits_class(name: str) -> bool:
     return len(name) <= CLASS_LENGTH_MAX and not keyword.iskeyword(name) and name != "Event"
 

@@ -29,6 +29,7 @@ class Invocations(Protocol):
         again: bool = False,
         letters_to: str = "",
         mapping: str = "",
+        anew: bool = False,
     ) -> Put: ...
 
 

@@ -1,4 +1,4 @@
-"""How a dead letter gets back to exactly the handler that failed, by the kind of its source."""
+"""How an event gets to one handler again: a dead letter by the kind of its source, any other as a delivery."""
 
 from __future__ import annotations
 
@@ -92,6 +92,26 @@ class WaysBack:
             message_group_id=source.message_group_id,
             trace_header=_anew(source),
         )
+        return self._to_target(delivery, now)
+
+    def anew(self, delivery: Delivery, now: float) -> list[Put]:
+        """An event once more, also for who had handled it. Raises `TargetRefused`, `FunctionNotFound`."""
+        if delivery.target_kind != "lambda":
+            return self._to_target(delivery, now)
+        return [
+            self._functions.invocation_put(
+                delivery.target_arn,
+                delivery.payload,
+                request_id=uuids(self._entropy, 1)[0],
+                now=now,
+                event_id=delivery.event_id,
+                bus_arn=delivery.bus_arn,
+                rule_arn=delivery.rule_arn,
+                anew=True,
+            )
+        ]
+
+    def _to_target(self, delivery: Delivery, now: float) -> list[Put]:
         target = self._targets.get(delivery.target_kind)
         if target is None:
             raise TargetRefused(delivery.target_arn, "this server has no such kind of target")

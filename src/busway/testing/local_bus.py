@@ -142,8 +142,6 @@ class LocalBus:
             await self._room.buses.create(self._name, SCOPE, {}, {})
         await self._outbox.open()
         await self._router.open()
-        self._ticker = self._room.ticker()
-        await self._ticker.open()
 
     def close(self) -> None:
         """End it; what was still to be tried is forgotten."""
@@ -154,7 +152,6 @@ class LocalBus:
         for _, task in self._dispatchers:
             task.cancel()
         await asyncio.gather(*(task for _, task in self._dispatchers), return_exceptions=True)
-        await self._ticker.close()
         await self._router.close()
         await self._outbox.close()
         await self._engine.close()
@@ -183,7 +180,7 @@ class LocalBus:
         return result.event_id
 
     def fire(self, handler: AnyHandler | str) -> None:
-        """Let a handler's schedule be due now, and happen what that causes."""
+        """Let a handler's schedule be due now, and happen what that causes. By itself none is ever due here."""
         rule = SCOPE.arn("events", f"rule/{self._name_of(handler)}")
         bus = SCOPE.arn("events", f"event-bus/{DEFAULT_BUS}")
         self.run(self._room.publisher.tick(bus, rule, self._clock.now()))

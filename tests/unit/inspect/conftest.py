@@ -66,7 +66,7 @@ class Door:
             version="9.9.9", clock=world.clock, engine=world.engine, metrics=world.metrics, trail=world.trail,
             buses=world.buses, publisher=world.publisher, queues=world.queues, streams=world.streams,
             mappings=world.mappings, functions=Functions(), logs=self.logs,
-            alarms=self.alarms, routes=self.routes, redrive=world.redrive, inbox=self.inbox,
+            alarms=self.alarms, routes=self.routes, redrive=world.redrive, anew=world.ways.anew, inbox=self.inbox,
             halted=world.router.halted,
         )  # fmt: skip
         self.app = InspectApp(self.inspection)

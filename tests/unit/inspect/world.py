@@ -88,9 +88,9 @@ class World:
             self.clock,
         )  # fmt: skip
         # No functions are here but the mappings' own.
-        ways = WaysBack(targets, self.outbox, cast(Any, None), self.queues, entropy)
+        self.ways = WaysBack(targets, self.outbox, cast(Any, None), self.queues, entropy)
         self.redrive = Redrive(
-            self.engine, self.clock, {"rule-target": self.retarget, "queue": ways.to_queue},
+            self.engine, self.clock, {"rule-target": self.retarget, "queue": self.ways.to_queue},
             metrics=self.metrics, trail=self.trail, changed=self.queues.tell,
         )  # fmt: skip
 

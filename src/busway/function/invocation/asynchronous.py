@@ -314,7 +314,9 @@ class Dispatcher:
 
     def _handled_once(self, work: Work) -> bool:
         function = self._desk.books.functions.get(self._arn)
-        return bool(work.event_id) and function is not None and function.tags.get(ONCE_TAG) == ONCE_EVENT
+        if work.anew or not work.event_id:
+            return False
+        return function is not None and function.tags.get(ONCE_TAG) == ONCE_EVENT
 
     def _repeated(self, item: Item, work: Work) -> None:
         """It was handled: by an attempt that a crash kept from being the last, or under another invocation."""

@@ -25,7 +25,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     `qualifier` is the version or alias that is invoked, "" for the function itself. `errors` counts the function's
     errors so far; `error` is the last one's body. `reports`: it is a batch, and the answer may say that it failed.
     `again`: it is a redriven dead letter. `letters_to` is the queue that gets it when it fails again, for a record of
-    the mapping `mapping`; "" leaves it to the function.
+    the mapping `mapping`; "" leaves it to the function. `anew`: it is run though its event may have been handled.
     """
 
     request_id: str
@@ -42,6 +42,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     again: bool = False
     letters_to: str = ""
     mapping: str = ""
+    anew: bool = False
 
 
 class _Context(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,0 +1,68 @@
+"""`examples/customer-notification`: what the generator makes, and it does what it is there for."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    kept = ROOT / "examples" / "customer-notification"
+    return shutil.copytree(kept, tmp_path / "example", ignore=shutil.ignore_patterns(".busway", "__pycache__"))
+
+
+def busway(project: Path, *words: str, **environment: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-m", "busway", *words], cwd=project, env={**os.environ, **environment},
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_the_example_is_what_the_generator_makes():
+    script = [sys.executable, ROOT / "scripts" / "examples.py", "--check"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"run: python scripts/examples.py\n{done.stderr}"
+
+
+def test_its_own_tests_pass(project: Path):
+    assert "passed" in busway(project, "test")
+
+
+def test_the_event_of_the_monolith_becomes_an_email_to_the_user(project: Path, tmp_path: Path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "busway", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--json"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        served = {"BUSWAY_ENDPOINT": str(json.loads(process.stdout.readline())["url"])}
+        busway(project, "dev", "--once", **served)
+        busway(project, "send", "CustomerNotification", **served)
+        deadline, mails = time.monotonic() + PATIENCE_S, list[Any]()
+        while not mails and time.monotonic() < deadline:
+            mails = json.loads(busway(project, "inbox", "--json", **served))["messages"]
+        (mail,) = mails
+        assert mail["to"] == ["user@example.com"]
+        assert {"unrecognized-login", "1.2.3.4", "Denver, Colorado, USA"} <= set(_words(mail))
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def _words(mail: Any) -> list[str]:
+    text = json.dumps(mail)
+    return [word for word in ("unrecognized-login", "1.2.3.4", "Denver, Colorado, USA") if word in text]
