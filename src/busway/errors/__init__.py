@@ -82,6 +82,12 @@ from busway.errors.notice import (
     MailServerUnavailable as MailServerUnavailable,
     RouteNotFound as RouteNotFound,
 )
+from busway.errors.outbox import (
+    MalformedRow as MalformedRow,
+    MissingExtra as MissingExtra,
+    NoTransaction as NoTransaction,
+    OutboxUnreachable as OutboxUnreachable,
+)
 from busway.errors.queue import (
     InvalidMessage as InvalidMessage,
     InvalidQueueAttribute as InvalidQueueAttribute,

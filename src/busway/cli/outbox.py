@@ -1,0 +1,137 @@
+"""`busway outbox`: the table, the relay, and what waits."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from busway.cli.options import json_option, server_options
+from busway.cli.output import print_json, say
+from busway.errors import MissingExtra, OutboxUnreachable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+database_option = click.option(
+    "--database", envvar="BUSWAY_OUTBOX_DATABASE", required=True, show_envvar=True, metavar="URL",
+    help="The database, as SQLAlchemy writes it: postgresql+psycopg://user@host/name, sqlite:///file.db.",
+)  # fmt: skip
+REFUSALS_SHOWN = 20
+
+
+@click.group()
+def outbox() -> None:
+    """Events written in a transaction of yours, and the relay that puts them on the bus."""
+
+
+@outbox.command()
+@click.option(
+    "--dialect",
+    type=click.Choice(["postgresql", "sqlite", "mysql"]),
+    default="postgresql",
+    show_default=True,
+    help="The database's kind.",
+)
+def schema(dialect: str) -> None:
+    """Print the statement that makes the table.
+
+    \b
+    Example:
+      busway outbox schema --dialect postgresql | psql shop
+    """
+    _needs_sqlalchemy()
+    from busway.outbox.table import schema as statement
+
+    click.echo(statement(dialect), nl=False)
+
+
+@outbox.command()
+@database_option
+@click.option("--aws", is_flag=True, help="To AWS itself, with the environment's credentials and region.")
+@click.option("--once", is_flag=True, help="Publish what is there and end.")
+@server_options
+def relay(database: str, aws: bool, once: bool, endpoint: str, as_json: bool) -> None:
+    """Publish what was committed, until it is ended. Several may run; one works, the others wait for its end.
+
+    \b
+    Example:
+      busway outbox relay --database postgresql+psycopg://shop@localhost/shop
+      busway outbox relay --database sqlite:///shop.db --once
+      busway outbox relay --database postgresql+psycopg://shop@db/shop --aws
+    """
+    engine = _engine(database)
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    from busway.outbox.relay import Relay
+
+    try:
+        published = Relay(engine, None if aws else _client(endpoint), say).run(once=once)
+    except (OperationalError, ProgrammingError) as error:
+        raise OutboxUnreachable(str(error.orig)) from error
+    if as_json:
+        print_json({"published": published})
+    else:
+        click.echo(f"{published} published")
+
+
+@outbox.command()
+@database_option
+@json_option
+def status(database: str, as_json: bool) -> None:
+    """Show how many events wait, and those that the bus refused, with the reason. Exits 1 when there are any.
+
+    \b
+    Example:
+      busway outbox status --database sqlite:///shop.db
+    """
+    engine = _engine(database)
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    from busway.outbox.relay import counts, refusals
+
+    try:
+        with engine.connect() as connection:
+            found, refused = counts(connection), refusals(connection, REFUSALS_SHOWN)
+    except (OperationalError, ProgrammingError) as error:
+        raise OutboxUnreachable(str(error.orig)) from error
+    if as_json:
+        print_json({**found, "refusals": refused})
+    else:
+        click.echo(f"{found['waiting']} waiting, {found['refused']} refused")
+        for row in refused:
+            say(f"row {row['id']} (key {row['key']}): {row['reason']}")
+    click.get_current_context().exit(1 if found["refused"] else 0)
+
+
+def _needs_sqlalchemy() -> None:
+    try:
+        importlib.import_module("sqlalchemy")
+    except ImportError as error:
+        raise MissingExtra("sqlalchemy", "outbox") from error
+
+
+def _engine(database: str) -> Engine:
+    _needs_sqlalchemy()
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return create_engine(database)
+    except (ArgumentError, ImportError) as error:
+        raise click.UsageError(f"--database: {error}") from error
+
+
+def _client(endpoint: str) -> Any:
+    """A client of the server, with the keys of the environment; without any, with ones that development takes."""
+    session = importlib.import_module("botocore.session").get_session()
+    keys = session.get_credentials()
+    return session.create_client(
+        "events",
+        endpoint_url=endpoint,
+        region_name=session.get_config_variable("region") or "us-east-1",
+        aws_access_key_id=keys.access_key if keys else "test",
+        aws_secret_access_key=keys.secret_key if keys else "test",
+        aws_session_token=keys.token if keys else None,
+    )
