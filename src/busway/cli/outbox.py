@@ -34,7 +34,8 @@ def outbox() -> None:
     show_default=True,
     help="The database's kind.",
 )
-def schema(dialect: str) -> None:
+@json_option
+def schema(dialect: str, as_json: bool) -> None:
     """Print the statement that makes the table.
 
     \b
@@ -44,7 +45,10 @@ def schema(dialect: str) -> None:
     _needs_sqlalchemy()
     from busway.outbox.table import schema as statement
 
-    click.echo(statement(dialect), nl=False)
+    if as_json:
+        print_json({"dialect": dialect, "statement": statement(dialect)})
+    else:
+        click.echo(statement(dialect), nl=False)
 
 
 @outbox.command()
