@@ -235,6 +235,8 @@ def _type_sample(name: str, kind: Any) -> Any:
         return arguments[0]
     if origin in (Union, types.UnionType):
         return _type_sample(name, next(a for a in arguments if a is not types.NoneType))
+    if origin is tuple and Ellipsis not in arguments:
+        return [_type_sample(name, argument) for argument in arguments]
     if origin in (list, set, tuple, frozenset, Sequence):
         return [_type_sample(name, arguments[0] if arguments else str)]
     if origin in (dict, Mapping) or kind is dict:

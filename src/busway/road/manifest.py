@@ -18,13 +18,14 @@ PROJECT_TAG, HANDLER_TAG, EVENT_TAG = "busway:project", "busway:handler", "buswa
 
 
 class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An event class of the project with a sample of its whole envelope."""
+    """An event class of the project with a sample of its whole envelope, and the JSON Schema of its detail."""
 
     name: str
     file: str
     source: str
     detail_type: str
     sample: dict[str, Any]
+    json_schema: dict[str, Any] = {}
 
 
 class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):

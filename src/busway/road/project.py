@@ -22,7 +22,7 @@ import msgspec
 
 from busway.batch_handling import BatchHandler, BatchOptions
 from busway.bus.schedule import parse_schedule
-from busway.errors import BrokenProject, InvalidBusRequest, ProjectNotFound
+from busway.errors import BrokenProject, EventMismatch, InvalidBusRequest, ProjectNotFound
 from busway.event import Event, ScheduledEvent
 from busway.handling import Handler
 from busway.road.manifest import BatchEntry, EventEntry, HandlerEntry, Manifest, function_name
@@ -190,8 +190,19 @@ def _event_entry(root: Path, event_class: type[Event]) -> EventEntry:
         file=f"{event_class.__module__.replace('.', '/')}.py",
         source=event_class.event_source,
         detail_type=event_class.event_detail_type,
-        sample=find_sample(root, event_class) or dict(event_class.sample().envelope.raw),
+        sample=find_sample(root, event_class) or _made_sample(event_class),
+        json_schema=event_class.model_json_schema(by_alias=True),
     )
+
+
+def _made_sample(event_class: type[Event]) -> dict[str, Any]:
+    try:
+        return dict(event_class.sample().envelope.raw)
+    except EventMismatch as error:
+        raise BrokenProject(
+            f"{event_class.__module__.replace('.', '/')}.py: {error}",
+            "give the field an example that fits: Annotated[..., Field(examples=[...])]",
+        ) from error
 
 
 def _sample(file: Path) -> dict[str, Any]:

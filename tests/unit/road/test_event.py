@@ -167,3 +167,12 @@ def test_what_a_handler_imports_is_light():
         "or (m.startswith('busway.') and m.split('.')[1] not in ('event','handling','idempotent','errors'))])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_tuple_is_sampled_member_by_member():
+    class Placed(Event, source="shop", detail_type="Placed"):
+        place: tuple[float, int]
+        others: tuple[str, ...]
+
+    assert Placed.sample().place == (1.5, 1)
+    assert len(Placed.sample().others) == 1

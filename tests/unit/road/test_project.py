@@ -101,3 +101,14 @@ async def test_a_fault_comes_back_from_the_describing_process(shop: Path):
     (shop / "handlers/send_receipt/handler.py").write_text("def broken(:\n")
     with pytest.raises(BrokenProject, match="SyntaxError"):
         await describe(shop)
+
+
+def test_a_field_that_no_sample_can_be_made_for_is_told_how_to_get_one(tmp_path: Path):
+    root = tmp_path / "shop"
+    new_project(root, "shop")
+    text = "from ipaddress import IPv4Address\nfrom busway import Event\n\n"
+    text += "class Seen(Event, source='s', detail_type='Seen'):\n    address: IPv4Address\n"
+    (root / "events/seen.py").write_text(text)
+    with pytest.raises(BrokenProject, match=r"events/seen.py: .*detail.address") as caught:
+        load_project(root)
+    assert "examples=" in caught.value.hint
