@@ -36,6 +36,7 @@ COMMANDS = {
     "status": ("busway.cli.status:status", "Show the server, its buses, handlers and alarms."),
     "inbox": ("busway.cli.inbox:inbox", "Show emails that handlers sent."),
     "alert": ("busway.cli.alert:alert", "Set who is told when an alarm fires."),
+    "catalog": ("busway.cli.catalog:catalog", "Write a page of the project's events."),
     "schema": ("busway.cli.schema:schema", "Export events' schemas, check what a change breaks."),
     "outbox": ("busway.cli.outbox:outbox", "Relay events that were written in a transaction."),
     "verify": ("busway.cli.verify:verify", "Prove from the data that no event was lost."),
