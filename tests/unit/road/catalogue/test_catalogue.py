@@ -118,8 +118,6 @@ def test_a_browser_finds_an_event_by_what_is_typed(shop: Path):
     assert main(["catalog"]) == 0
     browser = shutil.which("chromium")
     assert browser is not None
-    run = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", (shop / "catalog/index.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", (shop / "catalog/index.html").as_uri()]
+    run = subprocess.run([browser, *words], capture_output=True, text=True, timeout=120, check=False)
     assert "OrderPlaced" in run.stdout and "Refused to" not in run.stderr
