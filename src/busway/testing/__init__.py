@@ -1,4 +1,4 @@
-"""Fixtures for tests of handlers, loaded by pytest through the `busway` plugin. No network, no server.
+"""Fixtures for tests of handlers, loaded by pytest through the `busway` plugin.
 
 def test_it(event: MakeEvent, sent_mail: SentMail) -> None:
     customer_notification(event(CustomerNotification, location="Oslo"))
@@ -21,6 +21,11 @@ from busway.testing.fixtures import (
     mail_endpoint as mail_endpoint,
     nothing_done_before as nothing_done_before,
     sent_mail as sent_mail,
+)
+from busway.testing.real_server import (
+    BuswayServer as BuswayServer,
+    busway_server as busway_server,
+    busway_server_url as busway_server_url,
 )
 
 TYPE_CHECKING = False
