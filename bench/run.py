@@ -22,6 +22,7 @@ from typing import Any
 
 import boto3
 import functions
+import road
 import streams
 from botocore.config import Config
 from load import Line, load, put_events, request
@@ -230,7 +231,7 @@ def sync_ms(writes: int = 200) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--only", default="busway,limit,ministack,moto,clients", help="what to measure, separated by commas"
+        "--only", default="busway,limit,ministack,moto,clients,road", help="what to measure, separated by commas"
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of load per row")
     chosen = parser.parse_args()
@@ -261,6 +262,9 @@ def main() -> None:
     if "clients" in chosen.only.split(","):
         # The same function with each client of the Runtime API, without HTTP, and the limit: a raw socket.
         results["clients"] = functions.measure()
+    if "road" in chosen.only.split(","):
+        results["road"] = road.road()
+        print(f"road       {json.dumps(results['road'])}", flush=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
