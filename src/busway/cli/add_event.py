@@ -132,7 +132,7 @@ def _ask_name(root: Path) -> str:
 
 def _source_of(root: Path) -> str:
     """What a project's own events may call their source: as the project is called."""
-    from busway.road.project import read_config
+    from busway.road.root import read_config
 
     return read_config(root).name
 

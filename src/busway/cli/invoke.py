@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 from typing import Any
@@ -87,23 +88,23 @@ def _sample(handler: str, root: Path | None) -> bytes:
 
     if root is None:
         return b"{}"
-    from busway.road.project import load_project
+    from busway.road.describe import describe
     from busway.road.sampling import sample_payload
 
-    return msgspec.json.encode(sample_payload(load_project(root), handler))
+    return msgspec.json.encode(sample_payload(root, asyncio.run(describe(root)), handler))
 
 
 def _project_of(handler: str) -> Path | None:
     """The project here, if the handler is one of it."""
     from busway.errors import ProjectNotFound
-    from busway.road.project import find_root, read_config
+    from busway.road.root import find_root, handler_names, read_config
 
     try:
         root = find_root(Path.cwd())
     except ProjectNotFound:
         return None
-    name = handler.removeprefix(f"{read_config(root).name}-").replace("-", "_")
-    return root if (root / "handlers" / name / "handler.py").is_file() else None
+    name = handler.removeprefix(f"{read_config(root).name}-").replace("_", "-")
+    return root if name in handler_names(root) else None
 
 
 def _value(result: bytes) -> Any:

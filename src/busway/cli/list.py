@@ -122,7 +122,8 @@ def _streams(connection: Connection, _: Mapping[str, Any]) -> Rows:
 def _events(_: Connection, __: Mapping[str, Any]) -> Rows:
     """None outside of a project."""
     from busway.errors import ProjectNotFound
-    from busway.road.project import find_root, load_events
+    from busway.road.project import load_events
+    from busway.road.root import find_root
 
     try:
         root = find_root(Path.cwd())

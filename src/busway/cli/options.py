@@ -51,7 +51,7 @@ def connect(endpoint: str) -> Connection:
 
 def project_root() -> Path:
     """The project of the folder where the command runs. Raises ProjectNotFound."""
-    from busway.road.project import find_root
+    from busway.road.root import find_root
 
     return find_root(Path.cwd())
 
@@ -71,13 +71,11 @@ def function_for(handler: str) -> str:
     """The function of a handler as the user calls it: a handler of the project here, else a function's own name."""
     from busway.errors import ProjectNotFound
     from busway.road.manifest import function_name
-    from busway.road.project import find_root, read_config
+    from busway.road.root import find_root, handler_names, read_config
 
     try:
         root = find_root(Path.cwd())
     except ProjectNotFound:
         return handler
-    folders = {file.parent.name for file in (root / "handlers").glob("*/handler.py")}
-    if handler.replace("-", "_") not in folders:
-        return handler
-    return function_name(read_config(root).name, handler.replace("_", "-"))
+    name = handler.replace("_", "-")
+    return function_name(read_config(root).name, name) if name in handler_names(root) else handler

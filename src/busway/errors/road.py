@@ -8,10 +8,13 @@ from busway.errors.root import BuswayError
 
 
 class ProjectNotFound(BuswayError):
-    """No folder upwards of here has a pyproject.toml with `[tool.busway]`."""
+    """No folder upwards of here has a pyproject.toml with `[tool.busway]`, or a package.json with `"busway"`."""
 
     def __init__(self, start: str) -> None:
-        super().__init__(f"{start} is not in a Busway project: no pyproject.toml with [tool.busway] here or above")
+        super().__init__(
+            f"{start} is not in a Busway project: no pyproject.toml with [tool.busway] here or above, "
+            'and no package.json with "busway"'
+        )
         self.hint = "busway new NAME makes one"
 
 

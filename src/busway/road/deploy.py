@@ -13,7 +13,7 @@ from busway.errors import BrokenProject, ServerRefused
 from busway.road.calls import Call, Each
 from busway.road.connection import Connection
 from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, Manifest, function_name
-from busway.road.plan import bus_calls, plan, retire
+from busway.road.plan import Codes, bus_calls, plan, retire
 
 # What runs nowhere but on the developer's machine.
 _LEFT_OUT_FOLDERS = {"__pycache__", "node_modules", "dist", "build", "tests", "venv"}
@@ -56,7 +56,7 @@ def shipped_files(root: Path) -> Iterator[Path]:
 
 def deploy(
     manifest: Manifest,
-    code: Mapping[str, Any],
+    codes: Codes,
     connection: Connection,
     environment: Mapping[str, str],
     say: Callable[[str], None],
@@ -66,7 +66,7 @@ def deploy(
     Raises ServerUnreachable or ServerRefused; what was done before stays, and is done again by the next call.
     """
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    steps = plan(manifest, code, connection.scope, runtime, environment)
+    steps = plan(manifest, codes, connection.scope, runtime, environment)
     make_calls(connection, bus_calls(manifest))
     for step in steps:
         make_calls(connection, step.calls)

@@ -1,4 +1,4 @@
-"""A project's manifest from a process of its own, so that nothing of the project stays loaded between two saves."""
+"""A project's manifest, each language from a process of its own: nothing of it stays loaded between two saves."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 import msgspec
 
 from busway.errors import BrokenProject, BuswayError
-from busway.road.manifest import Manifest
+from busway.road.entries import refuse_twins
+from busway.road.manifest import EventEntry, HandlerEntry, Manifest
 from busway.road.project import load_project
+from busway.road.root import is_node, is_python, read_config
+from busway.road.typescript.read import read_typescript
 
 
 class _Fault(msgspec.Struct):
@@ -20,6 +23,28 @@ class _Fault(msgspec.Struct):
 
 async def describe(root: Path) -> Manifest:
     """The manifest of the project as it lies on disk now. Raises BrokenProject with the project's own fault."""
+    config = read_config(root)
+    nothing = Manifest(project=config.name, bus=config.bus, events=[], handlers=[])
+    python = await _python(root) if is_python(root) else nothing
+    return merged(python, *await read_typescript(root, config)) if is_node(root) else python
+
+
+def merged(python: Manifest, typed: list[EventEntry], handled: list[HandlerEntry]) -> Manifest:
+    """One manifest of both languages. An event may be in both, if it is the same one; raises BrokenProject."""
+    events = {event.name: event for event in python.events}
+    for event in typed:
+        twin = events.setdefault(event.name, event)
+        if (twin.source, twin.detail_type) != (event.source, event.detail_type):
+            raise BrokenProject(
+                f"{event.file}: {event.name} is {event.detail_type!r} from {event.source!r}, "
+                f"and in {twin.file} it is {twin.detail_type!r} from {twin.source!r}"
+            )
+    handlers = sorted([*python.handlers, *handled], key=lambda entry: entry.name)
+    refuse_twins(handlers)
+    return msgspec.structs.replace(python, events=[events[name] for name in sorted(events)], handlers=handlers)
+
+
+async def _python(root: Path) -> Manifest:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "busway.road.describe", str(root)),
         stdin=asyncio.subprocess.DEVNULL,

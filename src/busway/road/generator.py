@@ -24,8 +24,8 @@ from busway.pattern import parse
 from busway.road.event_files import EventSpec, event_source, loaded_class, module_of
 from busway.road.layout import call, import_line, laid_out, literal
 from busway.road.naming import snake
-from busway.road.project import find_sample
 from busway.road.rendering import bodies, render, write
+from busway.road.samples import find_sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
         files |= {} if event.file else {f"{module.replace('.', '/')}.py": source}
         event_class = loaded_class(root, source, module, event.class_name)
     _check_options(root, event_class, spec)
-    sample = _sample_json(event_class, spec, find_sample(root, event_class))
+    sample = _sample_json(
+        event_class, spec, find_sample(root, event_class.event_source, event_class.event_detail_type)
+    )
     handler_import = import_line(f"handlers.{spec.name}.handler", spec.name)
     event_import = import_line(module, event.class_name)
     facts = {

@@ -15,7 +15,7 @@ from busway.road.connection import Connection
 from busway.road.deploy import deploy, refuse_a_namesake, retire_missing
 from busway.road.describe import describe
 from busway.road.manifest import Manifest, function_name
-from busway.road.project import NODE_SUFFIXES, other_handlers, read_config
+from busway.road.root import NODE_SUFFIXES, other_handlers, read_config
 
 # Several files saved at once are one change.
 DEBOUNCE_MS = 120
@@ -41,9 +41,10 @@ async def deploy_once(deployment: Deployment) -> Manifest:
     """Deploy the project as it is now, and end the handlers that it has no more."""
     _tell_of_other_handlers(deployment)
     manifest = await describe(deployment.root)
-    code = deployment.code(deployment.root)
+    folders = {entry.code for entry in manifest.handlers}
+    codes = {folder: deployment.code(deployment.root / folder) for folder in folders}
     await asyncio.to_thread(refuse_a_namesake, manifest.project, deployment.root, deployment.connection)
-    await asyncio.to_thread(deploy, manifest, code, deployment.connection, deployment.environment, deployment.say)
+    await asyncio.to_thread(deploy, manifest, codes, deployment.connection, deployment.environment, deployment.say)
     for name in await asyncio.to_thread(retire_missing, manifest, deployment.connection):
         deployment.say(f"{name} is gone; its dead letters are kept")
     return manifest
@@ -58,10 +59,11 @@ def _tell_of_other_handlers(deployment: Deployment) -> None:
 
 
 def by_hand(root: Path, file: Path, project: str, endpoint: str) -> str:
-    """How a handler that is not Python is deployed: as any function is."""
+    """How a handler of another kind is deployed: as any function is."""
     name = function_name(project, file.parent.name.replace("_", "-"))
     return (
-        f"{file.relative_to(root)} is not deployed: a project's handlers are written in Python today. "
+        f"{file.relative_to(root)} is not deployed: a project's handlers are handler.py, and handler.ts where "
+        "`busway init --language typescript` made a package.json. "
         f"As a function of its own, which runs what you save, and which a rule may have as its target:\n"
         f"  aws --endpoint-url {endpoint} lambda create-function --function-name {name} --runtime nodejs22.x "
         f"--handler handler.{ENTRY} --role arn:aws:iam::000000000000:role/any "
@@ -100,7 +102,6 @@ def _files_of(path: Path) -> list[Path]:
 def deployable(name: str) -> bool:
     """Whether a change of this file can change what runs. Tests don't; editors' own files don't."""
     path = Path(name)
+    is_test = path.name.startswith("test_") or ".test." in path.name
     hidden = any(part in _IGNORED or part.startswith(".") for part in path.parts)
-    return (
-        not hidden and not path.name.startswith("test_") and path.suffix in (".py", ".toml", ".json", *NODE_SUFFIXES)
-    )
+    return not hidden and not is_test and path.suffix in (".py", ".toml", ".json", *NODE_SUFFIXES)

@@ -40,7 +40,10 @@ class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A handler of the project. `entry_point` is what Lambda calls the handler setting; `pattern` is its rule's."""
+    """A handler of the project. `entry_point` is what Lambda calls the handler setting; `pattern` is its rule's.
+
+    `runtime` is Lambda's, "" for the Python that deploys; `code` the folder below the project's, "" for all of it.
+    """
 
     name: str
     file: str
@@ -58,6 +61,8 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     schedule: str | None = None
     concurrency: int | None = None
     batch: BatchEntry | None = None
+    runtime: str = ""
+    code: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,10 @@ TARGET_AGE_S_MAX = 86_400
 ROLE = "busway-handlers"
 
 
+# By folder below the project's: the function's Code as Lambda takes it (a zip, or a folder's place).
+Codes = Mapping[str, Mapping[str, Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class HandlerPlan:
     """All calls that make one handler live, and what is told when they are done."""
@@ -49,14 +53,16 @@ class HandlerPlan:
 
 
 def plan(
-    manifest: Manifest, code: Mapping[str, Any], scope: Scope, runtime: str, environment: Mapping[str, str]
+    manifest: Manifest, codes: Codes, scope: Scope, runtime: str, environment: Mapping[str, str]
 ) -> list[HandlerPlan]:
-    """The calls for each handler. `code` is the function's Code as Lambda takes it (a zip, or a folder's place).
+    """The calls for each handler. `runtime` is that of handlers which name none.
 
     Raises BrokenProject when a handler passes on a variable that `environment` has not.
     """
     return [
-        HandlerPlan(entry.name, _says(entry), _handler_calls(manifest, entry, code, scope, runtime, environment))
+        HandlerPlan(
+            entry.name, _says(entry), _handler_calls(manifest, entry, codes[entry.code], scope, runtime, environment)
+        )
         for entry in manifest.handlers
     ]
 
@@ -189,15 +195,17 @@ def _function_settings(
                 f"{entry.file} passes on env {variable!r}, which is not set here",
                 f"set it where you deploy: export {variable}=...",
             )
+    # A bundle comes with a source map: a stack trace names the lines that were written.
+    traced = {"NODE_OPTIONS": "--enable-source-maps"} if entry.runtime.startswith("nodejs") else {}
     return {
         "FunctionName": function_name(manifest.project, entry.name),
-        "Runtime": runtime,
+        "Runtime": entry.runtime or runtime,
         "Role": _role(scope),
         "Handler": entry.entry_point,
         "Description": entry.schedule or f"{entry.event} on bus {manifest.bus}",
         "Timeout": entry.timeout_s,
         "MemorySize": entry.memory_mb,
-        "Environment": {"Variables": {variable: environment[variable] for variable in entry.env}},
+        "Environment": {"Variables": {**traced, **{variable: environment[variable] for variable in entry.env}}},
         "DeadLetterConfig": {"TargetArn": queue_arn},
     }
 
@@ -207,7 +215,7 @@ def _function_call(
 ) -> Call:
     tags = {PROJECT_TAG: manifest.project, HANDLER_TAG: entry.name, EVENT_TAG: entry.event}
     if "S3Bucket" in code:
-        tags[FOLDER_TAG] = str(code["S3Key"])
+        tags[FOLDER_TAG] = str(code["S3Key"]).removesuffix(f"/{entry.code}")
     # What a handler may ask for, and may ask for no more when it is deployed again.
     asked = {RATE_TAG: entry.rate, ONCE_TAG: ONCE_EVENT if entry.once else None}
     tags |= {tag: value for tag, value in asked.items() if value}

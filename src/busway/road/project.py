@@ -1,4 +1,4 @@
-"""A project on disk: where it begins, and what lies in its folders.
+"""What lies in the folders of a project in Python.
 
 Loading imports the project's own modules. Do it once in a process; whoever watches for changes loads in a new
 process each time (`describe`).
@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-import tomllib
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,20 +17,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-import msgspec
-
-from busway.batch_handling import BatchHandler, BatchOptions
-from busway.bus.schedule import parse_schedule
-from busway.errors import BrokenProject, EventMismatch, InvalidBusRequest, ProjectNotFound
+from busway.batch_handling import BatchHandler
+from busway.errors import BrokenProject, EventMismatch
 from busway.event import Event, ScheduledEvent
 from busway.handling import Handler
-from busway.road.manifest import BatchEntry, EventEntry, HandlerEntry, Manifest, function_name
+from busway.road.entries import AnyHandler, handler_entry, refuse_twins
+from busway.road.manifest import EventEntry, Manifest
+from busway.road.root import read_config
+from busway.road.samples import find_sample
 
-AnyHandler = Handler[Any, Any] | BatchHandler[Any, Any]
-
-# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html
-RULE_NAME_LENGTH_MAX = 64
-NODE_SUFFIXES = (".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs")
 _MODULE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -54,39 +48,6 @@ class Events:
     classes: dict[str, type[Event]]
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectConfig:
-    """`[tool.busway]` of a pyproject.toml. `name` begins the names of all that is deployed."""
-
-    name: str
-    bus: str = "default"
-
-
-def find_root(start: Path) -> Path:
-    """The folder upwards of `start` whose pyproject.toml has `[tool.busway]`. Raises ProjectNotFound."""
-    for folder in (start.resolve(), *start.resolve().parents):
-        file = folder / "pyproject.toml"
-        if file.is_file() and "busway" in _toml(file).get("tool", {}):
-            return folder
-    raise ProjectNotFound(str(start))
-
-
-def read_config(root: Path) -> ProjectConfig:
-    """Raises BrokenProject naming the key, what was found and what was wanted."""
-    file = root / "pyproject.toml"
-    document = _toml(file)
-    table = cast(dict[str, Any], document.get("tool", {}).get("busway", {}))
-    unknown = sorted(set(table) - {"name", "bus"})
-    if unknown:
-        raise BrokenProject(f"{file}: [tool.busway] has {unknown[0]!r}; it knows name and bus")
-    name = table.get("name", document.get("project", {}).get("name", root.name))
-    bus = table.get("bus", "default")
-    for key, value in (("name", name), ("bus", bus)):
-        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
-            raise BrokenProject(f"{file}: {key} is {value!r}; wanted letters, digits, ., - and _")
-    return ProjectConfig(name=re.sub(r"\.", "-", name), bus=bus)
-
-
 def load_project(root: Path, *, fresh: bool = True) -> Project:
     """Import every event and handler file. Raises BrokenProject naming the first file that cannot be used.
 
@@ -103,11 +64,17 @@ def load_project(root: Path, *, fresh: bool = True) -> Project:
                 f"handlers/{name}/handler.py takes {event_class.__name__} from {event_class.__module__}; "
                 "wanted a class from a file in events/"
             )
-    entries = [_handler_entry(config, name, handler) for name, handler in handlers.items()]
-    names = [entry.name for entry in entries]
-    for entry in entries:
-        if names.count(entry.name) > 1:
-            raise BrokenProject(f"{entry.file}: another handler has the name {entry.name!r} too")
+    entries = [
+        handler_entry(
+            config,
+            f"handlers/{folder}/handler.py",
+            handler,
+            event=handler.event_class.__name__,
+            entry_point=f"handlers.{folder}.handler.{handler.function.__name__}",
+        )
+        for folder, handler in handlers.items()
+    ]
+    refuse_twins(entries)
     manifest = Manifest(
         project=config.name,
         bus=config.bus,
@@ -123,32 +90,6 @@ def load_events(root: Path) -> Events:
     with _importing_from(root):
         classes = dict(sorted(_event_classes(root)))
     return Events(config.bus, [_event_entry(root, cls) for cls in classes.values()], classes)
-
-
-def find_sample(root: Path, event_class: type[Event]) -> dict[str, Any] | None:
-    """The sample of a handler that is of this class: the first with resources, as handlers may rely on them."""
-    samples = [sample for _, sample in samples_of(root, event_class)]
-    return next((sample for sample in samples if sample.get("resources")), samples[0] if samples else None)
-
-
-def samples_of(root: Path, event_class: type[Event]) -> list[tuple[Path, dict[str, Any]]]:
-    """The samples of all handlers that are of this class, each with its file."""
-    wanted = (event_class.event_source, event_class.event_detail_type)
-    folders = sorted(file.parent.name for file in (root / "handlers").glob("*/handler.py"))
-    samples = ((file, _sample(file)) for folder in folders for file in handler_samples(root, folder))
-    return [found for found in samples if (found[1].get("source"), found[1].get("detail-type")) == wanted]
-
-
-def handler_samples(root: Path, name: str) -> list[Path]:
-    """A handler's sample events: `sample.json` first, then those in its `events/`."""
-    folder = root / "handlers" / name
-    return [file for file in (folder / "sample.json", *sorted((folder / "events").glob("*.json"))) if file.is_file()]
-
-
-def other_handlers(root: Path) -> list[Path]:
-    """Handlers in folders of their own that are no Python, and so none that a project deploys."""
-    found = [file for suffix in NODE_SUFFIXES for file in (root / "handlers").glob(f"*/handler{suffix}")]
-    return sorted(file for file in found if not (file.parent / "handler.py").exists())
 
 
 def _event_classes(root: Path) -> Iterator[tuple[str, type[Event]]]:
@@ -190,7 +131,8 @@ def _event_entry(root: Path, event_class: type[Event]) -> EventEntry:
         file=f"{event_class.__module__.replace('.', '/')}.py",
         source=event_class.event_source,
         detail_type=event_class.event_detail_type,
-        sample=find_sample(root, event_class) or _made_sample(event_class),
+        sample=find_sample(root, event_class.event_source, event_class.event_detail_type)
+        or _made_sample(event_class),
         json_schema=event_class.model_json_schema(by_alias=True),
     )
 
@@ -203,65 +145,6 @@ def _made_sample(event_class: type[Event]) -> dict[str, Any]:
             f"{event_class.__module__.replace('.', '/')}.py: {error}",
             "give the field an example that fits: Annotated[..., Field(examples=[...])]",
         ) from error
-
-
-def _sample(file: Path) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise BrokenProject(f"{file} is not an event: {error}; wanted a JSON object") from error
-
-
-def _handler_entry(config: ProjectConfig, folder: str, handler: AnyHandler) -> HandlerEntry:
-    options = handler.options
-    # The names that AWS's people write have hyphens; `busway add handler send-mail` makes the folder send_mail.
-    name = options.name or folder.replace("_", "-")
-    if len(function_name(config.name, name)) > RULE_NAME_LENGTH_MAX:
-        raise BrokenProject(
-            f"{function_name(config.name, name)!r} is longer than {RULE_NAME_LENGTH_MAX} characters, "
-            "the most that a rule's name may have",
-            f"shorten the folder handlers/{folder} or the project's name in [tool.busway]",
-        )
-    return HandlerEntry(
-        name=name,
-        file=f"handlers/{folder}/handler.py",
-        entry_point=f"handlers.{folder}.handler.{handler.function.__name__}",
-        event=handler.event_class.__name__,
-        pattern=handler.pattern(),
-        retries=options.retries,
-        max_age_s=options.max_age_s,
-        timeout_s=options.timeout_s,
-        memory_mb=options.memory_mb,
-        alert=options.alert,
-        env=list(options.env),
-        rate=options.rate,
-        once=options.once,
-        schedule=_schedule(folder, options.schedule),
-        concurrency=options.concurrency,
-        batch=_batch_entry(handler.batch) if isinstance(handler, BatchHandler) else None,
-    )
-
-
-def _schedule(folder: str, text: str | None) -> str | None:
-    """The schedule, if it is one. Raises BrokenProject."""
-    try:
-        _ = None if text is None else parse_schedule(text)
-    except InvalidBusRequest as error:
-        raise BrokenProject(
-            f"handlers/{folder}/handler.py: schedule={text!r}: {error}", "docs/schedules.md says how they are written"
-        ) from error
-    return text
-
-
-def _batch_entry(batch: BatchOptions) -> BatchEntry:
-    return BatchEntry(
-        source=batch.source,
-        size=batch.size,
-        window_s=batch.window_s,
-        parallelism=batch.parallelism,
-        bisect=batch.bisect,
-        order_by=batch.order_by,
-    )
 
 
 @contextmanager
@@ -299,10 +182,3 @@ def _where(root: Path, error: BaseException) -> str:
         return text
     last = frames[-1]
     return f"{text}\n  {Path(last.filename).relative_to(root)}, line {last.lineno}: {last.line}"
-
-
-def _toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise BrokenProject(f"{file} is not TOML: {error}") from error

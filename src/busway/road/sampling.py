@@ -11,34 +11,34 @@ import msgspec
 
 from busway.errors import BrokenProject
 from busway.event import ScheduledEvent
-from busway.road.manifest import HandlerEntry, function_name
-from busway.road.project import Project, handler_samples
+from busway.road.manifest import HandlerEntry, Manifest, function_name
+from busway.road.samples import handler_samples
 
 # Of a record that lies nowhere.
 _NUMBER = "1"
 
 
-def sample_payload(project: Project, handler: str) -> dict[str, Any]:
+def sample_payload(root: Path, manifest: Manifest, handler: str) -> dict[str, Any]:
     """`handler` is its name, its folder's or its function's. Raises `BrokenProject`."""
-    entry = _entry(project, handler)
-    files = handler_samples(project.root, Path(entry.file).parent.name)
+    entry = _entry(root, manifest, handler)
+    files = handler_samples(root, Path(entry.file).parent.name)
     if files:
         event = _read(files[0])
     elif entry.schedule:
         event = dict(ScheduledEvent.sample().envelope.raw)
     else:
-        event = next(e.sample for e in project.manifest.events if e.name == entry.event)
+        event = next(e.sample for e in manifest.events if e.name == entry.event)
     return event if entry.batch is None else _batch(entry.batch.source, event)
 
 
-def _entry(project: Project, handler: str) -> HandlerEntry:
-    entries, name = project.manifest.handlers, handler.replace("_", "-")
+def _entry(root: Path, manifest: Manifest, handler: str) -> HandlerEntry:
+    entries, name = manifest.handlers, handler.replace("_", "-")
     for entry in entries:
-        if name in (entry.name, function_name(project.manifest.project, entry.name)):
+        if name in (entry.name, function_name(manifest.project, entry.name)):
             return entry
     known = ", ".join(entry.name for entry in entries) or "none yet"
     raise BrokenProject(
-        f"{project.root} has no handler {handler!r} to take a sample from; it has {known}",
+        f"{root} has no handler {handler!r} to take a sample from; it has {known}",
         "--event FILE names a file with what the function is to get",
     )
 

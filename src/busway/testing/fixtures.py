@@ -196,7 +196,8 @@ def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
     """A bus in memory. Beside a handler it has that one; a test elsewhere in the project gets all of them."""
     from busway.errors import ProjectNotFound
     from busway.handling import Handler
-    from busway.road.project import find_root, load_project
+    from busway.road.project import load_project
+    from busway.road.root import find_root
     from busway.testing.local_bus import LocalBus
 
     try:

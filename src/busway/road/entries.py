@@ -1,0 +1,89 @@
+"""A handler's line in the manifest, from what its decorator made of its options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from busway.batch_handling import BatchHandler, BatchOptions
+from busway.bus.schedule import parse_schedule
+from busway.errors import BrokenProject, InvalidBusRequest
+from busway.handling import Handler
+from busway.road.manifest import BatchEntry, HandlerEntry, function_name
+from busway.road.root import ProjectConfig
+
+AnyHandler = Handler[Any, Any] | BatchHandler[Any, Any]
+
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html
+RULE_NAME_LENGTH_MAX = 64
+
+
+def handler_entry(
+    config: ProjectConfig,
+    file: str,
+    handler: AnyHandler,
+    *,
+    event: str,
+    entry_point: str,
+    runtime: str = "",
+    code: str = "",
+) -> HandlerEntry:
+    """`file` is handlers/FOLDER/..., `runtime` "" for the Python that deploys. Raises BrokenProject."""
+    options, folder = handler.options, file.split("/")[1]
+    # The names that AWS's people write have hyphens; `busway add handler send-mail` makes the folder send_mail.
+    name = options.name or folder.replace("_", "-")
+    if len(function_name(config.name, name)) > RULE_NAME_LENGTH_MAX:
+        raise BrokenProject(
+            f"{function_name(config.name, name)!r} is longer than {RULE_NAME_LENGTH_MAX} characters, "
+            "the most that a rule's name may have",
+            f"shorten the folder handlers/{folder} or the project's name",
+        )
+    return HandlerEntry(
+        name=name,
+        file=file,
+        entry_point=entry_point,
+        event=event,
+        pattern=handler.pattern(),
+        retries=options.retries,
+        max_age_s=options.max_age_s,
+        timeout_s=options.timeout_s,
+        memory_mb=options.memory_mb,
+        alert=options.alert,
+        env=list(options.env),
+        rate=options.rate,
+        once=options.once,
+        schedule=_schedule(file, options.schedule),
+        concurrency=options.concurrency,
+        batch=_batch_entry(handler.batch) if isinstance(handler, BatchHandler) else None,
+        runtime=runtime,
+        code=code,
+    )
+
+
+def refuse_twins(handlers: list[HandlerEntry]) -> None:
+    """Raises BrokenProject when two have one name."""
+    names = [entry.name for entry in handlers]
+    for entry in handlers:
+        if names.count(entry.name) > 1:
+            raise BrokenProject(f"{entry.file}: another handler has the name {entry.name!r} too")
+
+
+def _schedule(file: str, text: str | None) -> str | None:
+    """The schedule, if it is one. Raises BrokenProject."""
+    try:
+        _ = None if text is None else parse_schedule(text)
+    except InvalidBusRequest as error:
+        raise BrokenProject(
+            f"{file}: schedule={text!r}: {error}", "docs/schedules.md says how they are written"
+        ) from error
+    return text
+
+
+def _batch_entry(batch: BatchOptions) -> BatchEntry:
+    return BatchEntry(
+        source=batch.source,
+        size=batch.size,
+        window_s=batch.window_s,
+        parallelism=batch.parallelism,
+        bisect=batch.bisect,
+        order_by=batch.order_by,
+    )

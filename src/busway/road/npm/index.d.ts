@@ -1,0 +1,109 @@
+import type * as z from "zod";
+
+/** The members of a detail, each with its schema. */
+export type Shape = Record<string, z.ZodType>;
+
+/** An event as a rule's target gets it. */
+export interface BusEvent<Detail> {
+  version: string;
+  id: string;
+  "detail-type": string;
+  source: string;
+  account: string;
+  time: string;
+  region: string;
+  resources: string[];
+  detail: Detail;
+}
+
+/** An entry of PutEvents, as AWS's SDK takes it. */
+export interface Entry {
+  Source: string;
+  DetailType: string;
+  Detail: string;
+  Resources: string[];
+  EventBusName?: string;
+}
+
+/** What an event is: who puts it, what it is called, and what its detail holds. */
+export interface EventDefinition<Detail, Input = Detail> {
+  readonly source: string;
+  readonly detailType: string;
+  readonly schema: z.ZodType;
+  /** The typed event in an envelope. Throws EventMismatch. */
+  parse(value: unknown): BusEvent<Detail>;
+  /** What to give to PutEvents. Throws EventMismatch for a detail that does not fit. */
+  entry(detail: Input, options?: { resources?: readonly string[]; bus?: string }): Entry;
+  /** An event for tests: from the examples of the fields, with some of them changed. */
+  sample(changes?: Partial<Input>, options?: { resources?: readonly string[] }): BusEvent<Detail>;
+  /** The JSON Schema of the detail. */
+  jsonSchema(): Record<string, unknown>;
+}
+
+/** The type of an event's detail: `DetailOf<typeof OrderPlaced>`. */
+export type DetailOf<Definition> = Definition extends EventDefinition<infer Detail, infer _Input> ? Detail : never;
+
+/** Define an event. Whatever else an event has in its detail stays in it, untyped. */
+export function defineEvent<const Fields extends Shape>(definition: {
+  source: string;
+  detailType: string;
+  detail: Fields;
+}): EventDefinition<z.output<z.ZodObject<Fields>>, z.input<z.ZodObject<Fields>>>;
+
+/** What a schedule makes. */
+export const ScheduledEvent: EventDefinition<Record<string, never>>;
+
+/** An event does not fit its definition. */
+export class EventMismatch extends Error {}
+
+/** What a function is told of its invocation. https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html */
+export interface Context {
+  readonly functionName: string;
+  readonly functionVersion: string;
+  readonly invokedFunctionArn: string;
+  readonly memoryLimitInMB: string;
+  readonly awsRequestId: string;
+  readonly logGroupName: string;
+  readonly logStreamName: string;
+  getRemainingTimeInMillis(): number;
+}
+
+/** A length of time: a number and s, m or h, or whole seconds. */
+export type Duration = `${number}${"s" | "m" | "h"}` | number;
+
+export interface HandlerOptions {
+  /** Tries after a first failed one, 0 to 2 as on AWS Lambda. Default: 2. */
+  retries?: 0 | 1 | 2;
+  /** How old an event may get before it is given up, 1 minute to 6 hours. Default: "6h". */
+  maxAge?: Duration;
+  /** How long one try may take, at most 15 minutes. Default: "30s". */
+  timeout?: Duration;
+  /** Memory of one worker in MB, 128 to 10,240. Default: 256. */
+  memoryMb?: number;
+  /** The alert route that is told when an event is given up. */
+  alert?: string;
+  /** Environment variables that are passed on from where `busway` deploys. */
+  env?: readonly string[];
+  /** The handler's name, if it isn't that of its folder. */
+  name?: string;
+  /** Only some events: a pattern over the detail, `{ location: [{ prefix: "Oslo" }] }`. */
+  filter?: Record<string, unknown>;
+  /** How often it may start, where a third party throttles: "10/s", "600/m". On AWS it does nothing. */
+  rate?: `${number}/${"s" | "m" | "h"}`;
+  /** An event that it completed is not given to it again within a day. On AWS it does nothing. Default: true. */
+  once?: boolean;
+  /** For a handler of ScheduledEvent: "rate(5 minutes)" or "cron(0 9 ? * MON-FRI *)", in UTC. */
+  schedule?: `rate(${string})` | `cron(${string})`;
+  /** How many of its events are handled at a time, at most. */
+  concurrency?: number;
+}
+
+/** A handler: AWS Lambda calls it with an event as JSON, a test with one of `sample()`. */
+export type Handler<Detail, Result> = (event: BusEvent<Detail>, context?: Context) => Promise<Result>;
+
+/** Make a function the handler of an event. It throws to have the event tried again. */
+export function handler<Detail, Input, Result>(
+  event: EventDefinition<Detail, Input>,
+  options: HandlerOptions,
+  run: (event: BusEvent<Detail>, context: Context) => Result | Promise<Result>,
+): Handler<Detail, Result>;

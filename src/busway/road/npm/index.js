@@ -1,0 +1,92 @@
+// Typed events and handlers. What `busway` knows of a project in TypeScript, it learns from what this file makes.
+// @ts-check
+import * as z from "zod";
+import { sampleOf } from "./sample.js";
+
+/** By these, `describe.mjs` tells events and handlers from whatever else a file exports. */
+const EVENT = Symbol.for("busway.event");
+const HANDLER = Symbol.for("busway.handler");
+
+const ENVELOPE = z.object({
+  version: z.string().default("0"),
+  id: z.string().default(""),
+  account: z.string().default(""),
+  time: z.string().default(""),
+  region: z.string().default(""),
+  resources: z.array(z.string()).default([]),
+});
+// A sample's own: the identifiers that AWS's documentation uses.
+const SAMPLE = {
+  version: "0",
+  id: "00000000-0000-4000-8000-000000000000",
+  account: "000000000000",
+  time: "2026-01-01T00:00:00Z",
+  region: "us-east-1",
+};
+
+export class EventMismatch extends Error {
+  /** @param {string} message */
+  constructor(message) {
+    super(message);
+    this.name = "EventMismatch";
+  }
+}
+
+/** @param {{ source: string, detailType: string, detail: Record<string, z.ZodType> }} definition */
+export function defineEvent({ source, detailType, detail }) {
+  // What an event has beyond its definition stays in it: whoever puts it may know more than we do.
+  const schema = z.looseObject(detail);
+
+  /** @param {unknown} value */
+  function parse(value) {
+    const raw = /** @type {Record<string, unknown>} */ (typeof value === "object" && value !== null ? value : {});
+    if (raw["source"] !== source || raw["detail-type"] !== detailType) {
+      const found = `${JSON.stringify(raw["detail-type"])} from ${JSON.stringify(raw["source"])}`;
+      throw new EventMismatch(`got ${found}; wanted ${JSON.stringify(detailType)} from ${JSON.stringify(source)}`);
+    }
+    const about = fitting(ENVELOPE, raw, "the envelope");
+    return { ...raw, ...about, "detail-type": detailType, source, detail: fitting(schema, raw["detail"], "detail") };
+  }
+
+  /** @param {z.ZodType} wanted @param {unknown} value @param {string} where */
+  function fitting(wanted, value, where) {
+    const found = wanted.safeParse(value);
+    if (found.success) return /** @type {any} */ (found.data);
+    const problems = found.error.issues.map(({ path, message }) => `${[where, ...path].join(".")}: ${message}`);
+    throw new EventMismatch(`${detailType} does not fit: ${problems.join("; ")}`);
+  }
+
+  /** @param {unknown} value @param {{ resources?: readonly string[], bus?: string }} [options] */
+  function entry(value, { resources = [], bus } = {}) {
+    const Detail = JSON.stringify(fitting(schema, value, "detail"));
+    const about = { Source: source, DetailType: detailType, Detail, Resources: [...resources] };
+    return bus === undefined ? about : { ...about, EventBusName: bus };
+  }
+
+  /** @param {Record<string, unknown>} [changes] @param {{ resources?: readonly string[] }} [options] */
+  function sample(changes = {}, { resources = [] } = {}) {
+    const made = /** @type {object} */ (sampleOf(jsonSchema()));
+    return parse({ ...SAMPLE, "detail-type": detailType, source, resources, detail: { ...made, ...changes } });
+  }
+
+  function jsonSchema() {
+    const { $schema, additionalProperties, ...rest } = z.toJSONSchema(schema, { io: "input" });
+    return rest;
+  }
+
+  return Object.freeze({ [EVENT]: true, source, detailType, schema, parse, entry, sample, jsonSchema });
+}
+
+/** What a schedule makes. */
+export const ScheduledEvent = defineEvent({ source: "aws.events", detailType: "Scheduled Event", detail: {} });
+
+/**
+ * @param {ReturnType<typeof defineEvent>} event
+ * @param {object} options
+ * @param {(event: any, context: any) => unknown} run
+ */
+export function handler(event, options, run) {
+  /** @param {unknown} value @param {unknown} [context] */
+  const entryPoint = async (value, context) => run(event.parse(value), context);
+  return Object.defineProperty(entryPoint, HANDLER, { value: { event, options } });
+}

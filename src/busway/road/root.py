@@ -1,0 +1,106 @@
+"""Where a project begins, what it is called, and which files in it are its handlers. Imports nothing of it.
+
+A project in Python has its settings in pyproject.toml, `[tool.busway]`, one in TypeScript in package.json,
+`"busway"`; both may lie in one folder, and then pyproject.toml says what the project is called.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from busway.errors import BrokenProject, ProjectNotFound
+
+PYTHON, NODE = "pyproject.toml", "package.json"
+# Where a handler lies in its folder, by language.
+PYTHON_HANDLER, NODE_HANDLER = "handler.py", "handler.ts"
+NODE_SUFFIXES = (".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectConfig:
+    """`name` begins the names of all that is deployed."""
+
+    name: str
+    bus: str = "default"
+
+
+def find_root(start: Path) -> Path:
+    """The folder upwards of `start` that is a project. Raises ProjectNotFound."""
+    for folder in (start.resolve(), *start.resolve().parents):
+        if is_python(folder) or is_node(folder):
+            return folder
+    raise ProjectNotFound(str(start))
+
+
+def is_python(root: Path) -> bool:
+    """Whether the folder is a project that may have Python in it."""
+    return (root / PYTHON).is_file() and "busway" in _toml(root / PYTHON).get("tool", {})
+
+
+def is_node(root: Path) -> bool:
+    """Whether the folder is a project that may have TypeScript in it."""
+    return (root / NODE).is_file() and "busway" in read_package(root)
+
+
+def read_config(root: Path) -> ProjectConfig:
+    """Raises BrokenProject naming the key, what was found and what was wanted."""
+    if is_python(root):
+        document = _toml(root / PYTHON)
+        file, where = root / PYTHON, "[tool.busway]"
+        table, project = document["tool"]["busway"], document.get("project", {})
+    else:
+        project = read_package(root)
+        file, where, table = root / NODE, '"busway"', project["busway"]
+    if not isinstance(table, dict):
+        raise BrokenProject(f"{file}: {where} is {table!r}; wanted a table with name and bus, or an empty one")
+    settings = cast(dict[str, Any], table)
+    unknown = sorted(set(settings) - {"name", "bus"})
+    if unknown:
+        raise BrokenProject(f"{file}: {where} has {unknown[0]!r}; it knows name and bus")
+    # A package of an npm scope is called @scope/name.
+    name = settings.get("name", str(project.get("name", root.name)).rpartition("/")[2])
+    bus = settings.get("bus", "default")
+    for key, value in (("name", name), ("bus", bus)):
+        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
+            raise BrokenProject(f"{file}: {key} is {value!r}; wanted letters, digits, ., - and _")
+    return ProjectConfig(name=re.sub(r"\.", "-", name), bus=bus)
+
+
+def read_package(root: Path) -> dict[str, Any]:
+    """package.json. Raises BrokenProject."""
+    file = root / NODE
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BrokenProject(f"{file} is no JSON object: {error}") from error
+
+
+def handler_files(root: Path) -> list[Path]:
+    """The files of the project's handlers, in any language, sorted by folder."""
+    names = [PYTHON_HANDLER, *([NODE_HANDLER] if is_node(root) else [])]
+    return sorted(file for name in names for file in (root / "handlers").glob(f"*/{name}"))
+
+
+def handler_names(root: Path) -> set[str]:
+    """What the handlers of the project are called, unless they say so themselves: as their folders, with hyphens."""
+    return {file.parent.name.replace("_", "-") for file in handler_files(root)}
+
+
+def other_handlers(root: Path) -> list[Path]:
+    """Handlers in folders of their own that a project does not deploy."""
+    deployed = {file.parent for file in handler_files(root)}
+    found = [file for suffix in NODE_SUFFIXES for file in (root / "handlers").glob(f"*/handler{suffix}")]
+    return sorted(file for file in found if file.parent not in deployed)
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BrokenProject(f"{file} is not TOML: {error}") from error

@@ -1,0 +1,1 @@
+"""A project's TypeScript: its package in place, its files bundled, and what they define."""

@@ -1,0 +1,76 @@
+// Tells what a project in TypeScript defines, as JSON on the last line of stdout.
+//
+//     node describe.mjs BUNDLE
+//
+// BUNDLE's default export gives, by file, a function that loads it. A file that can't be used is named in `error`.
+import { pathToFileURL } from "node:url";
+
+const EVENT = Symbol.for("busway.event");
+const HANDLER = Symbol.for("busway.handler");
+
+class Broken extends Error {}
+
+/** The last line of the project's own code on the way to an error. */
+function whereOf(error) {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const line = String(error?.stack ?? "").split("\n").find((one) => /(events|handlers)\/[^)]*:\d+/.test(one));
+  const place = line && /((?:events|handlers)\/[^()]*?:\d+)/.exec(line)?.[1];
+  return place ? `${text}\n  ${place}` : text;
+}
+
+async function exportsOf(file, load) {
+  try {
+    return Object.entries(await load());
+  } catch (error) {
+    throw new Broken(`${file} cannot be loaded: ${whereOf(error)}`);
+  }
+}
+
+function eventOf(file, name, event) {
+  try {
+    return {
+      name, file, source: event.source, detail_type: event.detailType, json_schema: event.jsonSchema(),
+      sample: event.sample(),
+    };
+  } catch (error) {
+    const advice = "give the field an example that fits: z.string().meta({ examples: [...] })";
+    throw new Broken(`${file}: ${name}: ${whereOf(error)}`, { cause: advice });
+  }
+}
+
+async function described(files) {
+  const events = new Map();
+  const handlers = [];
+  for (const [file, load] of Object.entries(files).filter(([name]) => name.startsWith("events/"))) {
+    for (const [name, value] of await exportsOf(file, load)) {
+      if (value?.[EVENT] !== true || events.has(value)) continue;
+      const other = [...events.values()].find((one) => one.name === name);
+      if (other) throw new Broken(`${file}: ${name} is also the name of an event in ${other.file}`);
+      events.set(value, eventOf(file, name, value));
+    }
+  }
+  for (const [file, load] of Object.entries(files).filter(([name]) => name.startsWith("handlers/"))) {
+    const found = (await exportsOf(file, load)).filter(([, value]) => value?.[HANDLER]);
+    if (found.length !== 1) {
+      const what = found.length ? `${found.length} handlers` : "no handler";
+      throw new Broken(`${file} exports ${what}; wanted one that handler(...) made`);
+    }
+    const [name, { [HANDLER]: { event, options } }] = found[0];
+    const scheduled = event.source === "aws.events";
+    if (!scheduled && !events.has(event)) {
+      throw new Broken(`${file} takes ${JSON.stringify(event.detailType)}; wanted an event that a file in events/ exports`);
+    }
+    handlers.push({ file, name, event: scheduled ? "ScheduledEvent" : events.get(event).name, options });
+  }
+  return { events: [...events.values()], handlers };
+}
+
+let answer;
+try {
+  const { default: files } = await import(pathToFileURL(process.argv[2]).href);
+  answer = await described(files);
+} catch (error) {
+  answer = error instanceof Broken ? { error: error.message, hint: error.cause ?? "" } : { error: whereOf(error) };
+}
+// What the project left running must not keep this from ending.
+process.stdout.write(`\n${JSON.stringify(answer)}`, () => process.exit(0));

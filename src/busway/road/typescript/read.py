@@ -1,0 +1,163 @@
+"""What a project's TypeScript defines, as manifest entries: the files are bundled, run by Node, and told as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from busway.errors import BrokenProject, EventMismatch, InvalidHandler
+from busway.event import Event, ScheduledEvent
+from busway.function.runtimes.node import MAJOR_MIN, find_node
+from busway.handling import handler
+from busway.road.entries import handler_entry
+from busway.road.manifest import EventEntry, HandlerEntry
+from busway.road.root import NODE_HANDLER, ProjectConfig
+from busway.road.samples import find_sample
+from busway.road.typescript.bundle import bundle_handlers, bundle_loader, entry_of
+from busway.road.typescript.package import put_package
+
+DESCRIBE = Path(__file__).parent / "describe.mjs"
+# Where a project's bundles lie: below it, so that Node finds its packages, and out of everybody's sight.
+BUILD = Path(".busway", "build")
+# What a function's Runtime is called where it runs; Busway runs any Node.js name on the Node.js that is there.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+RUNTIME = "nodejs22.x"
+_OPTIONS = {"maxAge": "max_age", "memoryMb": "memory_mb"}
+_KNOWN = (
+    "retries", "max_age", "timeout", "memory_mb", "alert", "env", "name", "filter", "rate", "once", "schedule",
+    "concurrency",
+)  # fmt: skip
+_numbers = itertools.count()
+
+
+class _Event(msgspec.Struct):
+    name: str
+    file: str
+    source: str
+    detail_type: str
+    json_schema: dict[str, Any]
+    sample: dict[str, Any]
+
+
+class _Handler(msgspec.Struct):
+    file: str
+    name: str
+    event: str
+    options: dict[str, Any]
+
+
+class _Told(msgspec.Struct):
+    events: list[_Event] = []
+    handlers: list[_Handler] = []
+    error: str = ""
+    hint: str = ""
+
+
+def event_files(root: Path) -> list[Path]:
+    files = sorted((root / "events").glob("*.ts"))
+    return [file for file in files if not file.name.endswith((".d.ts", ".test.ts"))]
+
+
+async def read_typescript(root: Path, config: ProjectConfig) -> tuple[list[EventEntry], list[HandlerEntry]]:
+    """The events and handlers in TypeScript; each handler's bundle is made too. Raises BrokenProject."""
+    events, handlers = event_files(root), sorted((root / "handlers").glob(f"*/{NODE_HANDLER}"))
+    if not events and not handlers:
+        return [], []
+    put_package(root)
+    told = await _told(root, [*events, *handlers])
+    if handlers:
+        await bundle_handlers(root, handlers, root / BUILD)
+    entries = [_event_entry(root, event) for event in told.events]
+    by_name = {entry.name: entry for entry in entries}
+    return entries, [_handler_entry(config, found, by_name) for found in told.handlers]
+
+
+async def _told(root: Path, files: Sequence[Path]) -> _Told:
+    """Raises BrokenProject with the project's own fault."""
+    # Another command may read the project at the same time.
+    loader = root / ".busway" / f"loader-{os.getpid()}-{next(_numbers)}.mjs"
+    try:
+        await bundle_loader(root, files, loader)
+        process = await asyncio.create_subprocess_exec(
+            *(need_node(), "--enable-source-maps", str(DESCRIBE), str(loader)),
+            cwd=root,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, complaints = await process.communicate()
+    finally:
+        loader.unlink(missing_ok=True)
+        loader.with_name(f"{loader.name}.map").unlink(missing_ok=True)
+    # What the project's modules print while they are imported comes before; the answer is the last line.
+    answer = output.rsplit(b"\n", 1)[-1]
+    if not answer.startswith(b"{"):
+        raise BrokenProject(f"{root} cannot be described: {complaints.decode(errors='replace').strip()[-2000:]}")
+    try:
+        told = msgspec.json.decode(answer, type=_Told)
+    except msgspec.ValidationError as error:
+        raise BrokenProject(f"{root}: what it defines cannot be read: {error}") from error
+    if told.error:
+        raise BrokenProject(told.error, told.hint)
+    return told
+
+
+def need_node() -> str:
+    """Node's path. Raises BrokenProject."""
+    node = find_node()
+    if node is None:
+        raise BrokenProject(
+            f"TypeScript needs Node.js {MAJOR_MIN} or newer", "install it, or pip install 'busway[node]'"
+        )
+    return node.path
+
+
+def _event_entry(root: Path, event: _Event) -> EventEntry:
+    return EventEntry(
+        name=event.name,
+        file=event.file,
+        source=event.source,
+        detail_type=event.detail_type,
+        sample=find_sample(root, event.source, event.detail_type) or event.sample,
+        json_schema=event.json_schema,
+    )
+
+
+def _handler_entry(config: ProjectConfig, found: _Handler, events: dict[str, EventEntry]) -> HandlerEntry:
+    """Judged by the decorator that Python's handlers have: one kind of handler, two ways to write it."""
+    entry, folder = events.get(found.event), found.file.split("/")[1]
+    options = {_OPTIONS.get(name, name): value for name, value in found.options.items()}
+    unknown = [name for name in found.options if _OPTIONS.get(name, name) not in _KNOWN]
+    if unknown:
+        raise BrokenProject(f"{found.file}: there is no option {unknown[0]!r}")
+    try:
+        event_class = ScheduledEvent if entry is None else event_class_of(entry)
+        made = handler(event_class, **options)(lambda _: None)
+    except (InvalidHandler, EventMismatch, TypeError) as error:
+        problem = re.sub("max_age", "maxAge", re.sub("memory_mb", "memoryMb", str(error)))
+        raise BrokenProject(f"{found.file}: {problem}", getattr(error, "hint", "")) from error
+    return handler_entry(
+        config,
+        found.file,
+        made,
+        event=found.event,
+        entry_point=entry_of(Path(found.file), found.name),
+        runtime=RUNTIME,
+        code=str(BUILD / folder),
+    )
+
+
+def event_class_of(entry: EventEntry) -> type[Event]:
+    """A class that finds the same events, and takes whatever is in them."""
+
+    class Found(Event, source=entry.source, detail_type=entry.detail_type):
+        pass
+
+    return Found
