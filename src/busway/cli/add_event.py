@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from busway.cli.options import json_option, project_root
+from busway.cli.options import chosen_language, json_option, language_of_new, project_root
 from busway.cli.output import print_json, say
 from busway.cli.prompts import ask_text, may_ask, missing
 
 if TYPE_CHECKING:
     from busway.road.event_files import EventSpec
     from busway.road.fields import FieldSpec
+    from busway.road.root import Language
 
 
 @click.command(short_help="Generate an event's class.")
@@ -28,11 +29,17 @@ if TYPE_CHECKING:
     metavar="NAME:TYPE[?][=SAMPLE]",
     help="A field; may be given again. Types: str, int, float, bool, decimal, datetime, uuid, ...",
 )
+@language_of_new
 @json_option
 def event(
-    name: str | None, source: str | None, detail_type: str | None, fields: tuple[str, ...], as_json: bool
+    name: str | None,
+    source: str | None,
+    detail_type: str | None,
+    fields: tuple[str, ...],
+    language: Language | None,
+    as_json: bool,
 ) -> None:
-    """Generate the class of an event, for those who put it and those who will handle it.
+    """Generate the definition of an event, for those who put it and those who will handle it.
 
     On a terminal it asks for what isn't given.
 
@@ -46,17 +53,17 @@ def event(
     from busway.road.naming import event_class_name, words
 
     root = project_root()
-    asking = may_ask() and not as_json
+    language, asking = chosen_language(root, language), may_ask() and not as_json
     absent = [flag for flag, value in (("NAME", name), ("--source", source)) if not value]
     if absent and not asking:
         example = f"busway add event {name or 'OrderPlaced'} --source {source or _source_of(root)}"
         raise missing(absent, f"{example} --field order-id:str")
     class_name = event_class_name(name or ask_text("Name of the event (a class)?", check=event_class_name))
-    there = find_event(root, class_name)
+    there = find_event(root, class_name, language)
     if there is not None:
         raise GeneratorRefused(f"{class_name} is there already, in {there.relative_to(root)}")
-    spec = asked_event(root, class_name, source, detail_type or words(class_name), fields, asking)
-    (file,) = add_event(root, spec)
+    spec = asked_event(root, language, class_name, source, detail_type or words(class_name), fields, asking)
+    (file,) = add_event(root, spec, language)
     if as_json:
         print_json({"event": class_name, "file": str(file.relative_to(root))})
         return
@@ -66,6 +73,7 @@ def event(
 
 def check_given(
     root: Path,
+    language: Language,
     name: str | None,
     event: str | None,
     source: str | None,
@@ -77,9 +85,9 @@ def check_given(
     from busway.road.naming import event_class_name, handler_name, words
 
     class_name = "OrderPlaced" if event is None else event_class_name(event)
-    there = event is not None and find_event(root, class_name) is not None
+    there = event is not None and find_event(root, class_name, language) is not None
     absent = {"NAME": not name, "--event": event is None and schedule is None}
-    known = [] if event else known_events(root)
+    known = [] if event else known_events(root, language)
     if not there and not known and schedule is None:
         absent |= {"--source": not source, "--detail-type": not detail_type}
     flags = [flag for flag, is_absent in absent.items() if is_absent]
@@ -96,7 +104,13 @@ def check_given(
 
 
 def asked_event(
-    root: Path, name: str | None, source: str | None, detail_type: str | None, fields: Sequence[str], asking: bool
+    root: Path,
+    language: Language,
+    name: str | None,
+    source: str | None,
+    detail_type: str | None,
+    fields: Sequence[str],
+    asking: bool,
 ) -> EventSpec:
     """The event asked for: one that is there, or what is needed to write it. Not asking: after `check_given`."""
     from busway.errors import GeneratorRefused
@@ -104,8 +118,8 @@ def asked_event(
     from busway.road.fields import parse_fields
     from busway.road.naming import event_class_name, words
 
-    class_name = event_class_name(name or _ask_name(root))
-    file = find_event(root, class_name)
+    class_name = event_class_name(name or _ask_name(root, language))
+    file = find_event(root, class_name, language)
     if file is not None:
         if source or detail_type or fields:
             raise GeneratorRefused(
@@ -119,11 +133,11 @@ def asked_event(
     return EventSpec(class_name, _not_empty(source), _not_empty(detail_type), specs)
 
 
-def _ask_name(root: Path) -> str:
+def _ask_name(root: Path, language: Language) -> str:
     from busway.road.event_files import known_events
     from busway.road.naming import event_class_name
 
-    known = known_events(root)
+    known = known_events(root, language)
     if not known:
         return ask_text("Name of the new event (a class)?", check=event_class_name)
     question = f"Which event does it take? Enter for {known[0]}, letters find others, a new name makes a new one:"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from busway.cli.add_event import asked_event, check_given
-from busway.cli.options import json_option, project_root
+from busway.cli.options import chosen_language, json_option, language_of_new, project_root
 from busway.cli.output import print_json, say
 from busway.cli.prompts import ask_choice, ask_text, may_ask
 
 if TYPE_CHECKING:
     from busway.road.event_files import EventSpec
     from busway.road.generator import BatchSpec
+    from busway.road.root import Language
 
 ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedule"
 
@@ -59,6 +60,7 @@ ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedul
 )
 @click.option("--resource", "resources", multiple=True, help="A resource of the sample event; may be given again.")
 @click.option("--async", "is_async", is_flag=True, help="Make the handler an async function (plain template).")
+@language_of_new
 @click.option("--yes", "-y", is_flag=True, help="Take the defaults instead of asking for what isn't needed.")
 @json_option
 def handler(
@@ -77,6 +79,7 @@ def handler(
     body: str | None,
     resources: tuple[str, ...],
     is_async: bool,
+    language: Language | None,
     yes: bool,
     as_json: bool,
     **limits: Any,
@@ -96,24 +99,22 @@ def handler(
     from busway.road.naming import handler_name
 
     root = project_root()
-    asking = may_ask() and not as_json
+    language, asking = chosen_language(root, language), may_ask() and not as_json
     if schedule is not None and (event_name or source or detail_type or fields or filter_json or batch):
         raise click.UsageError("--schedule is a trigger: leave out --filter, --batch and the flags of an event")
     if not asking:
-        check_given(root, name, event_name, source, detail_type, schedule)
+        check_given(root, language, name, event_name, source, detail_type, schedule)
     folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
     if asking and not (yes or event_name or schedule or batch or body):
-        schedule, batch = _trigger()
-    event = SCHEDULED
-    if not schedule:
-        event = asked_event(root, event_name, source, detail_type, fields, asking)
+        schedule, batch = _trigger(language)
+    given = (root, language, event_name, source, detail_type, fields, asking)
+    event = SCHEDULED if schedule else asked_event(*given)
     single, asking = not (batch or schedule), asking and not yes
-    body = body or (_body(root) if asking and single else "plain")
+    body = body or (_body(root, language) if asking and single else "plain")
     filter_json = _filter_text(root, event, filter_json, asking and not schedule)
     if asking and not batch:
         retries, concurrency = _retries(retries), _concurrency(concurrency)
-    if asking:
-        max_age, alert = _max_age(max_age), _alert(alert)
+    max_age, alert = (_max_age(max_age), _alert(alert)) if asking else (max_age, alert)
     spec = HandlerSpec(
         name=folder,
         event=event,
@@ -128,9 +129,10 @@ def handler(
         batch=_batch(batch),
         schedule=schedule and _schedule(schedule),
         concurrency=concurrency,
+        language=language,
         **limits,
     )
-    _report(root, folder, "" if schedule else event.class_name, add_handler(root, spec), as_json)
+    _report(root, "" if schedule else event.class_name, add_handler(root, spec), as_json)
 
 
 @click.command(short_help="Generate a handler that runs on a schedule, with its test.")
@@ -138,8 +140,11 @@ def handler(
 @click.argument("expression")
 @click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
 @click.option("--async", "is_async", is_flag=True, help="Make the handler an async function.")
+@language_of_new
 @json_option
-def schedule(name: str, expression: str, alert: str | None, is_async: bool, as_json: bool) -> None:
+def schedule(
+    name: str, expression: str, alert: str | None, is_async: bool, language: Language | None, as_json: bool
+) -> None:
     """Generate the handler NAME that runs when EXPRESSION says, in UTC: a rate(...) or a cron(...).
 
     \b
@@ -151,8 +156,11 @@ def schedule(name: str, expression: str, alert: str | None, is_async: bool, as_j
     from busway.road.naming import handler_name
 
     root, folder = project_root(), handler_name(name)
-    spec = HandlerSpec(folder, SCHEDULED, schedule=_schedule(expression), alert=alert, is_async=is_async)
-    _report(root, folder, "", add_handler(root, spec), as_json)
+    spec = HandlerSpec(
+        folder, SCHEDULED, schedule=_schedule(expression), alert=alert, is_async=is_async,
+        language=chosen_language(root, language),
+    )  # fmt: skip
+    _report(root, "", add_handler(root, spec), as_json)
 
 
 def _schedule(text: str) -> str:
@@ -169,11 +177,12 @@ def _schedule(text: str) -> str:
     return text
 
 
-def _trigger() -> tuple[str | None, str | None]:
+def _trigger(language: Language) -> tuple[str | None, str | None]:
     """(schedule, batch): what starts the handler, if it isn't each event by itself."""
     from busway.road.generator import batch_spec
 
-    trigger = ask_choice("What triggers it?", [ONE, MANY, TIMED], ONE)
+    triggers = [ONE, MANY, TIMED] if language == "python" else [ONE, TIMED]
+    trigger = ask_choice("What triggers it?", triggers, ONE)
     if trigger == TIMED:
         return ask_text("When, in UTC?", default="rate(5 minutes)", check=_schedule), None
     if trigger == MANY:
@@ -187,10 +196,10 @@ def _batch(text: str | None) -> BatchSpec | None:
     return batch_spec(text) if text else None
 
 
-def _body(root: Path) -> str:
+def _body(root: Path, language: Language) -> str:
     from busway.road.rendering import bodies
 
-    return ask_choice("What should it do at first?", bodies(root), "plain")
+    return ask_choice("What should it do at first?", bodies(root, language), "plain")
 
 
 def _retries(given: int | None) -> int:
@@ -264,12 +273,14 @@ def _filter(text: str) -> dict[str, Any]:
     return found
 
 
-def _report(root: Path, folder: str, event: str, files: Sequence[Path], as_json: bool) -> None:
+def _report(root: Path, event: str, files: Sequence[Path], as_json: bool) -> None:
     names = [str(file.relative_to(root)) for file in files]
+    written = next(name for name in names if Path(name).stem == "handler")
+    folder = Path(written).parent.name
     if as_json:
         print_json({"handler": folder, "event": event or None, "files": names})
         return
     for name in names:
         click.echo(name)
     then = f"`busway send {event}`" if event else f"`busway invoke {folder.replace('_', '-')}`"
-    say(f"\nnext: write handlers/{folder}/handler.py; `busway test`; `busway dev`; {then}")
+    say(f"\nnext: write {written}; `busway test`; `busway dev`; {then}")

@@ -122,7 +122,7 @@ def _streams(connection: Connection, _: Mapping[str, Any]) -> Rows:
 def _events(_: Connection, __: Mapping[str, Any]) -> Rows:
     """None outside of a project."""
     from busway.errors import ProjectNotFound
-    from busway.road.project import load_events
+    from busway.road.events import load_events
     from busway.road.root import find_root
 
     try:
@@ -131,7 +131,7 @@ def _events(_: Connection, __: Mapping[str, Any]) -> Rows:
         return []
     return [
         {"name": event.name, "source": event.source, "detail_type": event.detail_type, "file": event.file}
-        for event in load_events(root).entries
+        for event in (one.entry for one in load_events(root))
     ]
 
 

@@ -4,40 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from busway.cli.options import json_option
 from busway.cli.output import print_json, say
 
+if TYPE_CHECKING:
+    from busway.road.root import Language
+
+_INSTALL = {"python": "", "typescript": "npm install && "}
+
+
+language_option = click.option(
+    "--language",
+    type=click.Choice(["python", "typescript"]),
+    default="python",
+    show_default=True,
+    help="What its handlers are written in.",
+)
+
 
 @click.command()
 @click.argument("folder", metavar="NAME")
+@language_option
 @click.option("--bus", default="default", show_default=True, help="The bus that its handlers listen to.")
 @json_option
-def new(folder: str, bus: str, as_json: bool) -> None:
+def new(folder: str, language: Language, bus: str, as_json: bool) -> None:
     """Make a new project in the folder NAME.
 
     \b
     Example:
       busway new shop
+      busway new shop --language typescript
     """
     from busway.road.project_files import new_project
 
     root = Path(folder)
     name = _project_name(folder, root.resolve().name)
-    _report(root, name, new_project(root, name, bus), as_json)
+    _report(root, name, new_project(root, name, bus, language), as_json)
     if not as_json:
-        say(f"\nnext: cd {folder} && busway add handler")
+        say(f"\nnext: cd {folder} && {_INSTALL[language]}busway add handler")
 
 
 @click.command()
+@language_option
 @click.option("--bus", default="default", show_default=True, help="The bus that its handlers listen to.")
 @json_option
-def init(bus: str, as_json: bool) -> None:
+def init(language: Language, bus: str, as_json: bool) -> None:
     """Make a project of this folder, beside what is in it.
 
-    Adds to the end of pyproject.toml and .gitignore; no other file that exists is touched.
+    Adds to .gitignore, and to pyproject.toml or package.json; no other file that exists is touched.
 
     \b
     Example:
@@ -47,9 +65,9 @@ def init(bus: str, as_json: bool) -> None:
 
     root = Path.cwd()
     name = _project_name(root.name, root.name)
-    _report(root, name, [file.relative_to(root) for file in init_project(root, name, bus)], as_json)
+    _report(root, name, [file.relative_to(root) for file in init_project(root, name, bus, language)], as_json)
     if not as_json:
-        say("\nnext: busway add handler")
+        say(f"\nnext: {_INSTALL[language]}busway add handler")
 
 
 def _project_name(given: str, folder: str) -> str:

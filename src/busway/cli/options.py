@@ -13,6 +13,7 @@ from busway.cli.timeline import name_of
 
 if TYPE_CHECKING:
     from busway.road.connection import Connection
+    from busway.road.root import Language
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +55,26 @@ def project_root() -> Path:
     from busway.road.root import find_root
 
     return find_root(Path.cwd())
+
+
+def chosen_language(root: Path, given: Language | None) -> Language:
+    """What is generated: the language of the project, or one of its two. Raises GeneratorRefused."""
+    from busway.errors import GeneratorRefused
+    from busway.road.root import languages
+
+    known = languages(root)
+    if given is not None and given not in known:
+        raise GeneratorRefused(
+            f"{root} is no project in {given}", f"`busway init --language {given}` makes it one in {given} too"
+        )
+    return given or known[0]
+
+
+language_of_new = click.option(
+    "--language",
+    type=click.Choice(["python", "typescript"]),
+    help="Of a project in both: what it is written in.  [default: the project's]",
+)
 
 
 def check_handler(connection: Connection, function: str) -> None:

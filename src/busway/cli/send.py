@@ -13,6 +13,7 @@ from busway.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from busway.road.connection import Connection
+    from busway.road.events import ProjectEvent
 
 
 @click.command()
@@ -80,38 +81,40 @@ def _chosen(
 ) -> tuple[dict[str, Any], str]:
     """The entry without its bus, and the bus it goes to unless another is named."""
     envelope: dict[str, Any] = {"resources": [], "detail": {}}
-    event_class: Any = None
+    known: ProjectEvent | None = None
     bus = "default"
     if file is not None:
         envelope |= _event_file(file)
     if event is not None:
-        event_class, sample, bus = _from_project(event)
-        envelope = {**sample, **envelope} if file is not None else sample
+        known, bus = _from_project(event)
+        envelope = {**known.entry.sample, **envelope} if file is not None else dict(known.entry.sample)
     envelope["source"] = source or envelope.get("source")
     envelope["detail-type"] = detail_type or envelope.get("detail-type")
     for name, flag in (("source", "--source"), ("detail-type", "--detail-type")):
         if not envelope[name]:
             raise click.UsageError(f"{flag} is missing: name an EVENT of the project, or give it")
-    if event_class is not None and not raw:
-        changes = _as_on_the_wire(event_class, changes)
+    if known is not None and not raw:
+        changes = _as_on_the_wire(known, changes)
     envelope["detail"] = _changed(detail if detail is not None else envelope["detail"], changes)
     envelope["resources"] = list(resources) or envelope["resources"]
-    if event_class is not None and not raw:
-        _check(event_class, envelope)
+    if known is not None and not raw:
+        _check(known, envelope)
     return _entry(envelope), bus
 
 
-def _from_project(name: str) -> tuple[Any, dict[str, Any], str]:
-    """The event class called so (as a class, a file or a detail-type), its sample, and the project's bus."""
+def _from_project(name: str) -> tuple[ProjectEvent, str]:
+    """The event called so (as a class, a file or a detail-type), and the project's bus."""
     from busway.errors import BrokenProject
+    from busway.road.events import load_events
     from busway.road.naming import snake
-    from busway.road.project import load_events
+    from busway.road.root import read_config
 
-    events = load_events(project_root())
-    for entry in events.entries:
-        if name in (entry.name, entry.detail_type) or snake(name) == snake(entry.name):
-            return events.classes[entry.name], dict(entry.sample), events.bus
-    known = ", ".join(entry.name for entry in events.entries) or "none yet"
+    root = project_root()
+    events = load_events(root)
+    for event in events:
+        if name in (event.entry.name, event.entry.detail_type) or snake(name) == snake(event.entry.name):
+            return event, read_config(root).bus
+    known = ", ".join(event.entry.name for event in events) or "none yet"
     raise BrokenProject(
         f"the project has no event {name!r}; it has {known}", "give --source, --detail-type and --detail"
     )
@@ -132,15 +135,14 @@ def _check_bus(connection: Connection, bus: str) -> None:
         raise
 
 
-def _as_on_the_wire(event_class: Any, changes: tuple[str, ...]) -> tuple[str, ...]:
+def _as_on_the_wire(event: ProjectEvent, changes: tuple[str, ...]) -> tuple[str, ...]:
     """Changes by the names that fields have in an event. Raises EventMismatch for a field that there is not."""
     import difflib
 
     from busway.errors import EventMismatch
-    from busway.event import names_by_wire
 
-    wire = {name: on_wire for on_wire, name in names_by_wire(event_class).items()}
-    if event_class.model_config.get("extra") == "allow":
+    wire = event.wire_names()
+    if wire is None:
         return changes
     found: list[str] = []
     for change in changes:
@@ -149,7 +151,7 @@ def _as_on_the_wire(event_class: Any, changes: tuple[str, ...]) -> tuple[str, ..
         if equals and first and first not in wire and first not in wire.values():
             near = difflib.get_close_matches(first, [*wire.values()], 1)
             error = EventMismatch(
-                f"--set {change!r}: {event_class.__name__} has no field {first!r}; it has {', '.join(wire.values())}"
+                f"--set {change!r}: {event.entry.name} has no field {first!r}; it has {', '.join(wire.values())}"
             )
             error.hint = f"did you mean {near[0]}?" if near else "--raw sends it all the same"
             raise error
@@ -157,11 +159,11 @@ def _as_on_the_wire(event_class: Any, changes: tuple[str, ...]) -> tuple[str, ..
     return tuple(found)
 
 
-def _check(event_class: Any, envelope: dict[str, Any]) -> None:
+def _check(event: ProjectEvent, envelope: dict[str, Any]) -> None:
     from busway.errors import EventMismatch
 
     try:
-        event_class.from_envelope(envelope)
+        event.check(envelope)
     except EventMismatch as error:
         error.hint = "--raw sends it all the same"
         raise

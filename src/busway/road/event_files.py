@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from busway.errors import BuswayError, GeneratorRefused
-from busway.event import Event
+from busway.event import Event, ScheduledEvent
 from busway.road.fields import TYPES, FieldSpec
 from busway.road.layout import call, literal
 from busway.road.naming import event_class_name, event_module
 from busway.road.rendering import render
+from busway.road.root import SUFFIXES, Language
+from busway.road.typescript import texts as typescript
+from busway.road.typescript.read import event_class_of, read_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +33,45 @@ class EventSpec:
     file: Path | None = None
 
 
+# What stands for the event of a handler that runs on a schedule.
+SCHEDULED = EventSpec("ScheduledEvent", ScheduledEvent.event_source, ScheduledEvent.event_detail_type)
+
+
 def module_of(event: EventSpec) -> str:
     """The module that an event's class is in, or will be."""
     return f"events.{event.file.stem if event.file else event_module(event.class_name)}"
 
 
-def find_event(root: Path, class_name: str) -> Path | None:
-    """The file in `events/` that defines a class of this name."""
+def find_event(root: Path, class_name: str, language: Language = "python") -> Path | None:
+    """The file in `events/` that defines an event of this name."""
+    if language == "typescript":
+        return typescript.defined_events(root).get(class_name)
     return next((file for file, node in _classes(root) if node.name == class_name), None)
 
 
-def known_events(root: Path) -> list[str]:
-    """The classes in `events/` that have a source: what a handler can take."""
+def known_events(root: Path, language: Language = "python") -> list[str]:
+    """The events that a handler can take: in Python the classes in `events/` that have a source."""
+    if language == "typescript":
+        return list(typescript.defined_events(root))
     return [node.name for _, node in _classes(root) if any(word.arg == "source" for word in node.keywords)]
+
+
+def class_and_sample(root: Path, event: EventSpec) -> tuple[type[Event], Mapping[str, Any] | None]:
+    """An event's class, and where that knows no detail (TypeScript does) a sample. Raises BuswayError."""
+    if event == SCHEDULED:
+        return ScheduledEvent, None
+    if event.file and event.file.suffix == SUFFIXES["typescript"]:
+        entry = asyncio.run(read_event(root, event.class_name))
+        return event_class_of(entry), entry.sample
+    source = event.file.read_text() if event.file else event_source(root, event)
+    return loaded_class(root, source, module_of(event), event.class_name), None
+
+
+def event_text(root: Path, event: EventSpec, language: Language) -> dict[str, str]:
+    """A new event's file, with its text."""
+    if language == "typescript":
+        return {typescript.event_file(event): typescript.event_text(root, event)}
+    return {f"{module_of(event).replace('.', '/')}.py": event_source(root, event)}
 
 
 def _classes(root: Path) -> Iterator[tuple[Path, ast.ClassDef]]:

@@ -17,15 +17,17 @@ from busway.batch_handling import RETRIES_DEFAULT, TIMEOUT_DEFAULT, batch_handle
 from busway.bus.schedule import parse_schedule
 from busway.config import Settings
 from busway.errors import GeneratorRefused
-from busway.event import Event, ScheduledEvent
+from busway.event import Event
 from busway.function.invocation.retry import Policy, Retry, after_error, parse_waits
 from busway.handling import duration_s, handler, pattern_of
 from busway.pattern import parse
-from busway.road.event_files import EventSpec, event_source, loaded_class, module_of
+from busway.road.event_files import SCHEDULED as SCHEDULED, EventSpec, class_and_sample, event_text, module_of
 from busway.road.layout import call, import_line, laid_out, literal
 from busway.road.naming import snake
 from busway.road.rendering import bodies, render, write
+from busway.road.root import SUFFIXES, Language
 from busway.road.samples import find_sample
+from busway.road.typescript import texts as typescript
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,7 @@ class HandlerSpec:
     rate: str | None = None
     schedule: str | None = None
     concurrency: int | None = None
-
-
-# What stands for the event of a handler that runs on a schedule.
-SCHEDULED = EventSpec("ScheduledEvent", ScheduledEvent.event_source, ScheduledEvent.event_detail_type)
+    language: Language = "python"
 
 
 def batch_spec(text: str) -> BatchSpec:
@@ -78,20 +77,22 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
     Raises GeneratorRefused when a file exists, and InvalidHandler or EventMismatch when what was asked for
     could not run.
     """
-    event, folder = spec.event, f"handlers/{spec.name}"
-    module, files = module_of(event), dict[str, str]()
-    if spec.schedule:
-        event_class: type[Event] = ScheduledEvent
-    else:
-        source = event.file.read_text() if event.file else event_source(root, event)
-        files |= {} if event.file else {f"{module.replace('.', '/')}.py": source}
-        event_class = loaded_class(root, source, module, event.class_name)
+    event_class, known = class_and_sample(root, spec.event)
     _check_options(root, event_class, spec)
-    sample = _sample_json(
-        event_class, spec, find_sample(root, event_class.event_source, event_class.event_detail_type)
-    )
+    known = find_sample(root, event_class.event_source, event_class.event_detail_type) or known
+    sample = _sample_json(event_class, spec, known)
+    files = {} if spec.schedule or spec.event.file else event_text(root, spec.event, spec.language)
+    return write(root, {**files, **_texts(root, event_class, spec, sample)})
+
+
+def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str) -> dict[str, str]:
+    """Handler, test and sample."""
+    matches, tries = _is_matched(event_class, spec, sample), _tries(spec)
+    if spec.language == "typescript":
+        return typescript.handler_texts(root, spec, sample, sample_matches=matches, tries=tries)
+    event, folder = spec.event, f"handlers/{spec.name}"
     handler_import = import_line(f"handlers.{spec.name}.handler", spec.name)
-    event_import = import_line(module, event.class_name)
+    event_import = import_line(module_of(event), event.class_name)
     facts = {
         "name": spec.name,
         "is_async": spec.is_async,
@@ -102,21 +103,21 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
         "signature": _signature(spec),
         "batch": spec.batch,
         "schedule": spec.schedule,
-        "sample_matches": _is_matched(event_class, spec, sample),
-        "tries": _tries(spec),
+        "sample_matches": matches,
+        "tries": tries,
     }
     body = "batch" if spec.batch else "schedule" if spec.schedule else spec.body
-    files[f"{folder}/handler.py"] = render(root, f"handler/{body}_handler.py.jinja", **facts)
-    files[f"{folder}/test_{spec.name}.py"] = render(root, f"handler/{body}_test.py.jinja", **facts)
-    files[f"{folder}/sample.json"] = sample
-    return write(root, files)
+    return {
+        f"{folder}/handler.py": render(root, f"handler/{body}_handler.py.jinja", **facts),
+        f"{folder}/test_{spec.name}.py": render(root, f"handler/{body}_test.py.jinja", **facts),
+        f"{folder}/sample.json": sample,
+    }
 
 
-def add_event(root: Path, event: EventSpec) -> list[Path]:
-    """Write an event's class; return its file. Raises GeneratorRefused when it could not be loaded, or exists."""
-    module, source = module_of(event), event_source(root, event)
-    loaded_class(root, source, module, event.class_name)
-    return write(root, {f"{module.replace('.', '/')}.py": source})
+def add_event(root: Path, event: EventSpec, language: Language = "python") -> list[Path]:
+    """Write an event's definition; return its file. Raises GeneratorRefused when it could not be used, or exists."""
+    class_and_sample(root, event)
+    return write(root, event_text(root, event, language))
 
 
 def _check_options(root: Path, event_class: type[Event], spec: HandlerSpec) -> None:
@@ -125,10 +126,16 @@ def _check_options(root: Path, event_class: type[Event], spec: HandlerSpec) -> N
         raise GeneratorRefused(
             f"the template {spec.body} handles one event at a time", "leave out --batch, or --template"
         )
-    if spec.body not in bodies(root):
+    there, suffix = bodies(root, spec.language), SUFFIXES[spec.language]
+    if spec.body not in there:
+        own = f"_templates/handler/{snake(spec.body)}_handler{suffix}.jinja"
         raise GeneratorRefused(
-            f"there is no template {spec.body!r}; there are {', '.join(bodies(root))}",
-            f"one of your own is _templates/handler/{snake(spec.body)}_handler.py.jinja with its ..._test.py.jinja",
+            f"there is no template {spec.body!r}; there are {', '.join(there)}",
+            f"one of your own is {own} with its ..._test{suffix}.jinja",
+        )
+    if spec.batch and spec.language != "python":
+        raise GeneratorRefused(
+            "a handler of batches is written in Python today", "take --language python, or leave out --batch"
         )
     asked: dict[str, Any] = {
         "max_age": spec.max_age,

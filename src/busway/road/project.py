@@ -39,15 +39,6 @@ class Project:
     handlers: dict[str, AnyHandler]
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
-    """The events of a project, without its handlers: they can be sent while a handler is being written."""
-
-    bus: str
-    entries: list[EventEntry]
-    classes: dict[str, type[Event]]
-
-
 def load_project(root: Path, *, fresh: bool = True) -> Project:
     """Import every event and handler file. Raises BrokenProject naming the first file that cannot be used.
 
@@ -84,12 +75,11 @@ def load_project(root: Path, *, fresh: bool = True) -> Project:
     return Project(root, manifest, classes, handlers)
 
 
-def load_events(root: Path) -> Events:
+def load_events(root: Path) -> dict[str, tuple[EventEntry, type[Event]]]:
     """Import every event file and no handler. Raises BrokenProject naming the first file that cannot be used."""
-    config = read_config(root)
     with _importing_from(root):
         classes = dict(sorted(_event_classes(root)))
-    return Events(config.bus, [_event_entry(root, cls) for cls in classes.values()], classes)
+    return {name: (_event_entry(root, cls), cls) for name, cls in classes.items()}
 
 
 def _event_classes(root: Path) -> Iterator[tuple[str, type[Event]]]:

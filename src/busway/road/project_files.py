@@ -6,11 +6,17 @@ import tomllib
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from busway.errors import BrokenProject, GeneratorRefused
 from busway.road.layout import LINE_LENGTH
 from busway.road.rendering import render, write
+from busway.road.root import NODE, PYTHON, Language, languages, read_package
 
-_IGNORED = ".busway/"
+_IGNORED = (".busway/", "node_modules/")
+SETTINGS: dict[Language, str] = {"python": PYTHON, "typescript": NODE}
+_COMMON = {"README.md": "README.md.jinja", ".gitignore": "gitignore.jinja"}
+_FOLDERS: dict[Language, str] = {"python": "project", "typescript": "project_typescript"}
 _PACKAGES = {
     # An installed package called `events` must not win over the folder: a folder with an __init__.py does.
     "events/__init__.py": "events_init.py.jinja",
@@ -18,61 +24,87 @@ _PACKAGES = {
 }
 
 
-def new_project(folder: Path, name: str, bus: str = "default") -> list[Path]:
+def new_project(folder: Path, name: str, bus: str = "default", language: Language = "python") -> list[Path]:
     """Write a project; return its files. Raises GeneratorRefused when the folder holds something already."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GeneratorRefused(
             f"{folder} exists and is not empty", "take another name, or an empty folder; or `busway init` in it"
         )
-    return write(folder, _texts(folder, name, bus))
+    return write(folder, _texts(folder, name, bus, language))
 
 
-def init_project(folder: Path, name: str, bus: str = "default") -> list[Path]:
+def init_project(folder: Path, name: str, bus: str = "default", language: Language = "python") -> list[Path]:
     """Make a project of a folder with other things in it; return the files that were written or added to.
 
-    Only pyproject.toml and .gitignore are added to, at their end. Raises GeneratorRefused before anything is written.
+    Only .gitignore and the file with the settings are added to. A project in one language gets the other one so.
+    Raises GeneratorRefused before anything is written.
     """
-    for package in ("events", "handlers"):
-        if (folder / package).exists():
-            raise GeneratorRefused(
-                f"{folder / package} is there already, and may be something else",
-                f"`busway new NAME` makes a project in a folder of its own, for example `busway new {name}-events`",
-            )
-    texts = _texts(folder, name, bus)
-    added = {"pyproject.toml": _tables(folder / "pyproject.toml", texts["pyproject.toml"]), ".gitignore": _IGNORED}
+    _check_free(folder, name, language)
+    texts = _texts(folder, name, bus, language)
+    settings = SETTINGS[language]
+    added = {settings: "", ".gitignore": ""}
     there = [file for file in texts if (folder / file).exists()]
+    if settings in there:
+        complete = _with_tables if language == "python" else with_members
+        added[settings] = complete(folder / settings, texts[settings])
+    if ".gitignore" in there:
+        added[".gitignore"] = _with_lines(folder / ".gitignore", texts[".gitignore"])
     written = write(folder, {file: text for file, text in texts.items() if file not in there})
     for file, text in added.items():
-        before = (folder / file).read_text(encoding="utf-8") if file in there else ""
-        if file in there and text and text not in before.splitlines():
-            (folder / file).write_text(f"{before.rstrip()}\n{text}\n".lstrip(), encoding="utf-8")
+        if text:
+            (folder / file).write_text(text, encoding="utf-8")
             written.append(folder / file)
     return written
 
 
-def _texts(folder: Path, name: str, bus: str) -> dict[str, str]:
+def _check_free(folder: Path, name: str, language: Language) -> None:
+    found = languages(folder)
+    if language in found:
+        raise GeneratorRefused(
+            f"{folder / SETTINGS[language]} is there already, and a project's", "busway add handler"
+        )
+    for package in ("events", "handlers"):
+        if (folder / package).exists() and not found:
+            raise GeneratorRefused(
+                f"{folder / package} is there already, and may be something else",
+                f"`busway new NAME` makes a project in a folder of its own, for example `busway new {name}-events`",
+            )
+
+
+def _texts(folder: Path, name: str, bus: str, language: Language) -> dict[str, str]:
     templates = {
-        "pyproject.toml": "pyproject.toml.jinja",
-        "README.md": "README.md.jinja",
-        ".gitignore": "gitignore.jinja",
-        **_PACKAGES,
+        "python": {"pyproject.toml": "pyproject.toml.jinja", **_COMMON, **_PACKAGES},
+        "typescript": {"package.json": "package.json.jinja", "tsconfig.json": "tsconfig.json.jinja", **_COMMON},
     }
     return {
-        target: render(folder, f"project/{template}", name=name, bus=bus, line_length=LINE_LENGTH)
-        for target, template in templates.items()
+        target: render(folder, f"{_FOLDERS[language]}/{template}", name=name, bus=bus, line_length=LINE_LENGTH)
+        for target, template in templates[language].items()
     }
 
 
-def _tables(file: Path, ours: str) -> str:
-    """What a pyproject.toml lacks of ours, "" where there is none: what Busway reads, and how pytest finds events."""
-    if not file.exists():
-        return ""
+def _with_lines(file: Path, ours: str) -> str:
+    """A text with the lines of ours that it lacks at its end, "" where it lacks none."""
+    before = file.read_text(encoding="utf-8")
+    missing = [line for line in ours.splitlines() if line in _IGNORED and line not in before.splitlines()]
+    return "\n".join([before.rstrip(), *missing]).lstrip() + "\n" if missing else ""
+
+
+def _with_tables(file: Path, ours: str) -> str:
+    """A pyproject.toml with what it lacks of ours at its end: what Busway reads, and how pytest finds events."""
+    before = file.read_text(encoding="utf-8")
     try:
-        tools = cast(dict[str, Any], tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}))
+        tools = cast(dict[str, Any], tomllib.loads(before).get("tool", {}))
     except tomllib.TOMLDecodeError as error:
         raise BrokenProject(f"{file} is not TOML: {error}") from error
-    if "busway" in tools:
-        raise GeneratorRefused(f"{file} has [tool.busway]: this is a project already", "busway add handler")
     tables = {part.split("]", 1)[0]: f"[{part}".strip() for part in ours.split("\n[")[1:]}
     wanted = ["tool.busway"] if "pytest" in tools else ["tool.busway", "tool.pytest.ini_options"]
-    return "".join(f"\n{tables[name]}\n" for name in wanted).rstrip()
+    return before.rstrip() + "\n" + "".join(f"\n{tables[name]}\n" for name in wanted)
+
+
+def with_members(file: Path, ours: str) -> str:
+    """A package.json with what it lacks of ours: Busway's settings, and the packages that handlers need."""
+    package, wanted = read_package(file.parent), msgspec.json.decode(ours, type=dict[str, Any])
+    for group in ("dependencies", "devDependencies"):
+        package[group] = {**wanted[group], **cast(dict[str, Any], package.get(group) or {})}
+    package = {**package, "busway": wanted["busway"]}
+    return msgspec.json.format(msgspec.json.encode(package), indent=2).decode() + "\n"

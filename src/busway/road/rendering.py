@@ -10,6 +10,7 @@ import jinja2
 import msgspec
 
 from busway.errors import GeneratorRefused
+from busway.road.root import SUFFIXES, Language
 
 TEMPLATES = Path(__file__).parent / "templates"
 # A team's own, by the same names as ours: `_templates/handler/plain_handler.py.jinja`.
@@ -38,9 +39,9 @@ def render(root: Path, template: str, **facts: Any) -> str:
         ) from error
 
 
-def bodies(root: Path) -> list[str]:
+def bodies(root: Path, language: Language = "python") -> list[str]:
     """What a handler may do at first: a template each, ours and the project's own."""
-    ending = "_handler.py.jinja"
+    ending = f"_handler{SUFFIXES[language]}.jinja"
     folders = (TEMPLATES / "handler", root / OVERRIDES / "handler")
     names = {file.name.removesuffix(ending) for folder in folders for file in folder.glob(f"*{ending}")}
     return sorted(names - {"batch", "schedule"})

@@ -10,7 +10,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -19,6 +19,8 @@ from busway.errors import BrokenProject, ProjectNotFound
 PYTHON, NODE = "pyproject.toml", "package.json"
 # Where a handler lies in its folder, by language.
 PYTHON_HANDLER, NODE_HANDLER = "handler.py", "handler.ts"
+Language = Literal["python", "typescript"]
+SUFFIXES: dict[Language, str] = {"python": ".py", "typescript": ".ts"}
 NODE_SUFFIXES = (".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs")
 
 
@@ -46,6 +48,12 @@ def is_python(root: Path) -> bool:
 def is_node(root: Path) -> bool:
     """Whether the folder is a project that may have TypeScript in it."""
     return (root / NODE).is_file() and "busway" in read_package(root)
+
+
+def languages(root: Path) -> list[Language]:
+    """What handlers of the project may be written in."""
+    found: dict[Language, bool] = {"python": is_python(root), "typescript": is_node(root)}
+    return [language for language, may in found.items() if may]
 
 
 def read_config(root: Path) -> ProjectConfig:

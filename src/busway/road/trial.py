@@ -11,7 +11,7 @@ import msgspec
 from busway.event import Event
 from busway.handling import pattern_of
 from busway.pattern import parse
-from busway.road.event_files import EventSpec, event_source, loaded_class, module_of
+from busway.road.event_files import EventSpec, class_and_sample
 from busway.road.samples import samples_of
 
 Samples = Mapping[str, Mapping[str, Any]]
@@ -19,11 +19,10 @@ Samples = Mapping[str, Mapping[str, Any]]
 
 def samples_for(root: Path, event: EventSpec) -> tuple[type[Event], Samples]:
     """The event's class, and its samples in the project by their files' names; if none, one made from the class."""
-    source = event.file.read_text() if event.file else event_source(root, event)
-    event_class = loaded_class(root, source, module_of(event), event.class_name)
+    event_class, known = class_and_sample(root, event)
     found_by = event_class.event_source, event_class.event_detail_type
     found = {str(file.relative_to(root)): sample for file, sample in samples_of(root, *found_by)}
-    return event_class, found or {"the sample made from the fields": event_class.sample().envelope.raw}
+    return event_class, found or {"the sample made from the fields": known or event_class.sample().envelope.raw}
 
 
 def tried(event_class: type[Event], detail: Mapping[str, Any], samples: Samples) -> str:

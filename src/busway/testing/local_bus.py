@@ -56,6 +56,8 @@ SCOPE = Scope()
 # Ours: how long handlers may really take until a test is told which of them hangs, in seconds of the machine.
 PATIENCE_S = 30.0
 LETTERS_SHOWN = 1_000
+# What ended a moment ago is still setting the clock for what comes next: time moves on only when that is done.
+STILL_ROUNDS = 4
 # A handler is never too busy here.
 CAPACITY = 1_000
 
@@ -198,6 +200,10 @@ class LocalBus:
         letters = self._engine.queues.browse(_letters_of(self._name_of(handler)), LETTERS_SHOWN)
         return [_letter(item.body, item.meta) for item in self._loop.run_until_complete(letters)]
 
+    def show(self, error: Exception) -> None:
+        """Print what a handler raised: pytest keeps it for a test that fails."""
+        traceback.print_exception(error, file=sys.stderr)
+
     # --- what runs it ---
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -208,11 +214,12 @@ class LocalBus:
 
     async def quiet(self) -> None:
         """Return when nothing is left to do at the clock's time. Raises `HandlerHangs`."""
-        give_up_at = self._loop.time() + PATIENCE_S
+        give_up_at, still = self._loop.time() + PATIENCE_S, 0
         while True:
             for _ in range(5):
                 await asyncio.sleep(0)
-            if not await self._busy():
+            still = 0 if await self._busy() else still + 1
+            if still == STILL_ROUNDS:
                 return
             if self._loop.time() > give_up_at:
                 raise HandlerHangs(PATIENCE_S)
@@ -268,7 +275,7 @@ class LocalBus:
                 result = await result
             answer = Answer(msgspec.json.encode(result))
         except Exception as error:  # noqa: BLE001, a handler may raise anything: it is what its attempt ended with
-            traceback.print_exception(error, file=sys.stderr)
+            self.show(error)
             failed, kind = error, type(error).__name__
             told = {"errorMessage": str(error), "errorType": kind, "requestId": work.request_id}
             answer = Answer(msgspec.json.encode(told), kind)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -124,6 +126,21 @@ def test_a_handler_that_hangs_is_told(local: LocalBus, monkeypatch: pytest.Monke
     local.add(hang)
     with pytest.raises(HandlerHangs):
         local.put(Paid(number=1))
+
+
+def test_a_handler_that_takes_real_time_gets_every_retry_at_its_hour(local: LocalBus):
+    @handler(Paid, retries=2)
+    async def wait(event: Paid) -> None:
+        await asyncio.to_thread(time.sleep, 0.001)
+        raise ConnectionError("down")
+
+    local.add(wait)
+    for number in range(1, 21):
+        local.put(Paid(number=number))
+        local.clock.advance("5m")
+        assert [attempt.number for attempt in local.attempts(wait)] == [1, 2, 3] * number
+    gaps = {round(two.at - one.at) for one, two in pairwise(local.attempts(wait)) if two.number > 1}
+    assert gaps == {60, 120}
 
 
 def test_a_schedule_is_due_when_it_is_fired_and_never_by_itself():

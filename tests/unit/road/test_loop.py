@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from busway.road.loop import by_hand, deployable
-from busway.road.root import other_handlers
 from busway.road.project_files import new_project
+from busway.road.root import other_handlers
 
 
 @pytest.fixture

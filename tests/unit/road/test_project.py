@@ -10,8 +10,8 @@ from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
 from busway.road.generator import HandlerSpec, add_handler
 from busway.road.project import load_project
-from busway.road.root import find_root, read_config
 from busway.road.project_files import new_project
+from busway.road.root import find_root, read_config
 
 
 @pytest.fixture

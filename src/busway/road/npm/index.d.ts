@@ -98,12 +98,12 @@ export interface HandlerOptions {
   concurrency?: number;
 }
 
-/** A handler: AWS Lambda calls it with an event as JSON, a test with one of `sample()`. */
-export type Handler<Detail, Result> = (event: BusEvent<Detail>, context?: Context) => Promise<Result>;
+/** A handler, which AWS Lambda calls with an event as JSON, and a test with a sample. Rejects with EventMismatch. */
+export type Handler<Result> = (event: unknown, context?: Context) => Promise<Result>;
 
 /** Make a function the handler of an event. It throws to have the event tried again. */
 export function handler<Detail, Input, Result>(
   event: EventDefinition<Detail, Input>,
   options: HandlerOptions,
   run: (event: BusEvent<Detail>, context: Context) => Result | Promise<Result>,
-): Handler<Detail, Result>;
+): Handler<Result>;

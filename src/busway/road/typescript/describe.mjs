@@ -1,7 +1,8 @@
 // Tells what a project in TypeScript defines, as JSON on the last line of stdout.
 //
-//     node describe.mjs BUNDLE
+//     node describe.mjs BUNDLE [NAME ENVELOPE]
 //
+// With the NAME of an event and an ENVELOPE as JSON it tells in `error` why that does not fit.
 // BUNDLE's default export gives, by file, a function that loads it. A file that can't be used is named in `error`.
 import { pathToFileURL } from "node:url";
 
@@ -65,10 +66,23 @@ async function described(files) {
   return { events: [...events.values()], handlers };
 }
 
+async function misfit(files, name, envelope) {
+  for (const [file, load] of Object.entries(files)) {
+    const found = (await exportsOf(file, load)).find(([one, value]) => one === name && value?.[EVENT] === true);
+    try {
+      found?.[1].parse(envelope);
+    } catch (error) {
+      throw new Broken(error.message);
+    }
+  }
+  return {};
+}
+
 let answer;
 try {
   const { default: files } = await import(pathToFileURL(process.argv[2]).href);
-  answer = await described(files);
+  const [name, envelope] = process.argv.slice(3);
+  answer = name ? await misfit(files, name, JSON.parse(envelope)) : await described(files);
 } catch (error) {
   answer = error instanceof Broken ? { error: error.message, hint: error.cause ?? "" } : { error: whereOf(error) };
 }

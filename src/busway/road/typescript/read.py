@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from busway.road.manifest import EventEntry, HandlerEntry
 from busway.road.root import NODE_HANDLER, ProjectConfig
 from busway.road.samples import find_sample
 from busway.road.typescript.bundle import bundle_handlers, bundle_loader, entry_of
+from busway.road.typescript.options import python_options, typescript_words
 from busway.road.typescript.package import put_package
 
 DESCRIBE = Path(__file__).parent / "describe.mjs"
@@ -29,11 +29,6 @@ BUILD = Path(".busway", "build")
 # What a function's Runtime is called where it runs; Busway runs any Node.js name on the Node.js that is there.
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 RUNTIME = "nodejs22.x"
-_OPTIONS = {"maxAge": "max_age", "memoryMb": "memory_mb"}
-_KNOWN = (
-    "retries", "max_age", "timeout", "memory_mb", "alert", "env", "name", "filter", "rate", "once", "schedule",
-    "concurrency",
-)  # fmt: skip
 _numbers = itertools.count()
 
 
@@ -79,14 +74,38 @@ async def read_typescript(root: Path, config: ProjectConfig) -> tuple[list[Event
     return entries, [_handler_entry(config, found, by_name) for found in told.handlers]
 
 
-async def _told(root: Path, files: Sequence[Path]) -> _Told:
+async def read_events(root: Path) -> list[EventEntry]:
+    """The events in TypeScript alone: they can be sent while a handler is being written. Raises BrokenProject."""
+    if not (files := event_files(root)):
+        return []
+    put_package(root)
+    return [_event_entry(root, event) for event in (await _told(root, files)).events]
+
+
+async def read_event(root: Path, name: str) -> EventEntry:
+    """One event that a file in `events/` exports. Raises BrokenProject."""
+    found = next((event for event in await read_events(root) if event.name == name), None)
+    if found is None:
+        raise BrokenProject(f"{root}: no file in events/ exports {name}")
+    return found
+
+
+async def check_fit(root: Path, entry: EventEntry, envelope: Mapping[str, Any]) -> None:
+    """Raises EventMismatch as a handler would that got this envelope."""
+    try:
+        await _told(root, [root / entry.file], entry.name, msgspec.json.encode(envelope).decode())
+    except BrokenProject as error:
+        raise EventMismatch(str(error)) from error
+
+
+async def _told(root: Path, files: Sequence[Path], *about: str) -> _Told:
     """Raises BrokenProject with the project's own fault."""
     # Another command may read the project at the same time.
     loader = root / ".busway" / f"loader-{os.getpid()}-{next(_numbers)}.mjs"
     try:
         await bundle_loader(root, files, loader)
         process = await asyncio.create_subprocess_exec(
-            *(need_node(), "--enable-source-maps", str(DESCRIBE), str(loader)),
+            *(need_node(), "--enable-source-maps", str(DESCRIBE), str(loader), *about),
             cwd=root,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -133,16 +152,12 @@ def _event_entry(root: Path, event: _Event) -> EventEntry:
 def _handler_entry(config: ProjectConfig, found: _Handler, events: dict[str, EventEntry]) -> HandlerEntry:
     """Judged by the decorator that Python's handlers have: one kind of handler, two ways to write it."""
     entry, folder = events.get(found.event), found.file.split("/")[1]
-    options = {_OPTIONS.get(name, name): value for name, value in found.options.items()}
-    unknown = [name for name in found.options if _OPTIONS.get(name, name) not in _KNOWN]
-    if unknown:
-        raise BrokenProject(f"{found.file}: there is no option {unknown[0]!r}")
     try:
         event_class = ScheduledEvent if entry is None else event_class_of(entry)
-        made = handler(event_class, **options)(lambda _: None)
+        made = handler(event_class, **python_options(found.options))(lambda _: None)
     except (InvalidHandler, EventMismatch, TypeError) as error:
-        problem = re.sub("max_age", "maxAge", re.sub("memory_mb", "memoryMb", str(error)))
-        raise BrokenProject(f"{found.file}: {problem}", getattr(error, "hint", "")) from error
+        hint = str(getattr(error, "hint", ""))
+        raise BrokenProject(f"{found.file}: {typescript_words(str(error))}", typescript_words(hint)) from error
     return handler_entry(
         config,
         found.file,

@@ -1,0 +1,103 @@
+// The bus of one test. It runs in a process of Busway, which `busway test` names; handlers are called here.
+// @ts-check
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+const HANDLER = Symbol.for("busway.handler");
+
+/** @param {{ after(end: () => void): void }} t @param {...any} handlers */
+export async function localBus(t, ...handlers) {
+  const python = process.env["BUSWAY_PYTHON"];
+  if (!python) throw new Error("localBus asks Busway itself: run the tests with `busway test`");
+  const bus = new Bus(python, handlers);
+  t.after(() => bus.close());
+  for (const [number, handler] of handlers.entries()) {
+    const made = handler?.[HANDLER];
+    if (!made) throw new TypeError(`localBus got ${typeof handler}; wanted what handler(...) made`);
+    const { event, options } = made;
+    await bus.ask("add", { name: number, source: event.source, detail_type: event.detailType, options });
+  }
+  return {
+    put: (/** @type {any} */ event) => bus.ask("put", { entry: "DetailType" in event ? event : entryOf(event) }),
+    fire: (/** @type {any} */ handler) => bus.ask("fire", { name: bus.nameOf(handler) }),
+    attempts: (/** @type {any} */ handler) => bus.ask("attempts", { name: bus.nameOf(handler) }),
+    handled: (/** @type {any} */ handler) => bus.ask("handled", { name: bus.nameOf(handler) }),
+    deadLetters: (/** @type {any} */ handler) => bus.ask("dead_letters", { name: bus.nameOf(handler) }),
+    clock: {
+      now: () => bus.ask("now", {}),
+      advance: (/** @type {any} */ time) => bus.ask("advance", { time }),
+    },
+  };
+}
+
+/** @param {Record<string, any>} event */
+function entryOf(event) {
+  const { source, "detail-type": detailType, resources, detail } = event;
+  return { Source: source, DetailType: detailType, Detail: JSON.stringify(detail), Resources: resources };
+}
+
+/** Where in the project it was thrown. @param {string} stack */
+function placeIn(stack) {
+  const place = /[^\s(/]*\/?(?:events|handlers)\/[^()\s]+:\d+/.exec(stack)?.[0];
+  return place ? ` (${place})` : "";
+}
+
+/** A line each way: we ask one thing at a time, and on the way to its answer are told which handlers to call. */
+class Bus {
+  /** @param {string} python @param {any[]} handlers */
+  constructor(python, handlers) {
+    this.handlers = handlers;
+    this.child = spawn(python, ["-m", "busway.testing.line_bus"], { stdio: ["pipe", "pipe", "inherit"] });
+    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    this.turn = Promise.resolve();
+  }
+
+  close() {
+    this.child.kill();
+  }
+
+  /** @param {any} handler */
+  nameOf(handler) {
+    const name = this.handlers.indexOf(handler);
+    if (name < 0) throw new TypeError("this handler is not on the bus: give it to localBus");
+    return name;
+  }
+
+  /** @param {string} what @param {object} about @returns {Promise<any>} */
+  ask(what, about) {
+    const answer = this.turn.then(() => this.answered({ ask: what, ...about }));
+    this.turn = answer.catch(() => undefined);
+    return answer;
+  }
+
+  /** @param {object} question */
+  async answered(question) {
+    this.tell(question);
+    for (;;) {
+      const { done, value } = await this.lines.next();
+      if (done) throw new Error("the bus ended; what it said is above");
+      const told = JSON.parse(value);
+      if ("call" in told) this.tell(await this.called(told));
+      else if (told.error) throw new Error(told.error);
+      else return told.answer;
+    }
+  }
+
+  /** @param {{ call: number, event: unknown }} told */
+  async called({ call, event }) {
+    try {
+      const result = await this.handlers[call](event, { awsRequestId: "test", getRemainingTimeInMillis: () => 30_000 });
+      return { result: result ?? null };
+    } catch (error) {
+      const { name, message, stack = "" } = error instanceof Error ? error : new Error(String(error));
+      // In one line: it is what most of these tests are about.
+      process.stderr.write(`a try failed: ${name}: ${message}${placeIn(stack)}\n`);
+      return { error: { name, message } };
+    }
+  }
+
+  /** @param {object} what */
+  tell(what) {
+    this.child.stdin.write(`${JSON.stringify(what)}\n`);
+  }
+}

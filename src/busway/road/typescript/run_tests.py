@@ -1,0 +1,29 @@
+"""A project's tests in TypeScript: bundled, for a Node.js that reads no TypeScript, and run by Node's own runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from busway.road.typescript.bundle import bundle_tests
+from busway.road.typescript.package import put_package
+from busway.road.typescript.read import need_node
+
+# Node finds the project's packages from here, as from the tests themselves.
+PLACE = Path(".busway", "tests")
+
+
+async def bundled_tests(root: Path) -> list[Path]:
+    """The tests beside handlers and events, as files that Node can run. Raises BrokenProject."""
+    files = sorted(file for folder in ("events", "handlers") for file in (root / folder).rglob("*.test.ts"))
+    if not files:
+        return []
+    put_package(root)
+    return await bundle_tests(root, files, root / PLACE)
+
+
+def node_command(report: Path | None) -> list[str]:
+    """Node, to be given files of tests. `report`: where JUnit's XML goes, beside what is shown."""
+    reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout"]
+    if report:
+        reporters += ["--test-reporter=junit", f"--test-reporter-destination={report}"]
+    return [need_node(), "--test", "--enable-source-maps", *reporters]

@@ -1,0 +1,148 @@
+"""What the generator writes in TypeScript. Names are identifiers made here, all else is a literal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from busway.road.fields import FieldSpec
+from busway.road.layout import LINE_LENGTH
+from busway.road.naming import pascal, snake
+from busway.road.rendering import render
+from busway.road.schemas.typescript import literal
+
+if TYPE_CHECKING:
+    from busway.road.event_files import EventSpec
+    from busway.road.generator import HandlerSpec
+
+# What may stand after a field's colon, as zod says it.
+TYPES = {
+    "str": "z.string()",
+    "int": "z.int()",
+    "float": "z.number()",
+    "bool": "z.boolean()",
+    # As text: a number of JavaScript would round it.
+    "decimal": r"z.string().regex(/^-?\d+(\.\d+)?$/)",
+    "datetime": "z.iso.datetime({ offset: true })",
+    "date": "z.iso.date()",
+    "uuid": "z.uuid()",
+    "object": "z.record(z.string(), z.unknown())",
+    "list[str]": "z.array(z.string())",
+    "list[int]": "z.array(z.int())",
+    "list[float]": "z.array(z.number())",
+    "list[object]": "z.array(z.record(z.string(), z.unknown()))",
+}
+# What no sample can be made for without an example.
+_EXAMPLES = {"decimal": "9.99"}
+# ECMAScript's reserved words, and what the generated files use by its name.
+_TAKEN = frozenset((
+    "arguments", "assert", "async", "await", "break", "case", "catch", "class", "console", "const", "continue",
+    "debugger", "default", "defineEvent", "delete", "do", "else", "enum", "eval", "event", "export", "extends",
+    "false", "finally", "for", "function", "handler", "if", "implements", "import", "in", "instanceof",
+    "interface", "let", "localBus", "mail", "new", "null", "package", "private", "protected", "public", "return",
+    "sample", "static", "super", "switch", "test", "this", "throw", "true", "try", "typeof", "undefined", "var",
+    "void", "while", "with", "yield",
+))  # fmt: skip
+_DEFINED = re.compile(r"^export\s+const\s+([A-Za-z_$][\w$]*)\s*(?::[^=]*)?=\s*defineEvent\b", re.MULTILINE)
+
+
+def kebab(text: str) -> str:
+    return snake(text).replace("_", "-")
+
+
+def constant(handler_name: str) -> str:
+    """`send_receipt` as the name of a constant: `sendReceipt`."""
+    name = pascal(handler_name)
+    name = name[:1].lower() + name[1:]
+    return f"{name}Handler" if name in _TAKEN else name
+
+
+def defined_events(root: Path) -> dict[str, Path]:
+    """The events that files in `events/` define, by name, found without running anything."""
+    files = [file for file in sorted((root / "events").glob("*.ts")) if ".test." not in file.name]
+    return {name: file for file in files for name in _DEFINED.findall(file.read_text(encoding="utf-8"))}
+
+
+def event_file(event: EventSpec) -> str:
+    """Where an event is, or will be: below the project."""
+    return f"events/{event.file.name if event.file else f'{kebab(event.class_name)}.ts'}"
+
+
+def event_text(root: Path, event: EventSpec) -> str:
+    """The text of a new event's file."""
+    return render(
+        root,
+        "handler/event.ts.jinja",
+        event_class=event.class_name,
+        source=literal(event.source),
+        detail_type=literal(event.detail_type),
+        fields=[_field(field) for field in event.fields],
+    )
+
+
+def handler_texts(root: Path, spec: HandlerSpec, sample: str, *, sample_matches: bool, tries: int) -> dict[str, str]:
+    """A handler's three files, below the project."""
+    name, folder = constant(spec.name), f"handlers/{kebab(spec.name)}"
+    body = "schedule" if spec.schedule else spec.body
+    facts = {
+        "name": name,
+        "event_class": spec.event.class_name,
+        "event_file": literal(f"../../{event_file(spec.event)}"),
+        "head": _head(name, spec),
+        "schedule": spec.schedule,
+        "sample_matches": sample_matches,
+        "tries": tries,
+    }
+    return {
+        f"{folder}/handler.ts": render(root, f"handler/{body}_handler.ts.jinja", **facts),
+        f"{folder}/handler.test.ts": render(root, f"handler/{body}_test.ts.jinja", **facts),
+        f"{folder}/sample.json": sample,
+    }
+
+
+def _head(name: str, spec: HandlerSpec) -> str:
+    """The line that begins a handler; only what differs from the defaults is written, but retries, always."""
+    options: dict[str, Any] = {"schedule": spec.schedule, "retries": 2 if spec.retries is None else spec.retries}
+    options |= {"maxAge": spec.max_age if spec.max_age != "6h" else None}
+    options |= {"timeout": spec.timeout if spec.timeout != "30s" else None}
+    options |= {"memoryMb": spec.memory_mb if spec.memory_mb != 256 else None}
+    options |= {
+        "rate": spec.rate,
+        "concurrency": spec.concurrency,
+        "alert": spec.alert,
+        "filter": spec.filter or None,
+    }
+    shown = [f"{option}: {_value(value)}" for option, value in options.items() if value is not None]
+    start, end = f"export const {name} = handler({spec.event.class_name}, ", ", async (event) => {"
+    line = f"{start}{{ {', '.join(shown)} }}{end}"
+    if len(line) <= LINE_LENGTH:
+        return line
+    return start + "{\n" + "".join(f"  {option},\n" for option in shown) + "}" + end
+
+
+def _field(field: FieldSpec) -> str:
+    """The field's line in the event's definition."""
+    name = field.wire_name if re.fullmatch(r"[A-Za-z_$][\w$]*", field.wire_name, re.ASCII) else None
+    example = _EXAMPLES.get(field.type_name) if field.sample is None else field.sample
+    meta = "" if example is None else f".meta({{ examples: [{_value(example)}] }})"
+    # `__proto__: ...` would not make a member of that name, `["__proto__"]` does.
+    shown = f"[{literal(field.wire_name)}]" if field.wire_name == "__proto__" else name or literal(field.wire_name)
+    return f"{shown}: {TYPES[field.type_name]}{meta}{'.optional()' if field.optional else ''}"
+
+
+def _value(value: object) -> str:
+    """A value as it is written in TypeScript: names without quotes where they need none."""
+    if isinstance(value, Mapping):
+        members = [f"{_member(str(name))}: {_value(one)}" for name, one in value.items()]  # pyright: ignore
+        return f"{{ {', '.join(members)} }}" if members else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(one) for one in value)}]"  # pyright: ignore
+    return literal(value)
+
+
+def _member(name: str) -> str:
+    if name == "__proto__":
+        return '["__proto__"]'
+    return name if re.fullmatch(r"[A-Za-z_$][\w$]*", name, re.ASCII) else literal(name)

@@ -1,0 +1,111 @@
+"""A `LocalBus` for tests in other languages: `python -m busway.testing.line_bus`, a line of JSON each way.
+
+A question is `{"ask": "put", "entry": {...}}`; its answer `{"answer": ...}` or `{"error": text}`. Before the answer
+may come `{"call": NAME, "event": {...}}`: a handler is to be called, which is answered by `{"result": ...}` or
+`{"error": {"name": ..., "message": ...}}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from busway.errors import BuswayError
+from busway.event import Event, ScheduledEvent
+from busway.handling import Handler, handler
+from busway.road.typescript.options import python_options
+from busway.testing.local_bus import LocalBus
+
+Question = dict[str, Any]
+
+
+class QuietBus(LocalBus):
+    """Whoever calls the handlers has said already what they threw."""
+
+    def show(self, error: Exception) -> None:
+        pass
+
+
+class LineBus:
+    """The bus, and the two ends of the line."""
+
+    def __init__(self) -> None:
+        self._bus = QuietBus()
+        self._handlers: dict[int, Handler[Any, Any]] = {}
+        # Two handlers of one event run one after the other: there is one line.
+        self._line = asyncio.Lock()
+
+    def answer(self, question: Question) -> Any:
+        """Raises BuswayError, for what the test did wrong."""
+        bus = self._bus
+        asked: dict[str, Callable[[], Any]] = {
+            "add": lambda: self._add(**question),
+            "put": lambda: bus.put(question["entry"]),
+            "fire": lambda: bus.fire(self._of(question)),
+            "attempts": lambda: [
+                {"event": one.event, "number": one.number, "at": one.at, "error": one.error and str(one.error)}
+                for one in bus.attempts(self._of(question))
+            ],
+            "handled": lambda: bus.handled(self._of(question)),
+            "dead_letters": lambda: [
+                {
+                    "event": letter.event,
+                    "attributes": letter.attributes,
+                    "errorCode": letter.error_code,
+                    "errorMessage": letter.error_message,
+                }
+                for letter in bus.dead_letters(self._of(question))
+            ],
+            "now": bus.clock.now,
+            "advance": lambda: bus.clock.advance(question["time"]),
+        }
+        return asked[question.pop("ask")]()
+
+    def _of(self, question: Question) -> Handler[Any, Any]:
+        return self._handlers[question["name"]]
+
+    def _add(self, name: int, source: str, detail_type: str, options: dict[str, Any]) -> None:
+        class Found(Event, source=source, detail_type=detail_type):
+            pass
+
+        async def call(event: Event) -> Any:
+            async with self._line:
+                tell({"call": name, "event": event.envelope.raw})
+                said = await asyncio.to_thread(heard)
+            if said is None:
+                raise EOFError("the test ended")
+            if (error := said.get("error")) is not None:
+                raise type(str(error["name"]), (Exception,), {})(error["message"])
+            return said["result"]
+
+        event_class = ScheduledEvent if source == ScheduledEvent.event_source else Found
+        self._handlers[name] = handler(event_class, **python_options(options))(call)
+        self._bus.add(self._handlers[name], f"handler-{name}")
+
+
+def heard() -> Question | None:
+    """The next line; None at the end."""
+    line = sys.stdin.buffer.readline()
+    return msgspec.json.decode(line) if line else None
+
+
+def tell(what: Question) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    bus = LineBus()
+    while (question := heard()) is not None:
+        try:
+            tell({"answer": bus.answer(question)})
+        except (BuswayError, ValueError) as error:
+            tell({"error": str(error)})
+
+
+if __name__ == "__main__":
+    main()
