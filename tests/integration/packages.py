@@ -113,3 +113,12 @@ def put_esbuild(data: Path) -> None:
     """Give a server's data folder the bundler that it would fetch itself the first time."""
     fetched = npm_installed(f"esbuild-{ESBUILD}", ESBUILD_LOCK)
     shutil.copytree(fetched, data / "tools" / f"esbuild-{ESBUILD}", symlinks=True)
+
+
+def put_road_packages(project: Path) -> None:
+    """Give a generated project in TypeScript the packages that `npm install` would; npm itself is not waited for."""
+    fetched = npm_installed("road", ROOT / "tests" / "node" / "road") / "node_modules"
+    modules = project / "node_modules"
+    modules.mkdir()
+    for package in fetched.iterdir():
+        (modules / package.name).symlink_to(package)

@@ -1,0 +1,275 @@
+"""The road in TypeScript, as a team walks it: new, add, types, tests, dev, send; and what is said when it breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from busway.errors import BuswayError
+from busway.road.describe import describe
+from busway.road.event_files import EventSpec, find_event
+from busway.road.fields import TYPES, parse_fields
+from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
+from busway.road.project_files import new_project
+
+from ..unit.road.test_hostile_names import TEXTS
+from .packages import put_road_packages, written
+
+pytestmark = pytest.mark.needs("node")
+
+PATIENCE_S = 90.0
+ROOT = Path(__file__).parents[2]
+
+
+def busway(project: Path, *words: str, fails: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
+    run = subprocess.run(
+        [sys.executable, "-m", "busway", *words], cwd=project, env={**os.environ, **environment},
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert (run.returncode != 0) == fails, run.stdout + run.stderr
+    return run
+
+
+def typed(project: Path) -> subprocess.CompletedProcess[str]:
+    tsc = [str(project / "node_modules" / ".bin" / "tsc"), "-p", str(project)]
+    return subprocess.run(tsc, cwd=project, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with handlers of each kind, and fields of each type."""
+    root = tmp_path_factory.mktemp("road") / "shop"
+    new_project(root, "shop", language="typescript")
+    put_road_packages(root)
+    fields = parse_fields(["notification:str=unrecognized-login", "ip-address:str=1.2.3.4", "location:str?"])
+    notification = EventSpec("CustomerNotification", "com.benlimmer.Monolith", "Customer Notification", fields)
+    spec = HandlerSpec("notify_customer", notification, body="email", alert="pagerduty", resources=["a@b"])
+    add_handler(root, ts(spec))
+    again = EventSpec("CustomerNotification", "", "", file=find_event(root, "CustomerNotification", "typescript"))
+    only = {"location": [{"prefix": "Oslo"}, {"prefix": "Bergen"}], "ip-address": [{"cidr": "10.0.0.0/8"}]}
+    add_handler(root, ts(HandlerSpec("count", again, filter=only, timeout="1m", max_age="1h", memory_mb=512)))
+    every = [f"member {number}:{name}" for number, name in enumerate(TYPES)]
+    optional = [f"maybe-{number}:{name}?" for number, name in enumerate(TYPES)]
+    everything = EventSpec("Everything", 'com.example."Shop"', "It's all", parse_fields(every + optional))
+    add_handler(root, ts(HandlerSpec("a_handler_whose_name_is_as_long_as_names_can_be", everything)))
+    add_handler(root, ts(HandlerSpec("delete", EventSpec("Bare", "shop", "Bare"), retries=0, rate="10/s")))
+    add_handler(root, ts(HandlerSpec("nightly", SCHEDULED, schedule="cron(0 2 * * ? *)", concurrency=1)))
+    return root
+
+
+def ts(spec: HandlerSpec) -> HandlerSpec:
+    return HandlerSpec(**{name: getattr(spec, name) for name in spec.__slots__} | {"language": "typescript"})
+
+
+def test_a_project_has_no_python_in_it(shop: Path):
+    assert not [file for file in shop.rglob("*.py") if "node_modules" not in file.parts]
+
+
+def test_what_is_generated_passes_tsc_strict_and_its_own_tests(shop: Path):
+    ran = json.loads(busway(shop, "test", "--json").stdout)
+    assert (ran["failures"], ran["errors"], ran["skipped"]) == (0, 0, 0)
+    assert ran["tests"] >= 14
+    assert (done := typed(shop)).returncode == 0, done.stdout
+
+
+def test_the_package_itself_passes_tsc_strict(shop: Path):
+    checked = ["--strict", "--noEmit", "--allowJs", "--checkJs", "--module", "nodenext", "--target", "es2023"]
+    files = [str(file) for file in (shop / ".busway" / "npm").glob("*.js")]
+    tsc = [
+        str(shop / "node_modules" / ".bin" / "tsc"),
+        *checked,
+        "--typeRoots",
+        f"{shop}/node_modules/@types",
+        *files,
+    ]
+    done = subprocess.run(tsc, cwd=shop, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert files
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_wrong_field_is_found_by_the_types(shop: Path, tmp_path: Path):
+    copy = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    handler = copy / "handlers" / "count" / "handler.ts"
+    handler.write_text(handler.read_text().replace("event.detail)", "event.detail.lokation)"))
+    assert "Property 'lokation' does not exist" in typed(copy).stdout
+
+
+async def test_what_was_asked_for_is_what_the_project_says(shop: Path):
+    manifest = await describe(shop)
+    entry = next(one for one in manifest.handlers if one.name == "count")
+    assert (entry.max_age_s, entry.timeout_s, entry.memory_mb, entry.retries) == (3_600, 60, 512, 2)
+    assert entry.pattern["detail"]["location"] == [{"prefix": "Oslo"}, {"prefix": "Bergen"}]
+    assert next(one.schedule for one in manifest.handlers if one.name == "nightly") == "cron(0 2 * * ? *)"
+    assert [event.name for event in manifest.events] == ["Bare", "CustomerNotification", "Everything"]
+    schema = manifest.events[1].json_schema
+    assert (sorted(schema["properties"]), sorted(schema["required"])) == (
+        ["ip-address", "location", "notification"],
+        ["ip-address", "notification"],
+    )
+
+
+async def test_hostile_texts_arrive_as_they_were_given(tmp_path: Path):
+    root, taken = tmp_path / "shop", dict[str, tuple[str, str]]()
+    new_project(root, "shop", language="typescript")
+    put_road_packages(root)
+    for number, text in enumerate(TEXTS):
+        field = text.replace(":", "").replace("=", "")
+        for place, fields in (("field", f"{field}:str"), ("sample", f"n:str={text}"), ("source", "n:int")):
+            name = f"{place.title()}{number}"
+            source, kind = (text, text) if place == "source" else ("shop", name)
+            try:
+                event = EventSpec(name, source, kind, parse_fields([fields]))
+                only = {text: [text]} if place == "source" else {}
+                add_handler(root, ts(HandlerSpec(name.lower(), event, filter=only)))
+                taken[name] = (place, text)
+            except BuswayError:
+                assert not (root / "handlers" / name.lower()).exists()
+    manifest = await describe(root)
+    events, handlers = ({one.name: one for one in each} for each in (manifest.events, manifest.handlers))
+    assert len(taken) > len(TEXTS) * 2
+    for name, (place, text) in taken.items():
+        event = events[name]
+        if place == "source":
+            assert (event.source, event.detail_type) == (text, text)
+            assert handlers[name.lower()].pattern["detail"] == {text: [text]}
+        elif place == "sample":
+            assert event.sample["detail"]["n"] == text
+        else:
+            assert list(event.json_schema["properties"]) == [text.replace(":", "").replace("=", "").strip()]
+    assert (done := typed(root)).returncode == 0, done.stdout[-3_000:]
+
+
+_IMPORTS = 'import { defineEvent, handler } from "busway";\nimport { Bare } from "../../events/bare.ts";\n'
+_OWN = 'const Own = defineEvent({ source: "a", detailType: "b", detail: {} });\n'
+BROKEN = [
+    ("events/thing.ts", "export const x: = 1;\n", "events/thing.ts:1:16"),
+    ("events/thing.ts", 'import "left-pad-of-nobody";\n', "left-pad-of-nobody"),
+    ("events/thing.ts", 'throw new Error("not today");\n', "events/thing.ts cannot be loaded: Error: not today"),
+    ("handlers/count/handler.ts", "export const x = 1;\n", "handlers/count/handler.ts exports no handler"),
+    (
+        "handlers/count/handler.ts",
+        _IMPORTS + "export const x = handler(Bare, { retries: 3 as 2 }, () => undefined);\n",
+        "retries=3; AWS Lambda retries an event at most 2 times",
+    ),
+    (
+        "handlers/count/handler.ts",
+        _IMPORTS + 'export const x = handler(Bare, { maxAge: "9h" }, () => undefined);\n',
+        "maxAge is 32400 seconds; AWS allows 60 to 21600",
+    ),
+    (
+        "handlers/count/handler.ts",
+        _IMPORTS + _OWN + "export const x = handler(Own, {}, () => undefined);\n",
+        'handlers/count/handler.ts takes "b"; wanted an event that a file in events/ exports',
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "said"), BROKEN, ids=range(len(BROKEN)))
+def test_what_is_wrong_is_said_with_its_file(shop: Path, tmp_path: Path, file: str, text: str, said: str):
+    copy = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    (copy / file).write_text(text)
+    assert said in busway(copy, "catalog", fails=True).stderr
+
+
+def test_without_packages_the_hint_is_to_install_them(tmp_path: Path):
+    new_project(tmp_path / "shop", "shop", language="typescript")
+    add_handler(tmp_path / "shop", ts(HandlerSpec("count", EventSpec("Bare", "shop", "Bare"))))
+    said = busway(tmp_path / "shop", "test", fails=True).stderr
+    assert "its packages are not installed" in said
+    assert f"hint: npm install, in {tmp_path / 'shop'}" in said
+
+
+def test_a_project_in_python_gets_typescript_too(tmp_path: Path):
+    project = tmp_path / "shop"
+    busway(tmp_path, "new", "shop")
+    busway(project, "add", "handler", "book", "--event", "OrderPlaced", "--source", "shop", "--detail-type", "Order")
+    refused = busway(project, "add", "handler", "x", "--event", "OrderPlaced", "--language", "typescript", fails=True)
+    assert "busway init --language typescript" in refused.stderr
+    busway(project, "init", "--language", "typescript")
+    put_road_packages(project)
+    words = ("--event", "OrderPlaced", "--source", "shop", "--detail-type", "Order", "--language", "typescript")
+    busway(project, "add", "handler", "thank", *words)
+    ran = json.loads(busway(project, "test", "--json").stdout)
+    assert (ran["tests"], ran["failures"]) == (6, 0)
+    listed = json.loads(busway(project, "list", "events", "--json").stdout)
+    assert [event["file"] for event in listed["events"]] == ["events/order_placed.py"]
+
+
+def test_init_adds_to_a_package_json_and_takes_nothing_away(tmp_path: Path):
+    mine = {"name": "@acme/web", "version": "3.1.4", "dependencies": {"zod": "4.0.1"}, "scripts": {"start": "x"}}
+    project = written(tmp_path / "web", {"package.json": json.dumps(mine), ".gitignore": "node_modules/\n"})
+    busway(project, "init", "--language", "typescript", "--bus", "orders")
+    package = json.loads((project / "package.json").read_text())
+    assert package["busway"] == {"bus": "orders"}
+    assert package["dependencies"]["zod"] == "4.0.1"
+    assert package["devDependencies"]["busway"] == "file:.busway/npm"
+    assert {name: package[name] for name in ("name", "version", "scripts")} == {
+        name: mine[name] for name in ("name", "version", "scripts")
+    }
+    assert (project / ".gitignore").read_text() == "node_modules/\n.busway/\n"
+
+
+def test_saved_code_is_what_handles_the_next_event(shop: Path, tmp_path: Path):
+    project = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    shutil.rmtree(project / ".busway", ignore_errors=True)
+    served = {"BUSWAY_ENDPOINT": "http://127.0.0.1:4893", "NO_COLOR": "1"}
+    with (tmp_path / "said").open("w") as said:
+        dev = subprocess.Popen(
+            [sys.executable, "-m", "busway", "dev"], cwd=project, env={**os.environ, **served}, stdout=said,
+            stderr=said, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        _until(tmp_path / "said", "watching for saves")
+        detail = '{"notification": "n", "ip-address": "10.0.0.1", "location": "Oslo"}'
+        busway(project, "send", "CustomerNotification", "--detail", detail, **served)
+        _until(tmp_path / "said", "handling", "shop-count, attempt 1")
+        handler = project / "handlers" / "count" / "handler.ts"
+        handler.write_text(handler.read_text().replace("console.log(`handling", "throw new Error(`refusing"))
+        _until(tmp_path / "said", "saved handlers/count/handler.ts", "-> count", seen=2)
+        busway(project, "send", "CustomerNotification", "--detail", detail, **served)
+        _until(tmp_path / "said", "Error: refusing", f"{handler}:", "again in 2.0 s")
+        handler.write_text("export const x = ;\n")
+        _until(tmp_path / "said", "cannot be bundled", "what was deployed before goes on")
+    finally:
+        dev.send_signal(signal.SIGINT)
+        dev.wait(30)
+
+
+def test_an_event_that_does_not_fit_is_not_sent(shop: Path):
+    unfit = busway(shop, "send", "CustomerNotification", "--detail", '{"notification": 1}', fails=True).stderr
+    assert "Customer Notification does not fit: detail.notification: " in unfit
+    assert "hint: --raw" in unfit
+
+
+def _until(file: Path, *words: str, seen: int = 1) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while any(file.read_text().count(word) < (seen if word.startswith("->") else 1) for word in words):
+        assert time.monotonic() < deadline, file.read_text()
+        time.sleep(0.05)
+
+
+def test_code_goes_as_a_zip_to_a_server_elsewhere(shop: Path, tmp_path: Path, busway_server_url: str):
+    busway(shop, "dev", "--once", "--zip", BUSWAY_ENDPOINT=busway_server_url)
+    done = busway(shop, "invoke", "count", BUSWAY_ENDPOINT=busway_server_url)
+    assert "handling" in done.stderr
+
+
+@pytest.fixture
+def busway_server_url(tmp_path: Path) -> Any:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "busway", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--json"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    yield str(json.loads(process.stdout.readline())["url"])
+    process.terminate()
+    process.communicate(timeout=30)
