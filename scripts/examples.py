@@ -1,4 +1,4 @@
-"""Makes `examples/customer-notification` as a user would; `--check` compares instead.
+"""Makes `examples/customer-notification` and its twin in TypeScript as a user would; `--check` compares instead.
 
 All of it is generated: the template `email` holds the logic.
 """
@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAME = "customer-notification"
+# The project's name, with what is asked for when it is made.
+EXAMPLES = {"customer-notification": [], "customer-notification-ts": ["--language", "typescript"]}
 HANDLER = [
     "notify-customer", "--event", "CustomerNotification", "--source", "com.benlimmer.Monolith",
     "--detail-type", "Customer Notification", "--field", "notification:str=unrecognized-login",
@@ -21,11 +22,11 @@ HANDLER = [
 ]  # fmt: skip
 
 
-def make(folder: Path) -> Path:
-    """The example, made in `folder`."""
-    for words, where in ((["new", NAME], folder), (["add", "handler", *HANDLER], folder / NAME)):
+def make(folder: Path, name: str) -> Path:
+    """An example, made in `folder`."""
+    for words, where in ((["new", name, *EXAMPLES[name]], folder), (["add", "handler", *HANDLER], folder / name)):
         subprocess.run([sys.executable, "-m", "busway", *words], cwd=where, check=True, capture_output=True)
-    return folder / NAME
+    return folder / name
 
 
 def differences(made: Path, kept: Path) -> list[str]:
@@ -35,7 +36,7 @@ def differences(made: Path, kept: Path) -> list[str]:
 
 
 def _counts(root: Path, file: Path) -> bool:
-    left_behind = {"__pycache__", ".busway", ".pytest_cache", ".ruff_cache", ".venv"}
+    left_behind = {"__pycache__", ".busway", ".pytest_cache", ".ruff_cache", ".venv", "node_modules"}
     return file.is_file() and not left_behind & set(file.relative_to(root).parts)
 
 
@@ -44,16 +45,17 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def main() -> int:
-    kept = ROOT / "examples" / NAME
+    different: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
-        made = make(Path(scratch))
-        if "--check" not in sys.argv:
-            shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(made, kept)
-            return 0
-        different = differences(made, kept)
-    for name in different:
-        print(f"examples/{NAME}/{name} is not what the generator makes", file=sys.stderr)
+        for name in EXAMPLES:
+            made, kept = make(Path(scratch), name), ROOT / "examples" / name
+            if "--check" in sys.argv:
+                different += [f"{name}/{file}" for file in differences(made, kept)]
+            else:
+                shutil.rmtree(kept, ignore_errors=True)
+                shutil.copytree(made, kept, ignore=shutil.ignore_patterns(".busway"))
+    for file in different:
+        print(f"examples/{file} is not what the generator makes", file=sys.stderr)
     return 1 if different else 0
 
 

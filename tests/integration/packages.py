@@ -122,3 +122,5 @@ def put_road_packages(project: Path) -> None:
     modules.mkdir()
     for package in fetched.iterdir():
         (modules / package.name).symlink_to(package)
+    # As npm does for a package that is a folder.
+    (modules / "busway").symlink_to(Path("..", ".busway", "npm"))

@@ -1,4 +1,4 @@
-"""`examples/customer-notification`: what the generator makes, and it does what it is there for."""
+"""`examples/customer-notification` and its twin in TypeScript: what the generator makes, at work."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from typing import Any
 
 import pytest
 
+from .packages import put_road_packages
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
+NODE = pytest.mark.needs("node")
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    kept = ROOT / "examples" / "customer-notification"
-    return shutil.copytree(kept, tmp_path / "example", ignore=shutil.ignore_patterns(".busway", "__pycache__"))
+@pytest.fixture(params=["customer-notification", pytest.param("customer-notification-ts", marks=NODE)])
+def project(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    kept, left_out = ROOT / "examples" / request.param, (".busway", "__pycache__", "node_modules")
+    copy = shutil.copytree(kept, tmp_path / "example", ignore=shutil.ignore_patterns(*left_out))
+    if (copy / "package.json").exists():
+        put_road_packages(copy)
+    return copy
 
 
 def busway(project: Path, *words: str, **environment: str) -> str:
@@ -39,7 +45,8 @@ def test_the_example_is_what_the_generator_makes():
 
 
 def test_its_own_tests_pass(project: Path):
-    assert "passed" in busway(project, "test")
+    ran = json.loads(busway(project, "test", "--json"))
+    assert (ran["tests"], ran["failures"], ran["errors"]) == (4, 0, 0)
 
 
 def test_the_event_of_the_monolith_becomes_an_email_to_the_user(project: Path, tmp_path: Path):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ts(spec: HandlerSpec) -> HandlerSpec:
-    return HandlerSpec(**{name: getattr(spec, name) for name in spec.__slots__} | {"language": "typescript"})
+    return replace(spec, language="typescript")
 
 
 def test_a_project_has_no_python_in_it(shop: Path):
@@ -273,3 +275,29 @@ def busway_server_url(tmp_path: Path) -> Any:
     yield str(json.loads(process.stdout.readline())["url"])
     process.terminate()
     process.communicate(timeout=30)
+
+
+def test_the_page_works_as_printed(tmp_path: Path):
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs" / "typescript.md").read_text(), re.DOTALL)
+    begin, rest = re.sub(r"^\$ ", "", blocks[0][1], flags=re.MULTILINE).split("npm install\n")
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-ec", begin], cwd=tmp_path, env={**os.environ, **path}, check=True, timeout=PATIENCE_S)
+    project = tmp_path / "shop"
+    put_road_packages(project)
+    subprocess.run(["bash", "-ec", rest], cwd=project, env={**os.environ, **path}, check=True, timeout=PATIENCE_S)
+    files = ("events/order-placed.ts", "handlers/send-receipt/handler.ts", "handlers/send-receipt/receipt.test.ts")
+    written(project, dict(zip(files, [text for kind, text in blocks if kind == "ts"], strict=True)))
+    assert (done := typed(project)).returncode == 0, done.stdout
+    assert json.loads(busway(project, "test", "--json").stdout)["tests"] == 5
+
+
+def test_a_change_of_an_event_since_a_commit_is_judged(shop: Path, tmp_path: Path):
+    project = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=project, check=True)
+    assert "nothing that breaks anybody" in busway(project, "schema", "check", "--against", "HEAD").stderr
+    event = project / "events" / "customer-notification.ts"
+    event.write_text(event.read_text().replace('"ip-address": z.string()', '"ip-address": z.int()'))
+    event.write_text(event.read_text().replace('["1.2.3.4"]', "[1]"))
+    (project / "handlers" / "notify-customer" / "sample.json").unlink()
+    assert "ip-address" in busway(project, "schema", "check", "--against", "HEAD", fails=True).stdout

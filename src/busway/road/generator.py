@@ -28,6 +28,7 @@ from busway.road.rendering import bodies, render, write
 from busway.road.root import SUFFIXES, Language
 from busway.road.samples import find_sample
 from busway.road.typescript import texts as typescript
+from busway.road.typescript.package import put_package
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,15 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
     known = find_sample(root, event_class.event_source, event_class.event_detail_type) or known
     sample = _sample_json(event_class, spec, known)
     files = {} if spec.schedule or spec.event.file else event_text(root, spec.event, spec.language)
-    return write(root, {**files, **_texts(root, event_class, spec, sample)})
+    return _written(root, {**files, **_texts(root, event_class, spec, sample)}, spec.language)
+
+
+def _written(root: Path, files: Mapping[str, str], language: Language) -> list[Path]:
+    """The new files, with what their imports are found by."""
+    paths = write(root, files)
+    if language == "typescript":
+        put_package(root)
+    return paths
 
 
 def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str) -> dict[str, str]:
@@ -117,7 +126,7 @@ def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str)
 def add_event(root: Path, event: EventSpec, language: Language = "python") -> list[Path]:
     """Write an event's definition; return its file. Raises GeneratorRefused when it could not be used, or exists."""
     class_and_sample(root, event)
-    return write(root, event_text(root, event, language))
+    return _written(root, event_text(root, event, language), language)
 
 
 def _check_options(root: Path, event_class: type[Event], spec: HandlerSpec) -> None:

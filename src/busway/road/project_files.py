@@ -12,6 +12,7 @@ from busway.errors import BrokenProject, GeneratorRefused
 from busway.road.layout import LINE_LENGTH
 from busway.road.rendering import render, write
 from busway.road.root import NODE, PYTHON, Language, languages, read_package
+from busway.road.typescript.package import put_package
 
 _IGNORED = (".busway/", "node_modules/")
 SETTINGS: dict[Language, str] = {"python": PYTHON, "typescript": NODE}
@@ -30,7 +31,10 @@ def new_project(folder: Path, name: str, bus: str = "default", language: Languag
         raise GeneratorRefused(
             f"{folder} exists and is not empty", "take another name, or an empty folder; or `busway init` in it"
         )
-    return write(folder, _texts(folder, name, bus, language))
+    written = write(folder, _texts(folder, name, bus, language))
+    if language == "typescript":
+        put_package(folder)
+    return written
 
 
 def init_project(folder: Path, name: str, bus: str = "default", language: Language = "python") -> list[Path]:
@@ -54,6 +58,8 @@ def init_project(folder: Path, name: str, bus: str = "default", language: Langua
         if text:
             (folder / file).write_text(text, encoding="utf-8")
             written.append(folder / file)
+    if language == "typescript":
+        put_package(folder)
     return written
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -151,14 +152,17 @@ def owner_of(file: str, rules: list[tuple[str, str]]) -> str:
 def _sources(root: Path) -> dict[str, str]:
     """The texts in which producers are looked for: all but events, handlers and tests."""
     found: dict[str, str] = {}
-    for file in sorted(root.rglob("*")):
-        parts = file.relative_to(root).parts
-        if file.suffix not in _SUFFIXES or set(parts) & _LEFT_OUT or parts[0] in ("events", "handlers"):
-            continue
-        if len(found) >= FILES_MAX:
-            break
-        if file.is_file() and not file.name.startswith("test_") and file.stat().st_size <= FILE_BYTES_MAX:
-            found[str(file.relative_to(root))] = file.read_text(errors="replace")
+    for folder, inner, names in os.walk(root):
+        place = Path(folder).relative_to(root)
+        inner[:] = sorted(name for name in inner if name not in _LEFT_OUT)
+        if not place.parts:
+            inner[:] = [name for name in inner if name not in ("events", "handlers")]
+        for file in (Path(folder, name) for name in sorted(names)):
+            is_test = file.name.startswith("test_") or ".test." in file.name
+            if file.suffix in _SUFFIXES and not is_test and file.stat().st_size <= FILE_BYTES_MAX:
+                found[str(place / file.name)] = file.read_text(errors="replace")
+            if len(found) >= FILES_MAX:
+                return found
     return found
 
 

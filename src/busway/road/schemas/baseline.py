@@ -11,7 +11,9 @@ from typing import Any
 
 from busway.errors import BrokenProject
 from busway.road.describe import describe
+from busway.road.root import is_node
 from busway.road.schemas.export import document, read_document
+from busway.road.typescript.package import put_package
 
 
 async def schemas_at(root: Path, reference: str) -> dict[str, Any]:
@@ -27,8 +29,16 @@ async def schemas_at(root: Path, reference: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(scratch, filter="data")
+        _lend_packages(root, Path(scratch))
         manifest = await describe(Path(scratch))
     return {event.name: document(event) for event in manifest.events}
+
+
+def _lend_packages(root: Path, copy: Path) -> None:
+    """A project in TypeScript is read with the packages that are installed now."""
+    if is_node(copy) and (root / "node_modules").is_dir():
+        put_package(root)
+        (copy / "node_modules").symlink_to(root / "node_modules")
 
 
 def _commit(root: Path, reference: str) -> str:

@@ -22,8 +22,8 @@ def put_package(root: Path) -> None:
         if not target.is_file() or target.read_bytes() != file.read_bytes():
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-    if not link.is_symlink() and not link.exists():
-        link.parent.mkdir(exist_ok=True)
+    # Without node_modules nothing is installed yet, and npm will make the link.
+    if link.parent.is_dir() and not link.is_symlink() and not link.exists():
         link.symlink_to(Path("..") / PLACE, target_is_directory=True)
 
 
