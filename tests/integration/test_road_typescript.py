@@ -259,14 +259,14 @@ def _until(file: Path, *words: str, seen: int = 1) -> None:
         time.sleep(0.05)
 
 
-def test_code_goes_as_a_zip_to_a_server_elsewhere(shop: Path, tmp_path: Path, busway_server_url: str):
-    busway(shop, "dev", "--once", "--zip", BUSWAY_ENDPOINT=busway_server_url)
-    done = busway(shop, "invoke", "count", BUSWAY_ENDPOINT=busway_server_url)
+def test_code_goes_as_a_zip_to_a_server_elsewhere(shop: Path, tmp_path: Path, server_url: str):
+    busway(shop, "dev", "--once", "--zip", BUSWAY_ENDPOINT=server_url)
+    done = busway(shop, "invoke", "count", BUSWAY_ENDPOINT=server_url)
     assert "handling" in done.stderr
 
 
 @pytest.fixture
-def busway_server_url(tmp_path: Path) -> Any:
+def server_url(tmp_path: Path) -> Any:
     process = subprocess.Popen(
         [sys.executable, "-m", "busway", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--json"],
         stdout=subprocess.PIPE, text=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from busway.cli.options import chosen_language, json_option, language_of_new, project_root
+from busway.cli.options import chosen_language, language_of_new, project_root, server_options
 from busway.cli.output import print_json, say
 from busway.cli.prompts import ask_text, may_ask, missing
 
@@ -29,14 +29,26 @@ if TYPE_CHECKING:
     metavar="NAME:TYPE[?][=SAMPLE]",
     help="A field; may be given again. Types: str, int, float, bool, decimal, datetime, uuid, ...",
 )
+@click.option(
+    "--from-schema",
+    "schema_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Make the class of a JSON Schema of its detail, such as `schema export` writes.",
+)
+@click.option(
+    "--from-event", "seen", multiple=True, metavar="ID", help="Make it of an event on the bus; may be given again."
+)
 @language_of_new
-@json_option
+@server_options
 def event(
     name: str | None,
     source: str | None,
     detail_type: str | None,
     fields: tuple[str, ...],
+    schema_file: Path | None,
+    seen: tuple[str, ...],
     language: Language | None,
+    endpoint: str,
     as_json: bool,
 ) -> None:
     """Generate the definition of an event, for those who put it and those who will handle it.
@@ -46,15 +58,21 @@ def event(
     \b
     Example:
       busway add event OrderPlaced --source com.example.Shop --field order-id:str --field total:decimal=9.99
+      busway add event OrderPlaced --source com.example.Shop --from-schema order.json
+      busway add event OrderPlaced --from-event 7bf73129-1428-4cd3-a780-95db273d1602
     """
+    from busway.cli.add_event_from import add_described
     from busway.errors import GeneratorRefused
-    from busway.road.event_files import find_event
+    from busway.road.event_files import EventSpec, find_event
+    from busway.road.fields import parse_fields
     from busway.road.generator import add_event
     from busway.road.naming import event_class_name, words
 
     root = project_root()
     language, asking = chosen_language(root, language), may_ask() and not as_json
-    absent = [flag for flag, value in (("NAME", name), ("--source", source)) if not value]
+    described = bool(schema_file or seen)
+    needed = [("NAME", name), *([] if described else [("--source", source)])]
+    absent = [flag for flag, value in needed if not value]
     if absent and not asking:
         example = f"busway add event {name or 'OrderPlaced'} --source {source or _source_of(root)}"
         raise missing(absent, f"{example} --field order-id:str")
@@ -62,8 +80,12 @@ def event(
     there = find_event(root, class_name, language)
     if there is not None:
         raise GeneratorRefused(f"{class_name} is there already, in {there.relative_to(root)}")
-    spec = asked_event(root, language, class_name, source, detail_type or words(class_name), fields, asking)
-    (file,) = add_event(root, spec, language)
+    if described:
+        given = EventSpec(class_name, source or "", detail_type or "", parse_fields(fields))
+        file = add_described(root, language, given, schema_file, seen, endpoint)
+    else:
+        spec = asked_event(root, language, class_name, source, detail_type or words(class_name), fields, asking)
+        (file,) = add_event(root, spec, language)
     if as_json:
         print_json({"event": class_name, "file": str(file.relative_to(root))})
         return

@@ -21,7 +21,14 @@ from busway.event import Event
 from busway.function.invocation.retry import Policy, Retry, after_error, parse_waits
 from busway.handling import duration_s, handler, pattern_of
 from busway.pattern import parse
-from busway.road.event_files import SCHEDULED as SCHEDULED, EventSpec, class_and_sample, event_text, module_of
+from busway.road.event_files import (
+    SCHEDULED as SCHEDULED,
+    EventSpec,
+    class_and_sample,
+    event_text,
+    loaded_class,
+    module_of,
+)
 from busway.road.layout import call, import_line, laid_out, literal
 from busway.road.naming import snake
 from busway.road.rendering import bodies, render, write
@@ -127,6 +134,13 @@ def add_event(root: Path, event: EventSpec, language: Language = "python") -> li
     """Write an event's definition; return its file. Raises GeneratorRefused when it could not be used, or exists."""
     class_and_sample(root, event)
     return _written(root, event_text(root, event, language), language)
+
+
+def add_event_text(root: Path, event: EventSpec, text: str) -> Path:
+    """Write an event whose text in Python is made already; return its file. Raises as `add_event`."""
+    module = module_of(event)
+    loaded_class(root, text, module, event.class_name)
+    return write(root, {f"{module.replace('.', '/')}.py": text})[0]
 
 
 def _check_options(root: Path, event_class: type[Event], spec: HandlerSpec) -> None:
