@@ -9,6 +9,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,9 @@ def test(arguments: tuple[str, ...], as_json: bool) -> None:
 
 
 def _pytest(root: Path, arguments: Sequence[str], report: Path | None) -> int:
-    """Its exit code."""
+    """Its exit code. Raises BrokenProject where there is no pytest."""
+    if find_spec("pytest") is None:
+        raise BrokenProject(f"pytest is not installed for {sys.executable}", "pip install pytest")
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
     command += [f"--junit-xml={report}"] if report else []
     environment = {"PYTHONWARNINGS": _NOT_OURS, **os.environ}

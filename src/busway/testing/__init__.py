@@ -12,25 +12,29 @@ def test_it_is_tried_again(bus: LocalBus, event: MakeEvent) -> None:
 
 from __future__ import annotations
 
-from busway.testing.fixtures import (
-    Mail as Mail,
-    MakeEvent as MakeEvent,
-    SentMail as SentMail,
-    bus as bus,
-    event as event,
-    mail_endpoint as mail_endpoint,
-    nothing_done_before as nothing_done_before,
-    sent_mail as sent_mail,
-)
-from busway.testing.real_server import (
-    BuswayServer as BuswayServer,
-    busway_server as busway_server,
-    busway_server_url as busway_server_url,
-)
+from importlib.util import find_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from busway.testing.local_bus import Attempt as Attempt, Letter as Letter, LocalBus as LocalBus
+
+# Who tests in another language needs no pytest, and asks for the bus alone.
+if TYPE_CHECKING or find_spec("pytest") is not None:
+    from busway.testing.fixtures import (
+        Mail as Mail,
+        MakeEvent as MakeEvent,
+        SentMail as SentMail,
+        bus as bus,
+        event as event,
+        mail_endpoint as mail_endpoint,
+        nothing_done_before as nothing_done_before,
+        sent_mail as sent_mail,
+    )
+    from busway.testing.real_server import (
+        BuswayServer as BuswayServer,
+        busway_server as busway_server,
+        busway_server_url as busway_server_url,
+    )
 
 _OF_THE_BUS = ("Attempt", "Letter", "LocalBus")
 

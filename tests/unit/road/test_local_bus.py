@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -160,3 +163,27 @@ def test_a_schedule_is_due_when_it_is_fired_and_never_by_itself():
         assert due == ["aws.events"] * 2 and len(bus.handled(poll)) == 2
     finally:
         bus.close()
+
+
+def test_other_languages_ask_for_it_by_lines_and_need_no_pytest():
+    start = (
+        "import sys, runpy; sys.modules['pytest'] = None; runpy.run_module('busway.testing.line_bus', {}, '__main__')"
+    )
+    said = [
+        {"ask": "add", "name": 0, "source": "shop", "detail_type": "Paid", "options": {"retries": 1, "maxAge": "1h"}},
+        {"ask": "put", "entry": {"Source": "shop", "DetailType": "Paid", "Detail": "{}"}},
+        {"error": {"name": "Refused", "message": "not today"}},
+        {"ask": "advance", "time": "1m"},
+        {"result": None},
+        {"ask": "attempts", "name": 0},
+        {"ask": "advance", "time": "soon"},
+        {"ask": "add", "name": 1, "source": "a", "detail_type": "b", "options": {"maxage": "1h"}},
+    ]
+    lines = "".join(f"{json.dumps(one)}\n" for one in said)
+    ran = subprocess.run([sys.executable, "-c", start], input=lines, capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [next(iter(one)) for one in told] == ["answer", "call", "answer", "call", *["answer"] * 2, *["error"] * 2]
+    assert told[1]["event"]["detail-type"] == "Paid"
+    assert [(one["number"], one["error"]) for one in told[5]["answer"]] == [(1, "not today"), (2, None)]
+    assert "'soon' is no duration" in told[6]["error"]
+    assert told[7]["error"] == "there is no option 'maxage'"
