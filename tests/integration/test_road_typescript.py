@@ -250,6 +250,10 @@ def test_an_event_that_does_not_fit_is_not_sent(shop: Path):
     unfit = busway(shop, "send", "CustomerNotification", "--detail", '{"notification": 1}', fails=True).stderr
     assert "Customer Notification does not fit: detail.notification: " in unfit
     assert "hint: --raw" in unfit
+    # More than an argument of a command may hold.
+    (shop.parent / "large.json").write_text(json.dumps({"notification": "n" * 200_000}))
+    large = busway(shop, "send", "CustomerNotification", "--file", str(shop.parent / "large.json"), fails=True).stderr
+    assert "Customer Notification does not fit: detail.ip-address: " in large
 
 
 def _until(file: Path, *words: str, seen: int = 1) -> None:

@@ -23,8 +23,8 @@ _SAID_MAX = 3_000
 
 async def bundle_handlers(root: Path, files: Sequence[Path], out: Path) -> None:
     """`handlers/x/handler.ts` becomes `out/x/handler.mjs`. Raises BrokenProject with what esbuild says."""
-    # Beside its place, as a worker may be starting from what is there.
-    scratch = out.with_name(f"{out.name}.new")
+    # Beside its place, as a worker may be starting from what is there, and another command may do the same.
+    scratch = out.with_name(f"{out.name}-{os.getpid()}")
     shutil.rmtree(scratch, ignore_errors=True)
     names = [str(file.relative_to(root)) for file in files]
     await _esbuild(root, *names, f"--outbase={root / 'handlers'}", f"--outdir={scratch}", f"--banner:js={_REQUIRE}")

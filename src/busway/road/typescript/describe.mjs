@@ -1,9 +1,10 @@
 // Tells what a project in TypeScript defines, as JSON on the last line of stdout.
 //
-//     node describe.mjs BUNDLE [NAME ENVELOPE]
+//     node describe.mjs BUNDLE [NAME]
 //
-// With the NAME of an event and an ENVELOPE as JSON it tells in `error` why that does not fit.
+// With the NAME of an event it tells in `error` why the envelope that it reads, as JSON, does not fit that.
 // BUNDLE's default export gives, by file, a function that loads it. A file that can't be used is named in `error`.
+import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const EVENT = Symbol.for("busway.event");
@@ -81,8 +82,8 @@ async function misfit(files, name, envelope) {
 let answer;
 try {
   const { default: files } = await import(pathToFileURL(process.argv[2]).href);
-  const [name, envelope] = process.argv.slice(3);
-  answer = name ? await misfit(files, name, JSON.parse(envelope)) : await described(files);
+  const name = process.argv[3];
+  answer = name ? await misfit(files, name, JSON.parse(readFileSync(0, "utf8"))) : await described(files);
 } catch (error) {
   answer = error instanceof Broken ? { error: error.message, hint: error.cause ?? "" } : { error: whereOf(error) };
 }

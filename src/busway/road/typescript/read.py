@@ -93,25 +93,25 @@ async def read_event(root: Path, name: str) -> EventEntry:
 async def check_fit(root: Path, entry: EventEntry, envelope: Mapping[str, Any]) -> None:
     """Raises EventMismatch as a handler would that got this envelope."""
     try:
-        await _told(root, [root / entry.file], entry.name, msgspec.json.encode(envelope).decode())
+        await _told(root, [root / entry.file], entry.name, msgspec.json.encode(envelope))
     except BrokenProject as error:
         raise EventMismatch(str(error)) from error
 
 
-async def _told(root: Path, files: Sequence[Path], *about: str) -> _Told:
-    """Raises BrokenProject with the project's own fault."""
+async def _told(root: Path, files: Sequence[Path], event: str = "", envelope: bytes = b"") -> _Told:
+    """Of the files, or of how an envelope fits one event. Raises BrokenProject with the project's own fault."""
     # Another command may read the project at the same time.
     loader = root / ".busway" / f"loader-{os.getpid()}-{next(_numbers)}.mjs"
     try:
         await bundle_loader(root, files, loader)
         process = await asyncio.create_subprocess_exec(
-            *(need_node(), "--enable-source-maps", str(DESCRIBE), str(loader), *about),
+            *(need_node(), "--enable-source-maps", str(DESCRIBE), str(loader), event),
             cwd=root,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        output, complaints = await process.communicate()
+        output, complaints = await process.communicate(envelope)
     finally:
         loader.unlink(missing_ok=True)
         loader.with_name(f"{loader.name}.map").unlink(missing_ok=True)
