@@ -305,3 +305,12 @@ def test_a_change_of_an_event_since_a_commit_is_judged(shop: Path, tmp_path: Pat
     event.write_text(event.read_text().replace('["1.2.3.4"]', "[1]"))
     (project / "handlers" / "notify-customer" / "sample.json").unlink()
     assert "ip-address" in busway(project, "schema", "check", "--against", "HEAD", fails=True).stdout
+
+
+async def test_a_handler_may_be_the_default_export_too(shop: Path, tmp_path: Path):
+    project = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    for name, old, new in (("count", "", ""), ("delete", "export const deleteHandler =", "export default")):
+        file = project / "handlers" / name / "handler.ts"
+        file.write_text(file.read_text().replace(old, new) + ("export default count;\n" if name == "count" else ""))
+    entries = {entry.name: entry.entry_point for entry in (await describe(project)).handlers}
+    assert (entries["count"], entries["delete"]) == ("handler.count", "handler.default")

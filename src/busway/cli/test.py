@@ -73,15 +73,15 @@ def _pytest(root: Path, arguments: Sequence[str], report: Path | None) -> int:
 
 def _node_tests(root: Path, arguments: Sequence[str], report: Path | None) -> int:
     """An exit code as pytest has them."""
-    from busway.road.typescript.run_tests import bundled_tests, node_command
+    from busway.road.typescript.run_tests import bundled_tests, node_command, test_bus
 
     tests = asyncio.run(bundled_tests(root))
     if not tests:
         return _NO_TESTS
-    # Tests that want a bus ask this Python for it.
-    environment = {**os.environ, "BUSWAY_PYTHON": sys.executable}
     command = [*node_command(report), *arguments, *map(str, tests)]
-    ended = subprocess.run(command, cwd=root, env=environment, stdout=sys.stderr if report else None, check=False)
+    with test_bus() as variables:
+        environment, output = {**os.environ, **variables}, sys.stderr if report else None
+        ended = subprocess.run(command, cwd=root, env=environment, stdout=output, check=False)
     return 1 if ended.returncode else 0
 
 

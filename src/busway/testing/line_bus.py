@@ -1,4 +1,7 @@
-"""A `LocalBus` for tests in other languages: `python -m busway.testing.line_bus`, a line of JSON each way.
+"""A `LocalBus` for tests in other languages, a line of JSON each way: `python -m busway.testing.line_bus SOCKET`.
+
+Each connection to the Unix socket is a bus of its own, in a fork of this process, which has imported all of it
+already. It ends with its stdin, that is with whoever started it.
 
 A question is `{"ask": "put", "entry": {...}}`; its answer `{"answer": ...}` or `{"error": text}`. Before the answer
 may come `{"call": NAME, "event": {...}}`: a handler is to be called, which is answered by `{"result": ...}` or
@@ -8,9 +11,13 @@ may come `{"call": NAME, "event": {...}}`: a handler is to be called, which is a
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import signal
+import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -31,10 +38,10 @@ class QuietBus(LocalBus):
 
 
 class LineBus:
-    """The bus, and the two ends of the line."""
+    """The bus of one connection."""
 
-    def __init__(self) -> None:
-        self._bus = QuietBus()
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._bus = stream, QuietBus()
         self._handlers: dict[int, Handler[Any, Any]] = {}
         # Two handlers of one event run one after the other: there is one line.
         self._line = asyncio.Lock()
@@ -74,8 +81,8 @@ class LineBus:
 
         async def call(event: Event) -> Any:
             async with self._line:
-                tell({"call": name, "event": event.envelope.raw})
-                said = await asyncio.to_thread(heard)
+                self._tell({"call": name, "event": event.envelope.raw})
+                said = await asyncio.to_thread(self._heard)
             if said is None:
                 raise EOFError("the test ended")
             if (error := said.get("error")) is not None:
@@ -86,26 +93,40 @@ class LineBus:
         self._handlers[name] = handler(event_class, **python_options(options))(call)
         self._bus.add(self._handlers[name], f"handler-{name}")
 
+    def serve(self) -> None:
+        """Answer until the other side ends."""
+        while (question := self._heard()) is not None:
+            try:
+                self._tell({"answer": self.answer(question)})
+            except (BuswayError, ValueError) as error:
+                self._tell({"error": str(error)})
 
-def heard() -> Question | None:
-    """The next line; None at the end."""
-    line = sys.stdin.buffer.readline()
-    return msgspec.json.decode(line) if line else None
+    def _heard(self) -> Question | None:
+        """The next line; None at the end."""
+        line = self._stream.readline()
+        return msgspec.json.decode(line) if line else None
+
+    def _tell(self, what: Question) -> None:
+        self._stream.write(msgspec.json.encode(what) + b"\n")
+        self._stream.flush()
 
 
-def tell(what: Question) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def main() -> None:
-    bus = LineBus()
-    while (question := heard()) is not None:
-        try:
-            tell({"answer": bus.answer(question)})
-        except (BuswayError, ValueError) as error:
-            tell({"error": str(error)})
+def main(path: str) -> None:
+    """Serve until stdin ends."""
+    # Children that ended are nobody's to wait for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        print("ready", flush=True)
+        while listener in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            with connection:
+                if os.fork() == 0:
+                    LineBus(cast(BinaryIO, connection.makefile("rwb"))).serve()
+                    sys.stderr.flush()
+                    os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

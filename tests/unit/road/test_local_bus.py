@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,10 +168,9 @@ def test_a_schedule_is_due_when_it_is_fired_and_never_by_itself():
         bus.close()
 
 
-def test_other_languages_ask_for_it_by_lines_and_need_no_pytest():
-    start = (
-        "import sys, runpy; sys.modules['pytest'] = None; runpy.run_module('busway.testing.line_bus', {}, '__main__')"
-    )
+def test_other_languages_ask_for_it_by_lines_and_need_no_pytest(tmp_path: Path):
+    run = "runpy.run_module('busway.testing.line_bus', {}, '__main__', alter_sys=True)"
+    start, path = f"import sys, runpy; sys.modules['pytest'] = None; {run}", str(tmp_path / "bus")
     said = [
         {"ask": "add", "name": 0, "source": "shop", "detail_type": "Paid", "options": {"retries": 1, "maxAge": "1h"}},
         {"ask": "put", "entry": {"Source": "shop", "DetailType": "Paid", "Detail": "{}"}},
@@ -180,8 +182,18 @@ def test_other_languages_ask_for_it_by_lines_and_need_no_pytest():
         {"ask": "add", "name": 1, "source": "a", "detail_type": "b", "options": {"maxage": "1h"}},
     ]
     lines = "".join(f"{json.dumps(one)}\n" for one in said)
-    ran = subprocess.run([sys.executable, "-c", start], input=lines, capture_output=True, text=True, check=True)
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    server = subprocess.Popen([sys.executable, "-c", start, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    server.stdout.readline()
+    told: list[Any] = []
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(path)
+            line.sendall(lines.encode())
+            line.shutdown(socket.SHUT_WR)
+            told = [json.loads(one) for one in line.makefile()]
+    server.communicate()
+    assert server.returncode == 0
     assert [next(iter(one)) for one in told] == ["answer", "call", "answer", "call", *["answer"] * 2, *["error"] * 2]
     assert told[1]["event"]["detail-type"] == "Paid"
     assert [(one["number"], one["error"]) for one in told[5]["answer"]] == [(1, "not today"), (2, None)]

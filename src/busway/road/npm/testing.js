@@ -1,15 +1,18 @@
 // The bus of one test. It runs in a process of Busway, which `busway test` names; handlers are called here.
 // @ts-check
-import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { createInterface } from "node:readline";
 
 const HANDLER = Symbol.for("busway.handler");
 
 /** @param {{ after(end: () => void): void }} t @param {...any} handlers */
 export async function localBus(t, ...handlers) {
-  const python = process.env["BUSWAY_PYTHON"];
-  if (!python) throw new Error("localBus asks Busway itself: run the tests with `busway test`");
-  const bus = new Bus(python, handlers);
+  const path = process.env["BUSWAY_TEST_BUS"];
+  if (!path) throw new Error("localBus asks Busway itself: run the tests with `busway test`");
+  const socket = connect(path);
+  await once(socket, "connect");
+  const bus = new Bus(socket, handlers);
   t.after(() => bus.close());
   for (const [number, handler] of handlers.entries()) {
     const made = handler?.[HANDLER];
@@ -44,16 +47,16 @@ function placeIn(stack) {
 
 /** A line each way: we ask one thing at a time, and on the way to its answer are told which handlers to call. */
 class Bus {
-  /** @param {string} python @param {any[]} handlers */
-  constructor(python, handlers) {
+  /** @param {import("node:net").Socket} socket @param {any[]} handlers */
+  constructor(socket, handlers) {
     this.handlers = handlers;
-    this.child = spawn(python, ["-m", "busway.testing.line_bus"], { stdio: ["pipe", "pipe", "inherit"] });
-    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    this.socket = socket;
+    this.lines = createInterface({ input: socket })[Symbol.asyncIterator]();
     this.turn = Promise.resolve();
   }
 
   close() {
-    this.child.kill();
+    this.socket.destroy();
   }
 
   /** @param {any} handler */
@@ -98,6 +101,6 @@ class Bus {
 
   /** @param {object} what */
   tell(what) {
-    this.child.stdin.write(`${JSON.stringify(what)}\n`);
+    this.socket.write(`${JSON.stringify(what)}\n`);
   }
 }

@@ -52,7 +52,9 @@ async function described(files) {
     }
   }
   for (const [file, load] of Object.entries(files).filter(([name]) => name.startsWith("handlers/"))) {
-    const found = (await exportsOf(file, load)).filter(([, value]) => value?.[HANDLER]);
+    const all = (await exportsOf(file, load)).filter(([, value]) => value?.[HANDLER]);
+    // One may be exported by its name and as the default.
+    const found = all.filter(([, value], place) => all.findIndex(([, one]) => one === value) === place);
     if (found.length !== 1) {
       const what = found.length ? `${found.length} handlers` : "no handler";
       throw new Broken(`${file} exports ${what}; wanted one that handler(...) made`);

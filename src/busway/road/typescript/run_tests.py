@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from busway.road.typescript.bundle import bundle_tests
@@ -27,3 +32,22 @@ def node_command(report: Path | None) -> list[str]:
     if report:
         reporters += ["--test-reporter=junit", f"--test-reporter-destination={report}"]
     return [need_node(), "--test", "--enable-source-maps", *reporters]
+
+
+@contextmanager
+def test_bus() -> Generator[dict[str, str]]:
+    """What tests ask for buses, as the variables by which they find it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "bus")
+        # By name: the room `testing` knows this one.
+        command = [sys.executable, "-m", "busway.testing.line_bus", path]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            yield {"BUSWAY_TEST_BUS": path}
+        finally:
+            process.stdin.close()
+            process.wait()
+            process.stdout.close()
