@@ -209,7 +209,7 @@ def test_a_project_in_python_gets_typescript_too(tmp_path: Path):
 def test_init_adds_to_a_package_json_and_takes_nothing_away(tmp_path: Path):
     mine = {"name": "@acme/web", "version": "3.1.4", "dependencies": {"zod": "4.0.1"}, "scripts": {"start": "x"}}
     project = written(tmp_path / "web", {"package.json": json.dumps(mine), ".gitignore": "node_modules/\n"})
-    busway(project, "init", "--language", "typescript", "--bus", "orders")
+    assert "tsconfig.json stays" not in busway(project, "init", "--language", "typescript", "--bus", "orders").stderr
     package = json.loads((project / "package.json").read_text())
     assert package["busway"] == {"bus": "orders"}
     assert package["dependencies"]["zod"] == "4.0.1"
@@ -218,6 +218,12 @@ def test_init_adds_to_a_package_json_and_takes_nothing_away(tmp_path: Path):
         name: mine[name] for name in ("name", "version", "scripts")
     }
     assert (project / ".gitignore").read_text() == "node_modules/\n.busway/\n"
+
+
+def test_init_leaves_a_tsconfig_and_says_what_it_needs(tmp_path: Path):
+    project = written(tmp_path / "web", {"tsconfig.json": "{}"})
+    assert "allowImportingTsExtensions" in busway(project, "init", "--language", "typescript").stderr
+    assert (project / "tsconfig.json").read_text() == "{}"
 
 
 def test_saved_code_is_what_handles_the_next_event(shop: Path, tmp_path: Path):

@@ -65,8 +65,11 @@ def init(language: Language, bus: str, as_json: bool) -> None:
 
     root = Path.cwd()
     name = _project_name(root.name, root.name)
-    _report(root, name, [file.relative_to(root) for file in init_project(root, name, bus, language)], as_json)
+    written = init_project(root, name, bus, language)
+    _report(root, name, [file.relative_to(root) for file in written], as_json)
     if not as_json:
+        if language == "typescript" and root / "tsconfig.json" not in written:
+            say('\ntsconfig.json stays as it is; imports here end in .ts: "allowImportingTsExtensions": true')
         say(f"\nnext: {_INSTALL[language]}busway add handler")
 
 
