@@ -19,7 +19,8 @@ from busway.road.naming import event_class_name, event_module
 from busway.road.rendering import render
 from busway.road.root import SUFFIXES, Language
 from busway.road.typescript import texts as typescript
-from busway.road.typescript.read import event_class_of, read_event
+from busway.road.typescript.options import event_class_of
+from busway.road.typescript.read import read_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def class_and_sample(root: Path, event: EventSpec) -> tuple[type[Event], Mapping
         return ScheduledEvent, None
     if event.file and event.file.suffix == SUFFIXES["typescript"]:
         entry = asyncio.run(read_event(root, event.class_name))
-        return event_class_of(entry), entry.sample
+        return event_class_of(entry.source, entry.detail_type), entry.sample
     source = event.file.read_text() if event.file else event_source(root, event)
     return loaded_class(root, source, module_of(event), event.class_name), None
 

@@ -15,7 +15,7 @@ from busway.road.connection import Connection
 from busway.road.deploy import deploy, refuse_a_namesake, retire_missing
 from busway.road.describe import describe
 from busway.road.manifest import Manifest, function_name
-from busway.road.root import NODE_SUFFIXES, other_handlers, read_config
+from busway.road.root import NODE_SUFFIXES, is_test, other_handlers, read_config
 
 # Several files saved at once are one change.
 DEBOUNCE_MS = 120
@@ -102,6 +102,5 @@ def _files_of(path: Path) -> list[Path]:
 def deployable(name: str) -> bool:
     """Whether a change of this file can change what runs. Tests don't; editors' own files don't."""
     path = Path(name)
-    is_test = path.name.startswith("test_") or ".test." in path.name
     hidden = any(part in _IGNORED or part.startswith(".") for part in path.parts)
-    return not hidden and not is_test and path.suffix in (".py", ".toml", ".json", *NODE_SUFFIXES)
+    return not hidden and not is_test(path.name) and path.suffix in (".py", ".toml", ".json", *NODE_SUFFIXES)

@@ -49,7 +49,7 @@ def init_project(folder: Path, name: str, bus: str = "default", language: Langua
     added = {settings: "", ".gitignore": ""}
     there = [file for file in texts if (folder / file).exists()]
     if settings in there:
-        complete = _with_tables if language == "python" else with_members
+        complete = _with_tables if language == "python" else _with_members
         added[settings] = complete(folder / settings, texts[settings])
     if ".gitignore" in there:
         added[".gitignore"] = _with_lines(folder / ".gitignore", texts[".gitignore"])
@@ -107,7 +107,7 @@ def _with_tables(file: Path, ours: str) -> str:
     return before.rstrip() + "\n" + "".join(f"\n{tables[name]}\n" for name in wanted)
 
 
-def with_members(file: Path, ours: str) -> str:
+def _with_members(file: Path, ours: str) -> str:
     """A package.json with what it lacks of ours: Busway's settings, and the packages that handlers need."""
     package, wanted = read_package(file.parent), msgspec.json.decode(ours, type=dict[str, Any])
     for group in ("dependencies", "devDependencies"):

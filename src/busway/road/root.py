@@ -95,6 +95,17 @@ def handler_files(root: Path) -> list[Path]:
     return sorted(file for name in names for file in (root / "handlers").glob(f"*/{name}"))
 
 
+def event_files(root: Path) -> list[Path]:
+    """The files that may define events in TypeScript."""
+    files = sorted((root / "events").glob("*.ts"))
+    return [file for file in files if not (is_test(file.name) or file.name.endswith(".d.ts"))]
+
+
+def is_test(name: str) -> bool:
+    """Whether a file of this name is a test, in either language."""
+    return name.startswith("test_") or ".test." in name
+
+
 def handler_names(root: Path) -> set[str]:
     """What the handlers of the project are called, unless they say so themselves: as their folders, with hyphens."""
     return {file.parent.name.replace("_", "-") for file in handler_files(root)}

@@ -22,9 +22,9 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from busway.errors import BuswayError
-from busway.event import Event, ScheduledEvent
+from busway.event import Event
 from busway.handling import Handler, handler
-from busway.road.typescript.options import python_options
+from busway.road.typescript.options import event_class_of, python_options
 from busway.testing.local_bus import LocalBus
 
 Question = dict[str, Any]
@@ -76,9 +76,6 @@ class LineBus:
         return self._handlers[question["name"]]
 
     def _add(self, name: int, source: str, detail_type: str, options: dict[str, Any]) -> None:
-        class Found(Event, source=source, detail_type=detail_type):
-            pass
-
         async def call(event: Event) -> Any:
             async with self._line:
                 self._tell({"call": name, "event": event.envelope.raw})
@@ -89,8 +86,7 @@ class LineBus:
                 raise type(str(error["name"]), (Exception,), {})(error["message"])
             return said["result"]
 
-        event_class = ScheduledEvent if source == ScheduledEvent.event_source else Found
-        self._handlers[name] = handler(event_class, **python_options(options))(call)
+        self._handlers[name] = handler(event_class_of(source, detail_type), **python_options(options))(call)
         self._bus.add(self._handlers[name], f"handler-{name}")
 
     def serve(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from busway.road.manifest import EventEntry, HandlerEntry, Manifest
+from busway.road.root import is_test
 from busway.road.schemas.compatibility import told
 
 # Ours: what is looked through for producers, and how much of it.
@@ -158,8 +159,7 @@ def _sources(root: Path) -> dict[str, str]:
         if not place.parts:
             inner[:] = [name for name in inner if name not in ("events", "handlers")]
         for file in (Path(folder, name) for name in sorted(names)):
-            is_test = file.name.startswith("test_") or ".test." in file.name
-            if file.suffix in _SUFFIXES and not is_test and file.stat().st_size <= FILE_BYTES_MAX:
+            if file.suffix in _SUFFIXES and not is_test(file.name) and file.stat().st_size <= FILE_BYTES_MAX:
                 found[str(place / file.name)] = file.read_text(errors="replace")
             if len(found) >= FILES_MAX:
                 return found

@@ -8,10 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from busway.errors import BrokenProject
-from busway.road.root import NODE_HANDLER
+from busway.road.schemas.typescript import literal
 from busway.road.typescript.package import find_tool
 
 # The oldest Node.js of AWS's list that is still updated, and the oldest that Busway runs.
@@ -38,7 +36,7 @@ async def bundle_handlers(root: Path, files: Sequence[Path], out: Path) -> None:
 async def bundle_loader(root: Path, files: Sequence[Path], out: Path) -> None:
     """One file whose default export loads each of these by its name; packages stay outside of it."""
     names = [str(file.relative_to(root)) for file in files]
-    members = ",\n".join(f"{_text(name)}: () => import({_text(f'./{name}')})" for name in names)
+    members = ",\n".join(f"{literal(name)}: () => import({literal(f'./{name}')})" for name in names)
     await _esbuild(root, f"--outfile={out}", "--packages=external", given=f"export default {{\n{members}\n}};\n")
 
 
@@ -69,12 +67,3 @@ async def _esbuild(root: Path, *words: str, given: str = "") -> None:
         problem = said.decode(errors="replace").strip()[-_SAID_MAX:]
         hint = f"npm install, in {root}" if "Could not resolve" in problem else ""
         raise BrokenProject(f"the project's TypeScript cannot be bundled:\n{problem}", hint)
-
-
-def entry_of(file: Path, export: str) -> str:
-    """What Lambda calls the handler setting, in the folder of the handler's bundle."""
-    return f"{file.name.removesuffix(Path(NODE_HANDLER).suffix)}.{export}"
-
-
-def _text(name: str) -> str:
-    return msgspec.json.encode(name).decode()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from busway.errors import InvalidHandler
+from busway.event import Event, ScheduledEvent
 from busway.handling import handler
 
 _NAMES = {"maxAge": "max_age", "memoryMb": "memory_mb"}
@@ -20,6 +21,17 @@ def python_options(options: Mapping[str, Any]) -> dict[str, Any]:
             known = ", ".join(typescript_words(name) for name in _KNOWN)
             raise InvalidHandler(f"there is no option {name!r}", f"there are {known}")
     return {_NAMES.get(name, name): value for name, value in options.items()}
+
+
+def event_class_of(source: str, detail_type: str) -> type[Event]:
+    """A class that finds the same events, and takes whatever is in them."""
+    if source == ScheduledEvent.event_source:
+        return ScheduledEvent
+
+    class Found(Event, source=source, detail_type=detail_type):
+        pass
+
+    return Found
 
 
 def typescript_words(text: str) -> str:

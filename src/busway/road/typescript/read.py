@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 
 from busway.errors import BrokenProject, EventMismatch, InvalidHandler
-from busway.event import Event, ScheduledEvent
+from busway.event import ScheduledEvent
 from busway.function.runtimes.node import MAJOR_MIN, find_node
 from busway.handling import handler
 from busway.road.entries import handler_entry
 from busway.road.manifest import EventEntry, HandlerEntry
-from busway.road.root import NODE_HANDLER, ProjectConfig
+from busway.road.root import NODE_HANDLER, ProjectConfig, event_files
 from busway.road.samples import find_sample
-from busway.road.typescript.bundle import bundle_handlers, bundle_loader, entry_of
-from busway.road.typescript.options import python_options, typescript_words
+from busway.road.typescript.bundle import bundle_handlers, bundle_loader
+from busway.road.typescript.options import event_class_of, python_options, typescript_words
 from busway.road.typescript.package import put_package
 
 DESCRIBE = Path(__file__).parent / "describe.mjs"
@@ -53,11 +53,6 @@ class _Told(msgspec.Struct):
     handlers: list[_Handler] = []
     error: str = ""
     hint: str = ""
-
-
-def event_files(root: Path) -> list[Path]:
-    files = sorted((root / "events").glob("*.ts"))
-    return [file for file in files if not file.name.endswith((".d.ts", ".test.ts"))]
 
 
 async def read_typescript(root: Path, config: ProjectConfig) -> tuple[list[EventEntry], list[HandlerEntry]]:
@@ -153,7 +148,7 @@ def _handler_entry(config: ProjectConfig, found: _Handler, events: dict[str, Eve
     """Judged by the decorator that Python's handlers have: one kind of handler, two ways to write it."""
     entry, folder = events.get(found.event), found.file.split("/")[1]
     try:
-        event_class = ScheduledEvent if entry is None else event_class_of(entry)
+        event_class = ScheduledEvent if entry is None else event_class_of(entry.source, entry.detail_type)
         made = handler(event_class, **python_options(found.options))(lambda _: None)
     except (InvalidHandler, EventMismatch, TypeError) as error:
         hint = str(getattr(error, "hint", ""))
@@ -163,16 +158,7 @@ def _handler_entry(config: ProjectConfig, found: _Handler, events: dict[str, Eve
         found.file,
         made,
         event=found.event,
-        entry_point=entry_of(Path(found.file), found.name),
+        entry_point=f"{Path(found.file).stem}.{found.name}",
         runtime=RUNTIME,
         code=str(BUILD / folder),
     )
-
-
-def event_class_of(entry: EventEntry) -> type[Event]:
-    """A class that finds the same events, and takes whatever is in them."""
-
-    class Found(Event, source=entry.source, detail_type=entry.detail_type):
-        pass
-
-    return Found

@@ -11,6 +11,7 @@ from busway.road.fields import FieldSpec
 from busway.road.layout import LINE_LENGTH
 from busway.road.naming import pascal, snake
 from busway.road.rendering import render
+from busway.road.root import event_files
 from busway.road.schemas.typescript import literal
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def constant(handler_name: str) -> str:
 
 def defined_events(root: Path) -> dict[str, Path]:
     """The events that files in `events/` define, by name, found without running anything."""
-    files = [file for file in sorted((root / "events").glob("*.ts")) if ".test." not in file.name]
-    return {name: file for file in files for name in _DEFINED.findall(file.read_text(encoding="utf-8"))}
+    return {name: file for file in event_files(root) for name in _DEFINED.findall(file.read_text(encoding="utf-8"))}
 
 
 def event_file(event: EventSpec) -> str:
