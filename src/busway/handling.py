@@ -22,7 +22,10 @@ E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 
 # https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html
-RETRIES_MAX = 2
+RETRIES_AWS_MAX = 2
+# Ours, on a Busway server: as often as EventBridge itself tries a target again.
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
+RETRIES_MAX = 185
 MAX_AGE_S = (60, 21_600)
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 TIMEOUT_S = (1, 900)
@@ -32,6 +35,8 @@ MEMORY_MB = (128, 10_240)
 RATE_TAG = "busway:rate"
 # The folder that a project's function runs from, where it does; by it two projects of one name are told apart.
 FOLDER_TAG = "busway:folder"
+# On a function that has more retries than AWS Lambda knows: how many.
+RETRIES_TAG = "busway:retries"
 # On a function, with ONCE_EVENT: an event that it completed is not given to it again.
 ONCE_TAG, ONCE_EVENT = "busway:once", "event"
 RATE_MAX = 10_000
@@ -149,7 +154,8 @@ def handler(
 ) -> Callable[[Callable[[E], R]], Handler[E, R]]:
     """Make a function that takes `event_class` the handler of its events.
 
-    `retries` after a first failed attempt, `max_age` of an event still worth trying, `alert` names the route that
+    `retries` after a first failed attempt (AWS Lambda has at most 2: more are refused where the project names an
+    environment on AWS), `max_age` of an event still worth trying, `alert` names the route that
     is told when an event is given up, `env` names variables passed on from where `busway` deploys, `filter` is an
     event pattern over the detail (`{"location": [{"prefix": "Oslo"}]}`). `name` defaults to the handler's folder.
     `rate` is how often it may start (`"10/s"`, `"600/m"`), for third parties that throttle; on AWS it does nothing.
@@ -159,8 +165,10 @@ def handler(
     `concurrency`: at most so many of its events are handled at a time, and as many are always possible.
     Raises InvalidHandler for what AWS would refuse.
     """
+    if not 0 <= retries <= RETRIES_MAX:
+        raise InvalidHandler(f"retries={retries}; wanted 0 to {RETRIES_MAX}")
     options = options_of(
-        name, retries=_retries(retries), max_age_s=seconds_of("max_age", max_age, MAX_AGE_S), timeout=timeout,
+        name, retries=retries, max_age_s=seconds_of("max_age", max_age, MAX_AGE_S), timeout=timeout,
         memory_mb=memory_mb, alert=alert, env=env, filter=filter, rate=rate, once=once, schedule=schedule,
         concurrency=concurrency,
     )  # fmt: skip
@@ -214,15 +222,6 @@ def _check_schedule(event_class: type[Event], options: HandlerOptions) -> None:
         raise InvalidHandler(f"schedule={text!r}; wanted rate(5 minutes) or cron(0 9 ? * MON-FRI *)")
     if text is not None and options.filter:
         raise InvalidHandler(f"filter={dict(options.filter)!r}: a scheduled event has no detail to choose by")
-
-
-def _retries(retries: int) -> int:
-    if 0 <= retries <= RETRIES_MAX:
-        return retries
-    raise InvalidHandler(
-        f"retries={retries}; AWS Lambda retries an event at most {RETRIES_MAX} times",
-        "take retries=0, 1 or 2; what is given up waits in the dead-letter queue for `busway redrive`",
-    )
 
 
 def seconds_of(option: str, text: str | int, limits: tuple[int, int]) -> int:

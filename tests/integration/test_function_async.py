@@ -12,7 +12,7 @@ import pytest
 from busway.clock import ManualClock
 from busway.delivery.dead_letter import Source
 from busway.engine import Item
-from busway.errors import CorruptRecord, FunctionNotFound, StorageFull
+from busway.errors import CorruptRecord, FunctionNotFound, InvalidFunction, StorageFull
 from busway.function.definitions.attached import EventInvokeChange
 from busway.function.definitions.code_store import Zip
 from busway.function.invocation.letters import Work
@@ -100,6 +100,30 @@ async def test_a_function_s_errors_are_retried_after_a_minute_and_after_two_then
     assert (source.error_code, source.error_message, source.trace_header) == ("ValueError", "no 7", "Root=1")
     assert (source.first_at, source.failed_at) == (start, start + 180)
     assert kinds == ["attempt", "retried", "attempt", "retried", "attempt", "dead-lettered"]
+
+
+@pytest.mark.parametrize(("most", "attempted"), [(None, [1, 2, 3, 4, 5]), (2, [1, 2, 3, 4, 5]), (1, [1, 2])])
+async def test_a_tag_names_more_retries_than_aws_has_where_aws_s_most_are_wanted(
+    tmp_path: Path, most: int | None, attempted: list[int]
+):
+    async with workshop(tmp_path, async_retry_s="0,0") as shop:
+        arn = await shop.create("bad", FAILS, {"busway:retries": "4"})
+        if most is not None:
+            change = EventInvokeChange(retries_max=most)
+            await shop.functions.attached.put_event_invoke(arn, change, merge=False)
+        await shop.put("bad", {"a": 1})
+        await shop.until_gone("bad")
+        assert await attempts(shop, "r-1") == attempted
+
+
+@pytest.mark.parametrize("text", ["186", "-1", "many", ""])
+async def test_a_tag_that_names_no_number_of_retries_is_refused(tmp_path: Path, text: str):
+    async with workshop(tmp_path) as shop:
+        with pytest.raises(InvalidFunction, match="Tag busway:retries"):
+            await shop.create("bad", FAILS, {"busway:retries": text})
+        arn = await shop.create("good", FAILS)
+        with pytest.raises(InvalidFunction, match="Tag busway:retries"):
+            await shop.functions.attached.tag(arn, {"busway:retries": text})
 
 
 async def test_a_dead_letter_queue_gets_the_event_itself_with_aws_s_attributes(tmp_path: Path):

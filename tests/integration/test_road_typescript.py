@@ -159,7 +159,7 @@ BROKEN = [
     ("handlers/count/handler.ts", "export const x = 1;\n", "handlers/count/handler.ts exports no handler"),
     (
         "handlers/count/handler.ts",
-        _IMPORTS + "export const x = handler(Bare, { retries: 3 as 2 }, () => undefined);\n",
+        _IMPORTS + "export const x = handler(Bare, { retries: 3 }, () => undefined);\n",
         "retries=3; AWS Lambda retries an event at most 2 times",
     ),
     (
@@ -211,7 +211,7 @@ def test_init_adds_to_a_package_json_and_takes_nothing_away(tmp_path: Path):
     project = written(tmp_path / "web", {"package.json": json.dumps(mine), ".gitignore": "node_modules/\n"})
     assert "tsconfig.json stays" not in busway(project, "init", "--language", "typescript", "--bus", "orders").stderr
     package = json.loads((project / "package.json").read_text())
-    assert package["busway"] == {"bus": "orders"}
+    assert package["busway"] == {"bus": "orders", "env": {"prod": {"target": "aws"}}}
     assert package["dependencies"]["zod"] == "4.0.1"
     assert package["devDependencies"]["busway"] == "file:.busway/npm"
     assert {name: package[name] for name in ("name", "version", "scripts")} == {

@@ -47,7 +47,7 @@ ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedul
     "--rate", metavar="NUMBER/UNIT", help="Start it at most so often, where a third party throttles: 10/s, 600/m."
 )
 @click.option("--concurrency", type=int, help="How many of its events are handled at a time, at most.")
-@click.option("--retries", type=int, help="Tries after a first failed one: 0 to 2, or with --batch more.")
+@click.option("--retries", type=int, help="Tries after a first failed one: 0 to 2 on AWS, more on a Busway server.")
 @click.option("--max-age", help="How old an event may get before it is given up.  [default: 6h]")
 @click.option("--timeout", help="How long one try may take.  [default: 30s, or 1m for a batch]")
 @click.option("--memory-mb", type=int, default=256, show_default=True, help="Memory of one worker, in MB.")

@@ -7,9 +7,9 @@ from typing import Any
 from busway.batch_handling import BatchHandler, BatchOptions
 from busway.bus.schedule import parse_schedule
 from busway.errors import BrokenProject, InvalidBusRequest
-from busway.handling import Handler
+from busway.handling import RETRIES_AWS_MAX, Handler
 from busway.road.manifest import BatchEntry, HandlerEntry, function_name
-from busway.road.root import ProjectConfig
+from busway.road.root import AWS, ProjectConfig
 
 AnyHandler = Handler[Any, Any] | BatchHandler[Any, Any]
 
@@ -29,6 +29,8 @@ def handler_entry(
 ) -> HandlerEntry:
     """`file` is handlers/FOLDER/..., `runtime` "" for the Python that deploys. Raises BrokenProject."""
     options, folder = handler.options, file.split("/")[1]
+    if isinstance(handler, Handler):
+        check_limits(config, file, options.retries)
     # The names that AWS's people write have hyphens; `busway add handler send-mail` makes the folder send_mail.
     name = options.name or folder.replace("_", "-")
     if len(function_name(config.name, name)) > RULE_NAME_LENGTH_MAX:
@@ -57,6 +59,18 @@ def handler_entry(
         runtime=runtime,
         code=code,
     )
+
+
+def check_limits(config: ProjectConfig, file: str, retries: int) -> None:
+    """Raises BrokenProject for what an environment of the project does not have."""
+    on_aws = next((name for name, target in config.targets.items() if target == AWS), None)
+    if on_aws and retries > RETRIES_AWS_MAX:
+        raise BrokenProject(
+            f"{file}: retries={retries}; AWS Lambda retries an event at most {RETRIES_AWS_MAX} times, "
+            f"and the environment {on_aws!r} is on AWS",
+            f"take at most {RETRIES_AWS_MAX}: what is given up waits in the dead-letter queue for `busway redrive`; "
+            "or let the environment's target be a Busway server",
+        )
 
 
 def refuse_twins(handlers: list[HandlerEntry]) -> None:

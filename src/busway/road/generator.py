@@ -5,6 +5,7 @@ What a user typed reaches code only as an identifier made by `naming` or as a li
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from busway.event import Event
 from busway.function.invocation.retry import Policy, Retry, after_error, parse_waits
 from busway.handling import duration_s, handler, pattern_of
 from busway.pattern import parse
+from busway.road.entries import check_limits
 from busway.road.event_files import (
     SCHEDULED as SCHEDULED,
     EventSpec,
@@ -32,7 +34,7 @@ from busway.road.event_files import (
 from busway.road.layout import call, import_line, laid_out, literal
 from busway.road.naming import snake
 from busway.road.rendering import bodies, render, write
-from busway.road.root import SUFFIXES, Language
+from busway.road.root import SUFFIXES, Language, read_config
 from busway.road.samples import find_sample
 from busway.road.typescript import texts as typescript
 from busway.road.typescript.package import put_package
@@ -103,9 +105,9 @@ def _written(root: Path, files: Mapping[str, str], language: Language) -> list[P
 
 def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str) -> dict[str, str]:
     """Handler, test and sample."""
-    matches, tries = _is_matched(event_class, spec, sample), _tries(spec)
+    matches, (tries, minutes) = _is_matched(event_class, spec, sample), _tries(spec)
     if spec.language == "typescript":
-        return typescript.handler_texts(root, spec, sample, sample_matches=matches, tries=tries)
+        return typescript.handler_texts(root, spec, sample, sample_matches=matches, tries=tries, minutes=minutes)
     event, folder = spec.event, f"handlers/{spec.name}"
     handler_import = import_line(f"handlers.{spec.name}.handler", spec.name)
     event_import = import_line(module_of(event), event.class_name)
@@ -121,6 +123,7 @@ def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str)
         "schedule": spec.schedule,
         "sample_matches": matches,
         "tries": tries,
+        "minutes": minutes,
     }
     body = "batch" if spec.batch else "schedule" if spec.schedule else spec.body
     return {
@@ -176,6 +179,7 @@ def _check_options(root: Path, event_class: type[Event], spec: HandlerSpec) -> N
         if spec.schedule:
             parse_schedule(spec.schedule)
         handler(event_class, schedule=spec.schedule, concurrency=spec.concurrency, **asked)
+        check_limits(read_config(root), f"handlers/{spec.name}", spec.retries or 0)
 
 
 def _sample_json(event_class: type[Event], spec: HandlerSpec, known: Mapping[str, Any] | None) -> str:
@@ -192,14 +196,14 @@ def _is_matched(event_class: type[Event], spec: HandlerSpec, sample: str) -> boo
     return parse(msgspec.json.encode(pattern_of(event_class, spec.filter)).decode()).matches(sample.encode())
 
 
-def _tries(spec: HandlerSpec) -> int:
-    """How often an event is tried that fails at once every time."""
+def _tries(spec: HandlerSpec) -> tuple[int, int]:
+    """How often an event is tried that fails at once every time, and within how many minutes."""
     retries = 2 if spec.retries is None else spec.retries
     policy = Policy(retries, float(duration_s(spec.max_age)), parse_waits(Settings().async_retry_s))
     at, errors = 0.0, 1
     while isinstance(decision := after_error(policy, errors, 0.0, at), Retry):
         at, errors = decision.at, errors + 1
-    return errors
+    return errors, max(5, math.ceil(at / 60) + 1)
 
 
 def _decorator(spec: HandlerSpec) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from busway.arn import Scope
 from busway.bus.record import DEFAULT_BUS
 from busway.errors import BrokenProject
-from busway.handling import ONCE_EVENT, ONCE_TAG, RATE_TAG
+from busway.handling import ONCE_EVENT, ONCE_TAG, RATE_TAG, RETRIES_AWS_MAX, RETRIES_TAG
 from busway.road.batches import end_calls, mapping_calls, source_calls, target as source_target
 from busway.road.calls import Call
 from busway.road.manifest import (
@@ -157,7 +157,7 @@ def _invocation_calls(entry: HandlerEntry, name: str, rule_arn: str) -> list[Cal
     }
     config = {
         "FunctionName": name,
-        "MaximumRetryAttempts": entry.retries,
+        "MaximumRetryAttempts": min(entry.retries, RETRIES_AWS_MAX),
         "MaximumEventAgeInSeconds": entry.max_age_s,
     }
     of_function = {"FunctionName": name}
@@ -217,7 +217,12 @@ def _function_call(
     if "S3Bucket" in code:
         tags[FOLDER_TAG] = str(code["S3Key"]).removesuffix(f"/{entry.code}")
     # What a handler may ask for, and may ask for no more when it is deployed again.
-    asked = {RATE_TAG: entry.rate, ONCE_TAG: ONCE_EVENT if entry.once else None}
+    more = entry.batch is None and entry.retries > RETRIES_AWS_MAX
+    asked = {
+        RATE_TAG: entry.rate,
+        ONCE_TAG: ONCE_EVENT if entry.once else None,
+        RETRIES_TAG: str(entry.retries) if more else None,
+    }
     tags |= {tag: value for tag, value in asked.items() if value}
     name, arn = settings["FunctionName"], scope.arn("lambda", f"function:{settings['FunctionName']}")
     gone = sorted(set(asked) - set(tags))

@@ -103,7 +103,7 @@ def _with_tables(file: Path, ours: str) -> str:
     except tomllib.TOMLDecodeError as error:
         raise BrokenProject(f"{file} is not TOML: {error}") from error
     tables = {part.split("]", 1)[0]: f"[{part}".strip() for part in ours.split("\n[")[1:]}
-    wanted = ["tool.busway"] if "pytest" in tools else ["tool.busway", "tool.pytest.ini_options"]
+    wanted = ["tool.busway", "tool.busway.env.prod", *([] if "pytest" in tools else ["tool.pytest.ini_options"])]
     return before.rstrip() + "\n" + "".join(f"\n{tables[name]}\n" for name in wanted)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -24,12 +25,21 @@ SUFFIXES: dict[Language, str] = {"python": ".py", "typescript": ".ts"}
 NODE_SUFFIXES = (".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs")
 
 
+# The target of an environment that is no Busway server.
+AWS = "aws"
+
+
+class _Environment(msgspec.Struct, forbid_unknown_fields=True):
+    target: str
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectConfig:
-    """`name` begins the names of all that is deployed."""
+    """`name` begins the names of all that is deployed. `targets`: by environment, "aws" or a server's address."""
 
     name: str
     bus: str = "default"
+    targets: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def find_root(start: Path) -> Path:
@@ -66,18 +76,33 @@ def read_config(root: Path) -> ProjectConfig:
         project = read_package(root)
         file, where, table = root / NODE, '"busway"', project["busway"]
     if not isinstance(table, dict):
-        raise BrokenProject(f"{file}: {where} is {table!r}; wanted a table with name and bus, or an empty one")
+        raise BrokenProject(f"{file}: {where} is {table!r}; wanted a table with name, bus and env, or an empty one")
     settings = cast(dict[str, Any], table)
-    unknown = sorted(set(settings) - {"name", "bus"})
+    unknown = sorted(set(settings) - {"name", "bus", "env"})
     if unknown:
-        raise BrokenProject(f"{file}: {where} has {unknown[0]!r}; it knows name and bus")
+        raise BrokenProject(f"{file}: {where} has {unknown[0]!r}; it knows name, bus and env")
     # A package of an npm scope is called @scope/name.
     name = settings.get("name", str(project.get("name", root.name)).rpartition("/")[2])
     bus = settings.get("bus", "default")
     for key, value in (("name", name), ("bus", bus)):
         if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
             raise BrokenProject(f"{file}: {key} is {value!r}; wanted letters, digits, ., - and _")
-    return ProjectConfig(name=re.sub(r"\.", "-", name), bus=bus)
+    return ProjectConfig(re.sub(r"\.", "-", name), bus, _targets(file, settings.get("env", {})))
+
+
+def _targets(file: Path, given: object) -> dict[str, str]:
+    """Where each environment is. Raises BrokenProject."""
+    try:
+        found = msgspec.convert(given, dict[str, _Environment])
+    except msgspec.ValidationError as error:
+        raise BrokenProject(f"{file}: env: {error}", 'for example: [tool.busway.env.prod] target = "aws"') from error
+    for name, environment in found.items():
+        if environment.target != AWS and not re.match(r"https?://[^/]", environment.target):
+            raise BrokenProject(
+                f"{file}: env.{name}: target is {environment.target!r}; wanted {AWS!r}, or a Busway server's address",
+                'for example: target = "https://bus.example.com"',
+            )
+    return {name: environment.target for name, environment in found.items()}
 
 
 def read_package(root: Path) -> dict[str, Any]:

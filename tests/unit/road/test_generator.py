@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from busway.errors import EventMismatch, GeneratorRefused, InvalidHandler
+from busway.errors import BrokenProject, EventMismatch, GeneratorRefused, InvalidHandler
 from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import parse_field, parse_fields
 from busway.road.generator import HandlerSpec, add_handler
@@ -35,7 +35,10 @@ def test_a_project_is_at_most_eight_small_files(tmp_path: Path):
     files = new_project(tmp_path / "shop", "shop", bus="orders")
     assert len(files) <= 8
     assert all(len(file.read_text().splitlines()) < 40 for file in files)
-    assert tomllib.loads((tmp_path / "shop/pyproject.toml").read_text())["tool"]["busway"] == {"bus": "orders"}
+    assert tomllib.loads((tmp_path / "shop/pyproject.toml").read_text())["tool"]["busway"] == {
+        "bus": "orders",
+        "env": {"prod": {"target": "aws"}},
+    }
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path):
@@ -118,7 +121,8 @@ def test_nothing_is_written_when_a_file_would_be_overwritten(shop: Path):
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (HandlerSpec("notify", NOTIFICATION, retries=3), InvalidHandler),
+        (HandlerSpec("notify", NOTIFICATION, retries=3), BrokenProject),
+        (HandlerSpec("notify", NOTIFICATION, retries=186), InvalidHandler),
         (HandlerSpec("notify", NOTIFICATION, max_age="1 week"), InvalidHandler),
         (
             HandlerSpec("notify", EventSpec("Order", "s", "d", parse_fields(["total:decimal=a lot"]))),
@@ -207,6 +211,7 @@ def test_hostile_text_ends_as_literals_in_code_that_parses(
         field = "x"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
+        new_project(root, "hostile")
         event = EventSpec("Hostile", source, detail_type, parse_fields([f"{field}:str={sample}"]))
         files = add_handler(root, HandlerSpec("hostile", event))
         tree = ast.parse((root / "events/hostile.py").read_text(encoding="utf-8"))

@@ -56,6 +56,13 @@ def test_retries_and_age_are_those_of_the_handler():
     assert calls["PutTargets"]["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 7200
 
 
+def test_more_retries_than_aws_has_are_a_tag_of_the_function():
+    calls = calls_of(structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, retries=5)]))
+    assert calls["PutFunctionEventInvokeConfig"]["MaximumRetryAttempts"] == 2
+    assert calls["CreateFunction"]["Tags"]["busway:retries"] == "5"
+    assert "busway:retries" not in calls_of()["CreateFunction"]["Tags"]
+
+
 def test_the_rule_is_on_the_projects_bus_with_the_handlers_pattern():
     calls = calls_of()
     assert calls["PutRule"]["EventBusName"] == "orders"
@@ -191,7 +198,7 @@ def test_the_same_files_give_the_same_zip(tmp_path: Path):
 
 
 def test_a_rate_is_a_tag_of_the_function_and_follows_the_handler_when_it_changes():
-    limited = structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, rate="10/s")])
+    limited = structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, rate="10/s", retries=5)])
     (step,) = plan(limited, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
     create = next(call for call in step.calls if call.operation == "CreateFunction")
     assert create.parameters["Tags"]["busway:rate"] == "10/s"
@@ -199,7 +206,7 @@ def test_a_rate_is_a_tag_of_the_function_and_follows_the_handler_when_it_changes
     (step,) = plan(MANIFEST, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
     create = next(call for call in step.calls if call.operation == "CreateFunction")
     assert "busway:rate" not in create.parameters["Tags"]
-    assert create.then[-1].parameters["TagKeys"] == ["busway:rate"]
+    assert create.then[-1].parameters["TagKeys"] == ["busway:rate", "busway:retries"]
 
 
 def test_a_scheduled_handler_has_its_rule_on_the_default_bus_and_none_on_its_own():

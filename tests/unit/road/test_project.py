@@ -89,7 +89,7 @@ def test_a_name_too_long_for_a_rule_is_refused(shop: Path):
 def test_an_unknown_setting_is_named(shop: Path):
     config = shop / "pyproject.toml"
     config.write_text(config.read_text().replace("[tool.busway]", '[tool.busway]\nbuss = "x"'))
-    with pytest.raises(BrokenProject, match="has 'buss'; it knows name and bus"):
+    with pytest.raises(BrokenProject, match="has 'buss'; it knows name, bus and env"):
         read_config(shop)
 
 
@@ -113,3 +113,46 @@ def test_a_field_that_no_sample_can_be_made_for_is_told_how_to_get_one(tmp_path:
     with pytest.raises(BrokenProject, match=r"events/seen.py: .*detail.address") as caught:
         load_project(root)
     assert "examples=" in caught.value.hint
+
+
+def environments(shop: Path, *lines: str) -> None:
+    """The project with these environments instead of its own."""
+    file = shop / "pyproject.toml"
+    text = file.read_text()
+    assert 'target = "aws"' in text
+    file.write_text(text.replace('[tool.busway.env.prod]\ntarget = "aws"', "\n".join(lines)))
+
+
+def retrying(shop: Path, retries: int) -> None:
+    file = shop / "handlers/send_receipt/handler.py"
+    file.write_text(file.read_text().replace("retries=2", f"retries={retries}"))
+
+
+def test_more_retries_than_aws_has_are_refused_where_an_environment_is_on_aws(shop: Path):
+    retrying(shop, 5)
+    with pytest.raises(BrokenProject, match=r"retries=5; AWS Lambda retries an event at most 2 .* 'prod'") as caught:
+        load_project(shop)
+    assert "dead-letter queue" in caught.value.hint
+
+
+@pytest.mark.parametrize("lines", [(), ("[tool.busway.env.prod]", 'target = "https://bus.example.com"')])
+def test_more_retries_than_aws_has_are_a_busway_server_s(shop: Path, lines: tuple[str, ...]):
+    environments(shop, *lines)
+    retrying(shop, 5)
+    (entry,) = load_project(shop).manifest.handlers
+    assert entry.retries == 5
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("[tool.busway.env.prod]", 'target = "gcp"'), "env.prod: target is 'gcp'; wanted 'aws', or a Busway server"),
+        (("[tool.busway.env.prod]", 'taget = "aws"'), "taget"),
+        (("[tool.busway]", 'env = "prod"'), "Cannot declare"),
+        (("[tool.busway.env.prod]", "target = 1"), "Expected `str`, got `int`"),
+    ],
+)
+def test_an_environment_that_is_none_is_told(shop: Path, lines: tuple[str, ...], said: str):
+    environments(shop, *lines)
+    with pytest.raises(BrokenProject, match=said):
+        read_config(shop)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from busway.errors import FunctionConflict, FunctionResourceNotFound, InvalidFunction
 from busway.function import record as rules
 from busway.function.definitions.books import Books, check_revision
+from busway.function.invocation.retry import check_retries
 from busway.function.record import LATEST, EventInvoke, FunctionRecord, Policy, qualified
 from busway.function.workers.rate import check_rate
 
@@ -55,6 +56,7 @@ class Attached:
 
     async def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         check_rate(tags)
+        check_retries(tags)
         await self._books.set(arn, tags={**self._books.need(arn).tags, **tags})
 
     async def untag(self, arn: str, keys: Iterable[str]) -> None:

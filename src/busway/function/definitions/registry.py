@@ -18,6 +18,7 @@ from busway.function.definitions.books import Books, check_at_rest, check_revisi
 from busway.function.definitions.building import Building
 from busway.function.definitions.code_store import Code, CodeStore, Kept
 from busway.function.definitions.versions import Versions
+from busway.function.invocation.retry import check_retries
 from busway.function.record import FunctionRecord
 from busway.function.workers.rate import check_rate
 
@@ -90,6 +91,7 @@ class Registry:
                 f"Member must have length less than or equal to {rules.NAME_CHARS_MAX}"
             )
         check_rate(tags or {})
+        check_retries(tags or {})
         rules.check_runtime(configuration.runtime or "", configuration.handler or "")
         fields = {"role": "", **configuration.checked()}
         self._check_free(arn, name)

@@ -12,7 +12,7 @@ from busway.errors import FunctionNotFound
 from busway.function.definitions.attached import own
 from busway.function.definitions.books import Books
 from busway.function.invocation.letters import Work
-from busway.function.invocation.retry import AGE_S_MAX, RETRIES_MAX, Policy
+from busway.function.invocation.retry import AGE_S_MAX, RETRIES_MAX, Policy, more_retries
 from busway.function.once import OnceStore
 from busway.function.record import EventInvoke, FunctionRecord
 from busway.function.workers.pool import Run
@@ -79,6 +79,9 @@ class Desk:
     def policy(self, function_arn: str, qualifier: str) -> Policy:
         config = self.event_invoke(function_arn, qualifier)
         retries = RETRIES_MAX if config is None or config.retries_max is None else config.retries_max
+        function = self.books.functions.get(function_arn)
+        if retries == RETRIES_MAX and function is not None:
+            retries = more_retries(function.tags) or retries
         age_s = AGE_S_MAX if config is None or config.age_s_max is None else config.age_s_max
         return Policy(retries, float(age_s), self.waits_s)
 

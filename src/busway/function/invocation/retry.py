@@ -7,7 +7,11 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.htm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from busway.errors import InvalidFunction
+from busway.handling import RETRIES_MAX as RETRIES_TAG_MAX, RETRIES_TAG
 
 RETRIES_MAX = 2
 AGE_S_MAX = 21_600
@@ -30,6 +34,19 @@ class Policy:
     retries_max: int = RETRIES_MAX
     age_s_max: float = AGE_S_MAX
     waits_s: tuple[float, ...] = (60.0, 120.0)
+
+
+def more_retries(tags: Mapping[str, str]) -> int | None:
+    """How many the tag `busway:retries` of a function names: ours, for where AWS's most are too few."""
+    text = tags.get(RETRIES_TAG)
+    return None if text is None else int(text)
+
+
+def check_retries(tags: Mapping[str, str]) -> None:
+    """Raises `InvalidFunction` for tags that name a number of retries which is none."""
+    text = tags.get(RETRIES_TAG, "0")
+    if not (text.isascii() and text.isdecimal() and int(text) <= RETRIES_TAG_MAX):
+        raise InvalidFunction(f"Tag {RETRIES_TAG} is {text!r}; wanted 0 to {RETRIES_TAG_MAX}")
 
 
 @dataclass(frozen=True, slots=True)

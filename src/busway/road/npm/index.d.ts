@@ -72,8 +72,8 @@ export interface Context {
 export type Duration = `${number}${"s" | "m" | "h"}` | number;
 
 export interface HandlerOptions {
-  /** Tries after a first failed one, 0 to 2 as on AWS Lambda. Default: 2. */
-  retries?: 0 | 1 | 2;
+  /** Tries after a first failed one: 0 to 2 on AWS Lambda, up to 185 on a Busway server. Default: 2. */
+  retries?: number;
   /** How old an event may get before it is given up, 1 minute to 6 hours. Default: "6h". */
   maxAge?: Duration;
   /** How long one try may take, at most 15 minutes. Default: "30s". */

@@ -82,7 +82,9 @@ def event_text(root: Path, event: EventSpec) -> str:
     )
 
 
-def handler_texts(root: Path, spec: HandlerSpec, sample: str, *, sample_matches: bool, tries: int) -> dict[str, str]:
+def handler_texts(
+    root: Path, spec: HandlerSpec, sample: str, *, sample_matches: bool, tries: int, minutes: int
+) -> dict[str, str]:
     """A handler's three files, below the project."""
     name, folder = constant(spec.name), f"handlers/{kebab(spec.name)}"
     body = "schedule" if spec.schedule else spec.body
@@ -94,6 +96,7 @@ def handler_texts(root: Path, spec: HandlerSpec, sample: str, *, sample_matches:
         "schedule": spec.schedule,
         "sample_matches": sample_matches,
         "tries": tries,
+        "minutes": minutes,
     }
     return {
         f"{folder}/handler.ts": render(root, f"handler/{body}_handler.ts.jinja", **facts),
