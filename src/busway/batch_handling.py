@@ -153,6 +153,7 @@ def batch_handler(
     timeout: str | int = TIMEOUT_DEFAULT,
     memory_mb: int = 256,
     env: Sequence[str] = (),
+    secrets: Sequence[str] = (),
     name: str | None = None,
     filter: Mapping[str, Any] | None = None,
     rate: str | None = None,
@@ -178,7 +179,7 @@ def batch_handler(
     options = options_of(
         name, retries=within("retries", retries, limits, "retries"),
         max_age_s=seconds_of("max_age", "6h" if max_age is None else max_age, AGE_S), timeout=timeout,
-        memory_mb=memory_mb, alert=alert, env=env, filter=filter, rate=rate, once=False,
+        memory_mb=memory_mb, alert=alert, env=env, secrets=secrets, filter=filter, rate=rate, once=False,
     )  # fmt: skip
     check_event(event_class)
     _check_source(batch, {"order_by": order_by, "bisect": bisect, "max_age": max_age})

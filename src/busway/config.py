@@ -53,6 +53,9 @@ class Settings:
         "MB of request bodies held at once for callers of function URLs without a key; four times that for those "
         "with a key until their signature is verified",
     )
+    secret_key: str = _setting(
+        "", "32 bytes in base64 that seal handlers' secrets; without it, a key in the data folder does"
+    )
     upstream: str = _setting("", "URL that workers' calls to other AWS services go to; without it, to AWS")
 
 

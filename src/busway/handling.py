@@ -81,6 +81,7 @@ class HandlerOptions:
     memory_mb: int = 256
     alert: str | None = None
     env: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     filter: Mapping[str, Any] = field(default_factory=dict[str, Any])
     rate: str | None = None
     once: bool = True
@@ -145,6 +146,7 @@ def handler(
     timeout: str | int = "30s",
     memory_mb: int = 256,
     env: Sequence[str] = (),
+    secrets: Sequence[str] = (),
     name: str | None = None,
     filter: Mapping[str, Any] | None = None,
     rate: str | None = None,
@@ -155,9 +157,10 @@ def handler(
     """Make a function that takes `event_class` the handler of its events.
 
     `retries` after a first failed attempt (AWS Lambda has at most 2: more are refused where the project names an
-    environment on AWS), `max_age` of an event still worth trying, `alert` names the route that
-    is told when an event is given up, `env` names variables passed on from where `busway` deploys, `filter` is an
-    event pattern over the detail (`{"location": [{"prefix": "Oslo"}]}`). `name` defaults to the handler's folder.
+    environment on AWS), `max_age` of an event still worth trying, `alert` names the route that is told when an event
+    is given up, `env` names variables passed on from where `busway` deploys, `secrets` variables whose values are
+    kept sealed (`busway secret set NAME`), `filter` is an event pattern over the detail
+    (`{"location": [{"prefix": "Oslo"}]}`). `name` defaults to the handler's folder.
     `rate` is how often it may start (`"10/s"`, `"600/m"`), for third parties that throttle; on AWS it does nothing.
     `once`: an event that it completed is not given to it again within a day, whatever crashed in between; on AWS that
     takes a DynamoDB table (`BUSWAY_ONCE_TABLE`). For a step within a handler, see `busway.once`.
@@ -169,8 +172,8 @@ def handler(
         raise InvalidHandler(f"retries={retries}; wanted 0 to {RETRIES_MAX}")
     options = options_of(
         name, retries=retries, max_age_s=seconds_of("max_age", max_age, MAX_AGE_S), timeout=timeout,
-        memory_mb=memory_mb, alert=alert, env=env, filter=filter, rate=rate, once=once, schedule=schedule,
-        concurrency=concurrency,
+        memory_mb=memory_mb, alert=alert, env=env, secrets=secrets, filter=filter, rate=rate, once=once,
+        schedule=schedule, concurrency=concurrency,
     )  # fmt: skip
     check_event(event_class)
     _check_schedule(event_class, options)
@@ -183,7 +186,7 @@ def handler(
 
 def options_of(
     name: str | None, *, retries: int, max_age_s: int, timeout: str | int, memory_mb: int, alert: str | None,
-    env: Sequence[str], filter: Mapping[str, Any] | None, rate: str | None, once: bool,
+    env: Sequence[str], secrets: Sequence[str], filter: Mapping[str, Any] | None, rate: str | None, once: bool,
     schedule: str | None = None, concurrency: int | None = None,
 ) -> HandlerOptions:  # fmt: skip
     """The options of either kind of handler, whose `retries` and `max_age_s` have limits of their own."""
@@ -194,7 +197,8 @@ def options_of(
         timeout_s=seconds_of("timeout", timeout, TIMEOUT_S),
         memory_mb=within("memory_mb", memory_mb, MEMORY_MB, "MB"),
         alert=named("alert", alert),
-        env=variables(env),
+        env=variables("env", env),
+        secrets=_secrets(env, secrets),
         filter=filter or {},
         rate=rate_text(rate),
         once=once,
@@ -253,10 +257,18 @@ def named(option: str, name: str | None) -> str | None:
     raise InvalidHandler(f"{option}={name!r}; wanted at most 50 letters, digits, - and _")
 
 
-def variables(names: Sequence[str]) -> tuple[str, ...]:
+def variables(option: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Names of a function's variables."""
     if isinstance(names, str):
-        raise InvalidHandler(f"env={names!r}; wanted a list of variable names, for example env=[{names!r}]")
+        raise InvalidHandler(f"{option}={names!r}; wanted a list of variable names, for example {option}=[{names!r}]")
     for name in names:
         if not _VARIABLE.fullmatch(name) or name.startswith("AWS_"):
-            raise InvalidHandler(f"env names {name!r}; wanted a variable's name, and none that begins with AWS_")
+            raise InvalidHandler(f"{option} names {name!r}; wanted a variable's name, and none that begins with AWS_")
     return tuple(names)
+
+
+def _secrets(env: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
+    for name in variables("secrets", secrets):
+        if name in env:
+            raise InvalidHandler(f"{name!r} is in env and in secrets; what is in env can be read by whoever may ask")
+    return tuple(secrets)

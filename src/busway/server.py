@@ -29,6 +29,7 @@ from busway.aws.services.cloudwatch import CloudWatch
 from busway.aws.services.events import Events
 from busway.aws.services.kinesis import Kinesis
 from busway.aws.services.lambda_ import Lambda
+from busway.aws.services.secretsmanager import SecretsManager
 from busway.aws.services.sesv2 import SesV2
 from busway.aws.services.sqs import Sqs
 from busway.aws.services.sts import Sts
@@ -58,6 +59,8 @@ from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues
 from busway.redrive import Redrive
+from busway.secret.key import SealingKey
+from busway.secret.secrets import Secrets
 from busway.stream.reading import ShardReader
 from busway.stream.streams import Streams
 from busway.targets.bus import BusTarget
@@ -177,12 +180,16 @@ class Rooms:
             engine, entropy, self.queues, self.bus.publisher, lambda: self.functions.invocation_put
         )
         worker_keys = WorkerKeys(keys, entropy)
+        sync_files = sync_tree if settings.engine == "embedded" else only_written
+        sealing_key = SealingKey(settings.secret_key, data_folder(settings) / "secrets", entropy, sync_files)
+        self.secrets = Secrets(engine, clock, entropy, sealing_key)
         self.functions = Functions(
             engine, clock, entropy, metrics, trail, SystemSpawn(), settings, self.dead_letters,
             destinations=destinations, credentials_for=worker_keys, credentials_ended=worker_keys.take_back,
             endpoint=url, machine_clock=ground.machine_clock,
-            sync_tree=sync_tree if settings.engine == "embedded" else only_written,
+            sync_tree=sync_files, secret=self.secrets.text,
         )  # fmt: skip
+        self.secrets.on_change = self.functions.secret_changed
         runner = FunctionRunner(self.functions)
         self.mappings = Mappings(
             Desk(engine, clock, entropy, metrics, trail, self.queues, self.streams, runner, destinations),
@@ -217,7 +224,7 @@ class Rooms:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Load what is stored, then take up the work; `stack` puts it down in the opposite order."""
-        for noun in (self.queues, self.streams, self.bus, self.routes, self.alarms, self.mailer):
+        for noun in (self.queues, self.streams, self.bus, self.routes, self.alarms, self.mailer, self.secrets):
             await noun.open()
         stack.push_async_callback(self.alerts.close)
         stack.push_async_callback(self.mailer.close)
@@ -242,6 +249,7 @@ class Rooms:
             Lambda(self.functions, self._ground.engine, self._ground.clock, self.mappings),
             Sqs(self.queues),
             Kinesis(self.streams, self.shard_reader, self._ground.clock),
+            SecretsManager(self.secrets),
             SesV2(self.mailer),
             CloudWatch(self.alarms, self.evaluator),
             Sts(),

@@ -35,6 +35,7 @@ COMMANDS = {
     "list": ("busway.cli.list:list_", "List handlers, rules, queues, streams, events."),
     "status": ("busway.cli.status:status", "Show the server, its buses, handlers and alarms."),
     "inbox": ("busway.cli.inbox:inbox", "Show emails that handlers sent."),
+    "secret": ("busway.cli.secret:secret", "Keep the secrets of handlers, sealed."),
     "alert": ("busway.cli.alert:alert", "Set who is told when an alarm fires."),
     "catalog": ("busway.cli.catalog:catalog", "Write a page of the project's events."),
     "schema": ("busway.cli.schema:schema", "Export events' schemas, check what a change breaks."),

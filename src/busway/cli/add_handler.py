@@ -58,6 +58,13 @@ ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedul
     metavar="NAME",
     help="What it does at first: plain, email, or one of your own in _templates/handler/.  [default: plain]",
 )
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME",
+    help="A variable whose value is kept sealed (`busway secret set NAME`); may be given again.",
+)
 @click.option("--resource", "resources", multiple=True, help="A resource of the sample event; may be given again.")
 @click.option("--async", "is_async", is_flag=True, help="Make the handler an async function (plain template).")
 @language_of_new

@@ -68,6 +68,13 @@ def _said(live: Callable[[str], str]) -> Callable[[], str]:
     return toolbar
 
 
+def ask_hidden(question: str) -> str:
+    """An answer that is not shown."""
+    import questionary
+
+    return str(_answered(questionary.password(question)))
+
+
 def ask_choice(question: str, choices: Sequence[str], default: str) -> str:
     import questionary
 

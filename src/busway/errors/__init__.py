@@ -116,6 +116,15 @@ from busway.errors.road import (
 from busway.errors.root import (
     BuswayError as BuswayError,
 )
+from busway.errors.secret import (
+    BadSecretKey as BadSecretKey,
+    InvalidSecret as InvalidSecret,
+    SecretDeleted as SecretDeleted,
+    SecretExists as SecretExists,
+    SecretNotFound as SecretNotFound,
+    SecretUnreadable as SecretUnreadable,
+    SecretValueNotFound as SecretValueNotFound,
+)
 from busway.errors.server import (
     CannotListen as CannotListen,
     ClockNotManual as ClockNotManual,

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from busway.arn import Scope
 from busway.clock import Clock, Entropy, SystemClock, first_of, uuids
 from busway.config import Settings, data_folder, environment, shared_folders
 from busway.delivery.dead_letter import DeadLetters, Source
@@ -55,7 +56,7 @@ from busway.function.once import OnceStore
 from busway.function.record import ACTIVE, ALLOW, LATEST, FunctionRecord, parts_of, qualified, split
 from busway.function.runtimes import RUNTIMES, Runtime
 from busway.function.workers.environment import Surroundings
-from busway.function.workers.plans import Credentials, Plans, any_credentials
+from busway.function.workers.plans import Credentials, Plans, Secret, any_credentials, no_secrets
 from busway.function.workers.pool import PATIENCE_S, Pool, Run
 from busway.function.workers.process import Spawn
 from busway.function.workers.rate import rate_in
@@ -63,6 +64,7 @@ from busway.function.workers.runtime_api import Invocation
 from busway.function.workers.sandbox import sandbox_for
 from busway.function.workers.worker import Plan
 from busway.metrics import Metrics
+from busway.secret.reference import names_in
 from busway.trail import Trail
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (1 MB since January 2026)
@@ -92,7 +94,7 @@ class Functions:
     def __init__(
         self, engine: Engine, clock: Clock, entropy: Entropy, metrics: Metrics, trail: Trail, spawn: Spawn,
         settings: Settings, dead_letters: DeadLetters, *, destinations: Destinations | None = None,
-        credentials_for: Credentials = any_credentials,
+        credentials_for: Credentials = any_credentials, secret: Secret = no_secrets,
         credentials_ended: Callable[[str], None] = lambda _: None, endpoint: str | None = None,
         machine_clock: Clock | None = None, runtimes: dict[str, Runtime] | None = None,
         sync_tree: Callable[[Path], None] = only_written, builder: Builder | None = None,
@@ -127,7 +129,7 @@ class Functions:
         plans = Plans(
             self._books, self.code, self.once, dict(RUNTIMES) if runtimes is None else runtimes,
             Surroundings(self.endpoint, settings.upstream, environment()), credentials_for, self.sandbox,
-            self._scratch, self.mark,
+            self._scratch, self.mark, secret,
         )  # fmt: skip
         self._pool = Pool(
             spawn, machine, self._printed, plans, workers_max=settings.workers_max,
@@ -186,6 +188,13 @@ class Functions:
         self._crews[arn] = {version.crew for version in wanted}
         self._dispatch(arn)
         self._room(arn)
+
+    async def secret_changed(self, scope: Scope, name: str) -> None:
+        """New workers for the functions that get this secret, and for their versions."""
+        for record in self.registry.of_scope(scope):
+            for version in self._books.crews(record.arn):
+                if name in names_in(version.environment):
+                    await self._books.renew(version)
 
     def _dispatch(self, arn: str) -> None:
         # Kept when the function is deleted: it puts aside what is still queued, or is queued in this very moment.

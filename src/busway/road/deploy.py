@@ -14,6 +14,7 @@ from busway.road.calls import Call, Each
 from busway.road.connection import Connection
 from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, Manifest, function_name
 from busway.road.plan import Codes, bus_calls, plan, retire
+from busway.road.secrets import seal_secrets
 
 # What runs nowhere but on the developer's machine.
 _LEFT_OUT_FOLDERS = {"__pycache__", "node_modules", "dist", "build", "tests", "venv"}
@@ -68,6 +69,7 @@ def deploy(
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
     steps = plan(manifest, codes, connection.scope, runtime, environment)
     make_calls(connection, bus_calls(manifest))
+    seal_secrets(manifest, connection, environment, say)
     for step in steps:
         make_calls(connection, step.calls)
         say(step.says)

@@ -51,6 +51,7 @@ def handler_entry(
         memory_mb=options.memory_mb,
         alert=options.alert,
         env=list(options.env),
+        secrets=list(options.secrets),
         rate=options.rate,
         once=options.once,
         schedule=_schedule(file, options.schedule),

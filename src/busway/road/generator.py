@@ -65,6 +65,7 @@ class HandlerSpec:
     resources: Sequence[str] = ()
     batch: BatchSpec | None = None
     rate: str | None = None
+    secrets: Sequence[str] = ()
     schedule: str | None = None
     concurrency: int | None = None
     language: Language = "python"
@@ -170,6 +171,7 @@ def _check_options(root: Path, event_class: type[Event], spec: HandlerSpec) -> N
         "name": spec.name,
         "filter": spec.filter,
         "rate": spec.rate,
+        "secrets": spec.secrets,
     }
     given = {"retries": spec.retries, "timeout": spec.timeout}
     asked |= {option: value for option, value in given.items() if value is not None}
@@ -218,6 +220,7 @@ def _decorator(spec: HandlerSpec) -> str:
     options += [f"memory_mb={spec.memory_mb}"] if spec.memory_mb != 256 else []
     options += [f"rate={literal(spec.rate)}"] if spec.rate else []
     options += [f"concurrency={spec.concurrency}"] if spec.concurrency else []
+    options += [laid_out("secrets=", list(spec.secrets), "", 4)] if spec.secrets else []
     options += [f"alert={literal(spec.alert)}"] if spec.alert else []
     options += [laid_out("filter=", dict(spec.filter), "", 4)] if spec.filter else []
     return call("@batch_handler(" if spec.batch else "@handler(", options, ")")

@@ -56,6 +56,7 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     alert: str | None
     env: list[str]
+    secrets: list[str] = []
     rate: str | None = None
     once: bool = True
     schedule: str | None = None

@@ -30,6 +30,7 @@ from busway.road.manifest import (
     function_name,
     route_arn,
 )
+from busway.secret.reference import reference, secret_name
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 ALARM_PERIOD_S = 60
@@ -197,6 +198,8 @@ def _function_settings(
             )
     # A bundle comes with a source map: a stack trace names the lines that were written.
     traced = {"NODE_OPTIONS": "--enable-source-maps"} if entry.runtime.startswith("nodejs") else {}
+    variables = {variable: environment[variable] for variable in entry.env}
+    sealed = {variable: reference(secret_name(manifest.project, variable)) for variable in entry.secrets}
     return {
         "FunctionName": function_name(manifest.project, entry.name),
         "Runtime": entry.runtime or runtime,
@@ -205,7 +208,7 @@ def _function_settings(
         "Description": entry.schedule or f"{entry.event} on bus {manifest.bus}",
         "Timeout": entry.timeout_s,
         "MemorySize": entry.memory_mb,
-        "Environment": {"Variables": {**traced, **{variable: environment[variable] for variable in entry.env}}},
+        "Environment": {"Variables": {**traced, **variables, **sealed}},
         "DeadLetterConfig": {"TargetArn": queue_arn},
     }
 

@@ -31,6 +31,7 @@ SPECS = {
         timeout="1m",
         memory_mb=512,
         alert="pagerduty",
+        secrets=["STRIPE_KEY"],
         filter=ONLY,
         rate="10/s",
         concurrency=4,

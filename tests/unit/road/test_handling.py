@@ -79,6 +79,10 @@ def test_the_pattern_is_source_detail_type_and_the_filter_over_the_detail():
         ({"name": ""}, "name=''"),
         ({"env": ["AWS_PROFILE"]}, "none that begins with AWS_"),
         ({"env": "LEVEL"}, "wanted a list"),
+        ({"secrets": "KEY"}, "secrets='KEY'; wanted a list"),
+        ({"secrets": ["AWS_KEY"]}, "secrets names 'AWS_KEY'"),
+        ({"secrets": ["A-B"]}, "secrets names 'A-B'"),
+        ({"env": ["KEY"], "secrets": ["KEY"]}, "'KEY' is in env and in secrets"),
     ],
 )
 def test_what_aws_would_refuse_is_refused_when_the_handler_is_defined(options: dict[str, Any], problem: str):

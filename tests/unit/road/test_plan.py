@@ -56,6 +56,14 @@ def test_retries_and_age_are_those_of_the_handler():
     assert calls["PutTargets"]["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 7200
 
 
+def test_a_secret_is_named_by_the_function_and_not_held_by_it():
+    calls = calls_of(structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, secrets=["KEY"])]))
+    assert calls["CreateFunction"]["Environment"]["Variables"] == {
+        "LEVEL": "debug",
+        "KEY": "{{resolve:secretsmanager:shop/KEY}}",
+    }
+
+
 def test_more_retries_than_aws_has_are_a_tag_of_the_function():
     calls = calls_of(structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, retries=5)]))
     assert calls["PutFunctionEventInvokeConfig"]["MaximumRetryAttempts"] == 2

@@ -116,6 +116,14 @@ class Books:
             await self.put(changed)
         return changed
 
+    async def renew(self, version: FunctionRecord) -> None:
+        """New workers for a function or a version whose record says what it said before. Takes the lock itself."""
+        async with self.changing:
+            same = [one for one in self.crews(version.arn) if one.version == version.version]
+            for found in same:
+                put = self.put if found.version == LATEST else self.put_version
+                await put(replace(found, revision=self.revision()))
+
     def revision(self) -> str:
         return uuids(self.entropy, 1)[0]
 

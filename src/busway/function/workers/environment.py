@@ -13,7 +13,7 @@ from busway.function.workers.process import MARK
 
 # The SDKs' names of the services that Busway has: https://docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html
 # Never AWS_ENDPOINT_URL: a handler's other calls must go where they would go without us.
-SERVICES = ("EVENTBRIDGE", "SQS", "LAMBDA", "KINESIS", "SESV2", "STS", "CLOUDWATCH")
+SERVICES = ("EVENTBRIDGE", "SQS", "LAMBDA", "KINESIS", "SESV2", "STS", "CLOUDWATCH", "SECRETS_MANAGER")
 
 # What of the server's environment a worker gets: how to find programs, and how text is written.
 PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -54,7 +54,7 @@ class Plan:
     """What a worker is made from: everything that, when it changes, needs another worker.
 
     `once` answers what its handler asks about steps that are to run once. `bytecode` is the folder for what Python
-    compiles, where that can't lie beside its source.
+    compiles, where that can't lie beside its source. `fault`: why none can be made from it.
     """
 
     function_arn: str
@@ -68,6 +68,7 @@ class Plan:
     once: Callable[[bytes], Awaitable[bytes]] = knows_nothing
     enclosure: Enclosure = NOT_ENCLOSED
     bytecode: Path | None = None
+    fault: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -138,6 +139,8 @@ class Worker:
 
     async def start(self) -> None:
         """Return when the runtime waits for its first event. Raises `WorkerFailed`; the caller calls `end` then."""
+        if self.plan.fault:
+            raise WorkerFailed(_error("Busway.NoSecret", "", self.plan.fault))
         began = self._clock.monotonic()
         try:
             await self._begin()

@@ -84,6 +84,8 @@ export interface HandlerOptions {
   alert?: string;
   /** Environment variables that are passed on from where `busway` deploys. */
   env?: readonly string[];
+  /** Environment variables whose values are kept sealed: `busway secret set NAME`. */
+  secrets?: readonly string[];
   /** The handler's name, if it isn't that of its folder. */
   name?: string;
   /** Only some events: a pattern over the detail, `{ location: [{ prefix: "Oslo" }] }`. */

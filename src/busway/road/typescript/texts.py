@@ -114,6 +114,7 @@ def _head(name: str, spec: HandlerSpec) -> str:
     options |= {
         "rate": spec.rate,
         "concurrency": spec.concurrency,
+        "secrets": list(spec.secrets) or None,
         "alert": spec.alert,
         "filter": spec.filter or None,
     }
