@@ -6,13 +6,15 @@ import click
 
 from busway.cli.add_event import event
 from busway.cli.add_handler import handler, schedule
+from busway.cli.add_rule import rule
 
 
 @click.group()
 def add() -> None:
-    """Generate a handler with its test, or an event."""
+    """Generate a handler with its test, an event, or a rule."""
 
 
 add.add_command(handler)
 add.add_command(schedule)
 add.add_command(event)
+add.add_command(rule)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from busway.cli.add_event import asked_event, check_given
+from busway.cli.filter import asked_filter, filter_of
 from busway.cli.options import chosen_language, json_option, language_of_new, project_root
 from busway.cli.output import print_json, say
 from busway.cli.prompts import ask_choice, ask_text, may_ask
 
 if TYPE_CHECKING:
-    from busway.road.event_files import EventSpec
     from busway.road.generator import BatchSpec
     from busway.road.root import Language
 
@@ -118,7 +118,7 @@ def handler(
     event = SCHEDULED if schedule else asked_event(*given)
     single, asking = not (batch or schedule), asking and not yes
     body = body or (_body(root, language) if asking and single else "plain")
-    filter_json = _filter_text(root, event, filter_json, asking and not schedule)
+    filter_json = asked_filter(root, event, filter_json, asking and not schedule)
     if asking and not batch:
         retries, concurrency = _retries(retries), _concurrency(concurrency)
     max_age, alert = (_max_age(max_age), _alert(alert)) if asking else (max_age, alert)
@@ -130,7 +130,7 @@ def handler(
         retries=retries,
         max_age=max_age or "6h",
         alert=alert or None,
-        filter=_filter(filter_json),
+        filter=filter_of(filter_json),
         # The email's handler writes to whom the event is about.
         resources=resources or (("user@example.com",) if body == "email" else ()),
         batch=_batch(batch),
@@ -237,47 +237,6 @@ def _concurrency(given: int | None) -> int | None:
     if given is not None:
         return given
     return int(ask_text("At most how many at a time, or empty:", check=check) or 0) or None
-
-
-def _filter_text(root: Path, event: EventSpec, given: str | None, asking: bool) -> str:
-    """The filter as JSON text, "" for none; which of the known samples it matches is shown as it is typed."""
-    from busway.road.trial import samples_for, tried
-
-    if given is None and not asking:
-        return ""
-    event_class, samples = samples_for(root, event)
-
-    def trial(text: str) -> str:
-        return f"the filter {tried(event_class, _filter(text), samples)}"
-
-    if given is not None:
-        say(trial(given))
-        return given
-    question = "Only some of these events? A pattern over the detail, or empty:"
-    return ask_text(question, check=_filter, live=trial)
-
-
-def _filter(text: str) -> dict[str, Any]:
-    """A filter that the pattern language accepts; {} for none."""
-    import msgspec
-
-    from busway.errors import GeneratorRefused, InvalidPattern
-    from busway.pattern import parse
-
-    if not text.strip():
-        return {}
-    try:
-        found = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise GeneratorRefused(
-            f"--filter is not a JSON object: {error}", 'for example: {"total": [{"numeric": [">", 100]}]}'
-        ) from error
-    try:
-        parse(msgspec.json.encode({"detail": found}).decode())
-    except InvalidPattern as error:
-        example = 'values stand in lists, for example: {"location": ["Oslo"], "total": [{"numeric": [">", 100]}]}'
-        raise GeneratorRefused(f"--filter: {error}", example) from error
-    return found
 
 
 def _report(root: Path, event: str, files: Sequence[Path], as_json: bool) -> None:

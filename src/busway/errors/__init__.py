@@ -51,6 +51,7 @@ from busway.errors.event import (
     OnceUnavailable as OnceUnavailable,
     PublishFailed as PublishFailed,
     Refusal as Refusal,
+    RuleNotOnBus as RuleNotOnBus,
     StillRunning as StillRunning,
 )
 from busway.errors.function import (

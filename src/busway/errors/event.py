@@ -120,6 +120,15 @@ class HandlerNotOnBus(BuswayError):
         self.hint = "those of the project around the test are found by folder; bus.add(handler) adds another one"
 
 
+class RuleNotOnBus(BuswayError):
+    """A test asks about a rule that its bus does not have."""
+
+    hint = "a test has the project's rules if it is no handler's: in rules/, for one"
+
+    def __init__(self, asked: str, known: Sequence[str]) -> None:
+        super().__init__(f"this bus has no rule {asked!r}; it has {', '.join(known) or 'none'}")
+
+
 class HandlerHangs(BuswayError):
     """A handler that a test's bus calls does not come back."""
 

@@ -14,6 +14,7 @@ from busway.road.calls import Call, Each
 from busway.road.connection import Connection
 from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, Manifest, function_name
 from busway.road.plan import Codes, bus_calls, plan, retire
+from busway.road.rule_plan import RULE_TAG, retire_rule, rule_plan
 from busway.road.secrets import seal_secrets
 
 # What runs nowhere but on the developer's machine.
@@ -61,8 +62,8 @@ def deploy(
     connection: Connection,
     environment: Mapping[str, str],
     say: Callable[[str], None],
-) -> list[str]:
-    """Create or update everything; return the handlers. May be called again at any time, also after a failure.
+) -> None:
+    """Create or update everything. May be called again at any time, also after a failure.
 
     Raises ServerUnreachable or ServerRefused; what was done before stays, and is done again by the next call.
     """
@@ -70,18 +71,36 @@ def deploy(
     steps = plan(manifest, codes, connection.scope, runtime, environment)
     make_calls(connection, bus_calls(manifest))
     seal_secrets(manifest, connection, environment, say)
-    for step in steps:
+    for step in (*steps, *rule_plan(manifest, connection.scope)):
         make_calls(connection, step.calls)
         say(step.says)
-    return [step.handler for step in steps]
 
 
 def retire_missing(manifest: Manifest, connection: Connection) -> list[str]:
-    """End handlers that the server has from this project and the project has no more; return them."""
+    """End handlers and rules that the server has from this project and the project has no more; return them."""
     kept = {entry.name for entry in manifest.handlers}
     gone = sorted(set(deployed_handlers(manifest.project, connection)) - kept)
     for handler in gone:
         make_calls(connection, retire(manifest.project, manifest.bus, handler, connection.scope))
+    return [*gone, *_retire_rules(manifest, connection)]
+
+
+def _retire_rules(manifest: Manifest, connection: Connection) -> list[str]:
+    kept = {function_name(manifest.project, entry.name) for entry in (*manifest.handlers, *manifest.rules)}
+    page: dict[str, Any] = {"NamePrefix": function_name(manifest.project, ""), "EventBusName": manifest.bus}
+    gone: list[str] = []
+    while True:
+        answer = connection.call("events", "ListRules", page)
+        for rule in answer["Rules"]:
+            if rule["Name"] not in kept:
+                listed = connection.call("events", "ListTagsForResource", {"ResourceARN": rule["Arn"]})["Tags"]
+                tags = {tag["Key"]: tag["Value"] for tag in listed}
+                gone += [tags[RULE_TAG]] if tags.get(PROJECT_TAG) == manifest.project and RULE_TAG in tags else []
+        if not answer.get("NextToken"):
+            break
+        page["NextToken"] = answer["NextToken"]
+    for name in gone:
+        make_calls(connection, retire_rule(manifest.project, manifest.bus, name))
     return gone
 
 

@@ -13,6 +13,7 @@ from busway.road.entries import refuse_twins
 from busway.road.manifest import EventEntry, HandlerEntry, Manifest
 from busway.road.project import load_project
 from busway.road.root import is_node, is_python, read_config
+from busway.road.rules import check_rules, read_rules
 from busway.road.typescript.read import read_typescript
 
 
@@ -26,7 +27,9 @@ async def describe(root: Path) -> Manifest:
     config = read_config(root)
     nothing = Manifest(project=config.name, bus=config.bus, events=[], handlers=[])
     python = await _python(root) if is_python(root) else nothing
-    return merged(python, *await read_typescript(root, config)) if is_node(root) else python
+    found = merged(python, *await read_typescript(root, config)) if is_node(root) else python
+    check_rules(rules := read_rules(root), {entry.name: entry.file for entry in found.handlers})
+    return msgspec.structs.replace(found, rules=rules)
 
 
 def merged(python: Manifest, typed: list[EventEntry], handled: list[HandlerEntry]) -> Manifest:

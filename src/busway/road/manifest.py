@@ -8,6 +8,7 @@ import msgspec
 
 from busway.arn import Scope
 from busway.handling import FOLDER_TAG as FOLDER_TAG
+from busway.road.rules import RuleEntry
 
 # A dead letter waits as long as SQS allows (14 days).
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
@@ -67,12 +68,13 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A project's events and handlers, each sorted by name."""
+    """A project's events, handlers and rules, each sorted by name."""
 
     project: str
     bus: str
     events: list[EventEntry]
     handlers: list[HandlerEntry]
+    rules: list[RuleEntry] = []
 
 
 def function_name(project: str, handler: str) -> str:

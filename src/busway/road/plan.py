@@ -45,23 +45,21 @@ Codes = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class HandlerPlan:
-    """All calls that make one handler live, and what is told when they are done."""
+class Step:
+    """All calls that make one handler or rule live, and what is told when they are done."""
 
-    handler: str
+    name: str
     says: str
     calls: Sequence[Call]
 
 
-def plan(
-    manifest: Manifest, codes: Codes, scope: Scope, runtime: str, environment: Mapping[str, str]
-) -> list[HandlerPlan]:
+def plan(manifest: Manifest, codes: Codes, scope: Scope, runtime: str, environment: Mapping[str, str]) -> list[Step]:
     """The calls for each handler. `runtime` is that of handlers which name none.
 
     Raises BrokenProject when a handler passes on a variable that `environment` has not.
     """
     return [
-        HandlerPlan(
+        Step(
             entry.name, _says(entry), _handler_calls(manifest, entry, codes[entry.code], scope, runtime, environment)
         )
         for entry in manifest.handlers
@@ -85,21 +83,21 @@ def retire(project: str, bus: str, handler: str, scope: Scope) -> list[Call]:
     name = function_name(project, handler)
     return [
         # What it was triggered by is not known any more: an event, or a schedule.
-        *(call for one in dict.fromkeys((bus, DEFAULT_BUS)) for call in _end_rule(name, one)),
+        *(call for one in dict.fromkeys((bus, DEFAULT_BUS)) for call in end_rule(name, one)),
         *end_calls(None, name, scope),
-        Call("lambda", "DeleteFunction", {"FunctionName": name}, exists=_MISSING),
-        Call("cloudwatch", "DeleteAlarms", {"AlarmNames": [alarm_name(name)]}, exists=_MISSING),
+        Call("lambda", "DeleteFunction", {"FunctionName": name}, exists=MISSING),
+        Call("cloudwatch", "DeleteAlarms", {"AlarmNames": [alarm_name(name)]}, exists=MISSING),
     ]
 
 
-def _end_rule(name: str, bus: str) -> list[Call]:
+def end_rule(name: str, bus: str) -> list[Call]:
     return [
-        Call("events", "RemoveTargets", {"Rule": name, "EventBusName": bus, "Ids": [name]}, exists=_MISSING),
-        Call("events", "DeleteRule", {"Name": name, "EventBusName": bus}, exists=_MISSING),
+        Call("events", "RemoveTargets", {"Rule": name, "EventBusName": bus, "Ids": [name]}, exists=MISSING),
+        Call("events", "DeleteRule", {"Name": name, "EventBusName": bus}, exists=MISSING),
     ]
 
 
-_MISSING = ("ResourceNotFoundException", "ResourceNotFound")
+MISSING = ("ResourceNotFoundException", "ResourceNotFound")
 
 
 def _says(entry: HandlerEntry) -> str:
@@ -120,13 +118,6 @@ def _handler_calls(
     name = function_name(manifest.project, entry.name)
     queue = dead_letter_queue(name)
     queue_arn, function_arn = scope.arn("sqs", queue), scope.arn("lambda", f"function:{name}")
-    create_queue = Call(
-        "sqs",
-        "CreateQueue",
-        {"QueueName": queue, "Attributes": {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_S)}},
-        # Somebody changed its attributes: theirs stay.
-        exists=("QueueAlreadyExists", "QueueNameExists"),
-    )
     settings = _function_settings(manifest, entry, scope, runtime, queue_arn, environment)
     function = _function_call(manifest, entry, code, settings, scope)
     bus = _bus_of(manifest, entry)
@@ -137,25 +128,40 @@ def _handler_calls(
     else:
         source = source_calls(entry, entry.batch, name, scope, dead_letters=queue_arn, rule=rule_arn)
         way = [*source, function, *mapping_calls(entry, entry.batch, name, scope, queue_arn)]
-        goal = source_target(entry.batch, name, scope, _role(scope))
+        goal = source_target(entry.batch, name, scope, role_arn(scope))
     return [
-        create_queue,
+        dead_letters_call(queue),
         *way,
         *_rule_calls(manifest, entry, name, goal, queue_arn),
-        _alarm_call(entry, name, queue, scope),
+        alarm_call(entry.alert, entry.name, name, scope),
         *end_calls(entry.batch, name, scope),
     ]
 
 
-def _invocation_calls(entry: HandlerEntry, name: str, rule_arn: str) -> list[Call]:
-    """How the function is invoked by its rule."""
+def dead_letters_call(queue: str) -> Call:
+    return Call(
+        "sqs",
+        "CreateQueue",
+        {"QueueName": queue, "Attributes": {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_S)}},
+        # Somebody changed its attributes: theirs stay.
+        exists=("QueueAlreadyExists", "QueueNameExists"),
+    )
+
+
+def permission_call(function: str, statement: str, rule_arn: str) -> Call:
+    """A rule may invoke a function."""
     permission = {
-        "FunctionName": name,
-        "StatementId": "busway-rule",
+        "FunctionName": function,
+        "StatementId": statement,
         "Action": "lambda:InvokeFunction",
         "Principal": "events.amazonaws.com",
         "SourceArn": rule_arn,
     }
+    return Call("lambda", "AddPermission", permission, exists=("ResourceConflictException",))
+
+
+def _invocation_calls(entry: HandlerEntry, name: str, rule_arn: str) -> list[Call]:
+    """How the function is invoked by its rule."""
     config = {
         "FunctionName": name,
         "MaximumRetryAttempts": min(entry.retries, RETRIES_AWS_MAX),
@@ -163,7 +169,7 @@ def _invocation_calls(entry: HandlerEntry, name: str, rule_arn: str) -> list[Cal
     }
     of_function = {"FunctionName": name}
     reserve = (
-        Call("lambda", "DeleteFunctionConcurrency", of_function, exists=_MISSING)
+        Call("lambda", "DeleteFunctionConcurrency", of_function, exists=MISSING)
         if entry.concurrency is None
         else Call(
             "lambda",
@@ -174,11 +180,11 @@ def _invocation_calls(entry: HandlerEntry, name: str, rule_arn: str) -> list[Cal
     return [
         reserve,
         Call("lambda", "PutFunctionEventInvokeConfig", config),
-        Call("lambda", "AddPermission", permission, exists=("ResourceConflictException",)),
+        permission_call(name, "busway-rule", rule_arn),
     ]
 
 
-def _role(scope: Scope) -> str:
+def role_arn(scope: Scope) -> str:
     return f"arn:aws:iam::{scope.account}:role/{ROLE}"
 
 
@@ -203,7 +209,7 @@ def _function_settings(
     return {
         "FunctionName": function_name(manifest.project, entry.name),
         "Runtime": entry.runtime or runtime,
-        "Role": _role(scope),
+        "Role": role_arn(scope),
         "Handler": entry.entry_point,
         "Description": entry.schedule or f"{entry.event} on bus {manifest.bus}",
         "Timeout": entry.timeout_s,
@@ -251,10 +257,7 @@ def _rule_calls(
     target = {
         "Id": name,
         **goal,
-        "RetryPolicy": {
-            "MaximumRetryAttempts": 185,
-            "MaximumEventAgeInSeconds": min(entry.max_age_s, TARGET_AGE_S_MAX),
-        },
+        "RetryPolicy": retry_policy(entry.max_age_s),
         "DeadLetterConfig": {"Arn": queue_arn},
     }
     bus = _bus_of(manifest, entry)
@@ -268,21 +271,27 @@ def _rule_calls(
         Call("events", "PutRule", {"Name": name, "EventBusName": bus, **trigger}),
         Call("events", "PutTargets", {"Rule": name, "EventBusName": bus, "Targets": [target]}),
         # It may have been triggered by the other kind before.
-        *(_end_rule(name, other) if other else ()),
+        *(end_rule(name, other) if other else ()),
     ]
 
 
-def _alarm_call(entry: HandlerEntry, function: str, queue: str, scope: Scope) -> Call:
-    actions = [route_arn(scope, entry.alert)] if entry.alert else []
+def retry_policy(max_age_s: int) -> dict[str, int]:
+    """How long and how often the bus tries to hand an event over."""
+    return {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": min(max_age_s, TARGET_AGE_S_MAX)}
+
+
+def alarm_call(alert: str | None, name: str, deployed: str, scope: Scope) -> Call:
+    """The alarm on the dead letters of a handler, or of a rule (`name` ""); `deployed`: its name on the server."""
+    actions = [route_arn(scope, alert)] if alert else []
     return Call(
         "cloudwatch",
         "PutMetricAlarm",
         {
-            "AlarmName": alarm_name(function),
-            "AlarmDescription": f"Dead letters of {function}: see them with `busway dlq {entry.name}`",
+            "AlarmName": alarm_name(deployed),
+            "AlarmDescription": f"Dead letters of {deployed}: see them with `{f'busway dlq {name}'.strip()}`",
             "Namespace": "AWS/SQS",
             "MetricName": "ApproximateNumberOfMessagesVisible",
-            "Dimensions": [{"Name": "QueueName", "Value": queue}],
+            "Dimensions": [{"Name": "QueueName", "Value": dead_letter_queue(deployed)}],
             "Statistic": "Maximum",
             "Period": ALARM_PERIOD_S,
             "EvaluationPeriods": 1,

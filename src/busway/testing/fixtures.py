@@ -193,11 +193,12 @@ def sent_mail(mail_endpoint: tuple[SentMail, str], monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
-    """A bus in memory. Beside a handler it has that one; a test elsewhere in the project gets all of them."""
+    """A bus in memory. Beside a handler it has that one, in `rules/` the rules; elsewhere in the project all."""
     from busway.errors import ProjectNotFound
     from busway.handling import Handler
     from busway.road.project import load_project
     from busway.road.root import find_root
+    from busway.road.rules import FOLDER, read_rules
     from busway.testing.local_bus import LocalBus
 
     try:
@@ -206,14 +207,19 @@ def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
         bus_name, folder = project.manifest.bus, Path(request.path).parent
         beside = folder.name if folder.parent == project.root / "handlers" else None
         handlers = {name: one for name, one in project.handlers.items() if beside in (None, name)}
+        rules = [] if beside else read_rules(project.root)
+        if folder == project.root / FOLDER:
+            handlers = {}
     except ProjectNotFound:
-        bus_name, handlers = "default", {}
+        bus_name, handlers, rules = "default", {}, []
     made = LocalBus(bus_name)
     try:
         for name, handler in handlers.items():
             # A batch handler is called with a list; streams and queues are not part of this bus.
             if isinstance(handler, Handler):
                 made.add(handler, name)
+        for entry in rules:
+            made.add_rule(entry.name, entry.rule)
         yield made
     finally:
         made.close()

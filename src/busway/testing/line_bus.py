@@ -24,6 +24,7 @@ import msgspec
 from busway.errors import BuswayError
 from busway.event import Event
 from busway.handling import Handler, handler
+from busway.road.rules import checked_rule
 from busway.road.typescript.options import event_class_of, python_options
 from busway.testing.local_bus import LocalBus
 
@@ -51,6 +52,8 @@ class LineBus:
         bus = self._bus
         asked: dict[str, Callable[[], Any]] = {
             "add": lambda: self._add(**question),
+            "add_rule": lambda: self._add_rule(**question),
+            "sent": lambda: bus.sent(str(question["name"])),
             "put": lambda: bus.put(question["entry"]),
             "fire": lambda: bus.fire(self._of(question)),
             "attempts": lambda: [
@@ -88,6 +91,9 @@ class LineBus:
 
         self._handlers[name] = handler(event_class_of(source, detail_type), **python_options(options))(call)
         self._bus.add(self._handlers[name], f"handler-{name}")
+
+    def _add_rule(self, name: int, rule: dict[str, Any]) -> None:
+        self._bus.add_rule(str(name), checked_rule(msgspec.json.encode(rule)))
 
     def serve(self) -> None:
         """Answer until the other side ends."""

@@ -23,10 +23,10 @@ from busway.bus.room import BusRoom
 from busway.bus.routing import Ports
 from busway.clock import ManualClock, SystemEntropy
 from busway.config import Settings
-from busway.delivery import Target
+from busway.delivery import InputTransformer, Target
 from busway.delivery.outbox import Outbox, Parts
 from busway.engine.memory import MemoryEngine
-from busway.errors import HandlerHangs, HandlerNotOnBus, PublishFailed, Refusal
+from busway.errors import HandlerHangs, HandlerNotOnBus, PublishFailed, Refusal, RuleNotOnBus
 from busway.event import Event
 from busway.function.definitions.attached import own
 from busway.function.definitions.books import Books
@@ -44,6 +44,7 @@ from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.message import decode_meta
 from busway.queue.queues import SqsQueues
+from busway.road.rules import RuleFile, Transformer
 from busway.targets.bus import BusTarget
 from busway.targets.function import FunctionTarget
 from busway.targets.queue import QueueTarget
@@ -115,6 +116,7 @@ class LocalBus:
         self._loop = asyncio.new_event_loop()
         self._handlers: dict[str, AnyHandler] = {}
         self._attempts: dict[str, list[Attempt]] = {}
+        self._rules: set[str] = set()
         self._dispatchers: list[tuple[Dispatcher, asyncio.Task[None]]] = []
         self._clock = ManualClock()
         self.clock = BusClock(self, self._clock)
@@ -167,6 +169,11 @@ class LocalBus:
         self._attempts[name] = []
         self.run(self._deploy(name, handler))
 
+    def add_rule(self, name: str, rule: RuleFile) -> None:
+        """Let a rule see its events. Those of the project are there already, in a test in `rules/`."""
+        self._rules.add(name)
+        self.run(self._deploy_rule(name, rule))
+
     def put(self, event: Event | Mapping[str, Any], *, resources: Sequence[str] | None = None) -> str:
         """Put a typed event, or an entry as boto3's `put_events` takes it, and let happen what it causes; its id.
 
@@ -186,6 +193,13 @@ class LocalBus:
         rule = SCOPE.arn("events", f"rule/{self._name_of(handler)}")
         bus = SCOPE.arn("events", f"event-bus/{DEFAULT_BUS}")
         self.run(self._room.publisher.tick(bus, rule, self._clock.now()))
+
+    def sent(self, rule: str) -> list[Any]:
+        """What a rule of the project handed to its targets, oldest first: each event once for each of them."""
+        if rule not in self._rules:
+            raise RuleNotOnBus(rule, sorted(self._rules))
+        browsed = self._loop.run_until_complete(self._engine.queues.browse(_sent_by(rule), LETTERS_SHOWN))
+        return [msgspec.json.decode(item.body) for item in browsed]
 
     def attempts(self, handler: AnyHandler | str) -> list[Attempt]:
         """Every call of a handler so far, oldest first."""
@@ -264,6 +278,24 @@ class LocalBus:
         dispatcher = Dispatcher(arn, self._desk)
         self._dispatchers.append((dispatcher, self._loop.create_task(dispatcher.run())))
 
+    async def _deploy_rule(self, name: str, rule: RuleFile) -> None:
+        """Whatever its targets are: here a queue stands for them."""
+        await self._queues.create(SCOPE, _sent_by(name).rsplit(":", 1)[1])
+        trigger = {"EventPattern": msgspec.json.encode(rule.event_pattern).decode()}
+        await self._room.rules.put(f"rule-{name}", self._name, SCOPE, trigger)
+
+        def transformer(given: Transformer | None) -> InputTransformer | None:
+            return given and InputTransformer(given.input_template, given.input_paths_map)
+
+        targets = [
+            TargetSpec(
+                id=str(number), arn=_sent_by(name), input=target.input, input_path=target.input_path,
+                input_transformer=transformer(target.input_transformer),
+            )
+            for number, target in enumerate(rule.targets)
+        ]  # fmt: skip
+        await self._room.rules.put_targets(f"rule-{name}", self._name, SCOPE, targets)
+
     async def _attempt(
         self, record: FunctionRecord, payload: bytes, work: Work, attempt: int, start_by: float
     ) -> Run:
@@ -281,6 +313,10 @@ class LocalBus:
             answer = Answer(msgspec.json.encode(told), kind)
         self._attempts[record.name].append(Attempt(raw, attempt, now, failed))
         return Run(answer, 0.0, None, 0, record.memory_mb, b"")
+
+
+def _sent_by(rule: str) -> str:
+    return SCOPE.arn("sqs", f"rule-{rule}")
 
 
 def _letters_of(name: str) -> str:

@@ -18,6 +18,12 @@ export interface Letter {
 
 type AnyHandler = Handler<any>;
 
+/** A rule, as a file in `rules/` has it. */
+export interface Rule {
+  EventPattern: object;
+  Targets: readonly object[];
+}
+
 /** A bus in memory: Busway's own router, matcher, retries and queues, whose handlers run in this test. */
 export interface LocalBus {
   /** Put an event, or an entry as PutEvents takes it; its id. Returns when nothing is left to do at that time. */
@@ -28,6 +34,8 @@ export interface LocalBus {
   attempts(handler: AnyHandler): Promise<Attempt[]>;
   /** The events that a handler took without an error. */
   handled(handler: AnyHandler): Promise<Record<string, unknown>[]>;
+  /** What a rule handed to its targets, oldest first: each event once for each of them. */
+  sent(rule: Rule): Promise<unknown[]>;
   /** What was given up for a handler, oldest first. */
   deadLetters(handler: AnyHandler): Promise<Letter[]>;
   clock: {
@@ -38,5 +46,5 @@ export interface LocalBus {
   };
 }
 
-/** A bus for one test, with these handlers. It ends with the test. `busway test` brings what it needs. */
-export function localBus(t: { after(end: () => void): void }, ...handlers: AnyHandler[]): Promise<LocalBus>;
+/** A bus for one test, with these handlers and rules. It ends with the test. `busway test` brings what it needs. */
+export function localBus(t: { after(end: () => void): void }, ...handlers: (AnyHandler | Rule)[]): Promise<LocalBus>;

@@ -16,7 +16,11 @@ export async function localBus(t, ...handlers) {
   t.after(() => bus.close());
   for (const [number, handler] of handlers.entries()) {
     const made = handler?.[HANDLER];
-    if (!made) throw new TypeError(`localBus got ${typeof handler}; wanted what handler(...) made`);
+    if (handler?.EventPattern) {
+      await bus.ask("add_rule", { name: number, rule: handler });
+      continue;
+    }
+    if (!made) throw new TypeError(`localBus got ${typeof handler}; wanted what handler(...) made, or a rule`);
     const { event, options } = made;
     await bus.ask("add", { name: number, source: event.source, detail_type: event.detailType, options });
   }
@@ -25,6 +29,7 @@ export async function localBus(t, ...handlers) {
     fire: (/** @type {any} */ handler) => bus.ask("fire", { name: bus.nameOf(handler) }),
     attempts: (/** @type {any} */ handler) => bus.ask("attempts", { name: bus.nameOf(handler) }),
     handled: (/** @type {any} */ handler) => bus.ask("handled", { name: bus.nameOf(handler) }),
+    sent: (/** @type {any} */ rule) => bus.ask("sent", { name: bus.nameOf(rule) }),
     deadLetters: (/** @type {any} */ handler) => bus.ask("dead_letters", { name: bus.nameOf(handler) }),
     clock: {
       now: () => bus.ask("now", {}),

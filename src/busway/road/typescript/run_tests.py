@@ -18,8 +18,8 @@ PLACE = Path(".busway", "tests")
 
 
 async def bundled_tests(root: Path) -> list[Path]:
-    """The tests beside handlers and events, as files that Node can run. Raises BrokenProject."""
-    files = sorted(file for folder in ("events", "handlers") for file in (root / folder).rglob("*.test.ts"))
+    """The tests beside handlers, events and rules, as files that Node can run. Raises BrokenProject."""
+    files = sorted(file for folder in ("events", "handlers", "rules") for file in (root / folder).rglob("*.test.ts"))
     if not files:
         return []
     put_package(root)

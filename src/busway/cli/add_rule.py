@@ -1,0 +1,99 @@
+"""`busway add rule`: events that go to a queue, a stream, another bus, or whatever an ARN names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from busway.cli.filter import asked_filter, filter_of
+from busway.cli.options import chosen_language, json_option, language_of_new, project_root
+from busway.cli.output import print_json, say
+from busway.cli.prompts import ask_text, may_ask, missing
+
+if TYPE_CHECKING:
+    from busway.road.event_files import EventSpec
+    from busway.road.root import Language
+
+
+@click.command(short_help="Generate a rule that sends an event somewhere, with its test.")
+@click.argument("name", required=False)
+@click.option("--event", "event_name", metavar="CLASS", help="Its event: one that a file in events/ defines.")
+@click.option(
+    "--to",
+    "targets",
+    multiple=True,
+    metavar="TARGET",
+    help="queue:NAME, stream:NAME, bus:NAME, handler:NAME or an ARN; may be given again.",
+)
+@click.option(
+    "--filter",
+    "filter_json",
+    metavar="JSON",
+    help='Only some events, by their detail: {"total": [{"numeric": [">", 100]}]}.',
+)
+@click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
+@language_of_new
+@json_option
+def rule(
+    name: str | None,
+    event_name: str | None,
+    targets: tuple[str, ...],
+    filter_json: str | None,
+    alert: str | None,
+    language: Language | None,
+    as_json: bool,
+) -> None:
+    """Generate the rule NAME, a file of JSON in rules/, and its test. `busway dev` deploys it.
+
+    A queue, stream or bus that is not there is made. On a terminal it asks for what isn't given.
+
+    \b
+    Example:
+      busway add rule big-orders --event OrderPlaced --to queue:audit --filter '{"total": [{"numeric": [">", 100]}]}'
+    """
+    from busway.road.generate_rule import RuleSpec, add_rule, rule_target
+    from busway.road.naming import handler_name
+
+    root = project_root()
+    language, asking = chosen_language(root, language), may_ask() and not as_json
+    absent = [flag for flag, given in (("NAME", name), ("--event", event_name), ("--to", targets)) if not given]
+    if absent and not asking:
+        example = f"busway add rule {name or 'audit'} --event {event_name or 'OrderPlaced'} --to queue:audit"
+        raise missing(absent, example)
+    chosen = handler_name(name or ask_text("Name of the rule?", check=handler_name))
+    event = _event(root, language, event_name)
+    filter_json = asked_filter(root, event, filter_json, asking and not targets)
+    question = "Where do they go (queue:NAME, stream:NAME, bus:NAME, handler:NAME or an ARN)?"
+    places = targets or (ask_text(question, default=f"queue:{chosen.replace('_', '-')}", check=rule_target),)
+    spec = RuleSpec(chosen, event, [rule_target(text) for text in places], filter_of(filter_json), alert, language)
+    names = [str(file.relative_to(root)) for file in add_rule(root, spec)]
+    if as_json:
+        print_json({"rule": chosen.replace("_", "-"), "event": event.class_name, "files": names})
+        return
+    for file in names:
+        click.echo(file)
+    say(f"\nnext: `busway test`; `busway dev`; `busway send {event.class_name}`")
+
+
+def _event(root: Path, language: Language, name: str | None) -> EventSpec:
+    """An event that is there. Raises GeneratorRefused."""
+    from busway.errors import GeneratorRefused
+    from busway.road.event_files import EventSpec, find_event, known_events
+    from busway.road.naming import event_class_name
+
+    known = known_events(root, language)
+    if not known:
+        raise GeneratorRefused(
+            "the project has no events yet", "busway add event OrderPlaced --source com.example.Shop"
+        )
+
+    def there(text: str) -> Path:
+        file = find_event(root, event_class_name(text), language)
+        if file is None:
+            raise GeneratorRefused(f"there is no event {text!r}; there are {', '.join(known)}", "busway add event")
+        return file
+
+    name = name or ask_text("Which event?", default=known[0], check=there, words=known)
+    return EventSpec(event_class_name(name), "", "", file=there(name))

@@ -1,0 +1,120 @@
+"""What deploying a project's rules asks of a server: AWS calls as plain data, in order. Pure.
+
+A queue, stream or bus that a rule names is made if it is not there, and never deleted: others read from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from busway.arn import Scope
+from busway.bus.record import DEFAULT_BUS
+from busway.road.batches import SHARDS
+from busway.road.calls import Call
+from busway.road.manifest import PROJECT_TAG, Manifest, dead_letter_queue, function_name
+from busway.road.plan import (
+    MISSING,
+    Step,
+    alarm_call,
+    dead_letters_call,
+    end_rule,
+    permission_call,
+    retry_policy,
+    role_arn,
+)
+from busway.road.rules import TARGETS_MAX, RuleEntry, RuleTarget
+
+# On every rule that a project deploys, so that what is gone from the project can be found.
+RULE_TAG = "busway:rule"
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
+MAX_AGE_S = 86_400
+
+
+def rule_plan(manifest: Manifest, scope: Scope) -> list[Step]:
+    """The calls for each rule; handlers are there before."""
+    return [Step(entry.name, _says(entry), _calls(manifest, entry, scope)) for entry in manifest.rules]
+
+
+def retire_rule(project: str, bus: str, rule: str) -> list[Call]:
+    """The calls that end a rule whose file is gone. Its targets and its dead letters stay."""
+    name = function_name(project, rule)
+    ids = _ids(TARGETS_MAX)
+    return [
+        Call("events", "RemoveTargets", {"Rule": name, "EventBusName": bus, "Ids": ids}, exists=MISSING),
+        *end_rule(name, bus),
+        Call("cloudwatch", "DeleteAlarms", {"AlarmNames": [dead_letter_queue(name)]}, exists=MISSING),
+    ]
+
+
+def _says(entry: RuleEntry) -> str:
+    goals = ", ".join(" ".join(target.place) for target in entry.rule.targets)
+    alert = f", alert {entry.rule.alert}" if entry.rule.alert else ""
+    return f"rule {entry.name} -> {goals} (dead letters, alarm{alert})"
+
+
+def _calls(manifest: Manifest, entry: RuleEntry, scope: Scope) -> list[Call]:
+    name, bus = function_name(manifest.project, entry.name), manifest.bus
+    rule_arn = scope.arn("events", f"rule/{name}" if bus == DEFAULT_BUS else f"rule/{bus}/{name}")
+    letters = scope.arn("sqs", dead_letter_queue(name))
+    rule = {
+        "Name": name,
+        "EventBusName": bus,
+        "EventPattern": msgspec.json.encode(entry.rule.event_pattern).decode(),
+        "Description": entry.rule.description,
+        "Tags": [{"Key": PROJECT_TAG, "Value": manifest.project}, {"Key": RULE_TAG, "Value": entry.name}],
+    }
+    targets = [
+        {
+            "Id": number,
+            **_goal(manifest, target, scope),
+            **target.shaped,
+            "RetryPolicy": retry_policy(MAX_AGE_S),
+            "DeadLetterConfig": {"Arn": letters},
+        }
+        for number, target in zip(_ids(TARGETS_MAX), entry.rule.targets, strict=False)
+    ]
+    less = _ids(TARGETS_MAX)[len(targets) :]
+    of_rule = {"Rule": name, "EventBusName": bus}
+    return [
+        dead_letters_call(dead_letter_queue(name)),
+        *(call for target in entry.rule.targets for call in _made(manifest, target, name, rule_arn)),
+        Call("events", "PutRule", rule),
+        Call("events", "PutTargets", {**of_rule, "Targets": targets}),
+        # The file may have named more of them before.
+        *([Call("events", "RemoveTargets", {**of_rule, "Ids": less})] if less else []),
+        alarm_call(entry.rule.alert, "", name, scope),
+    ]
+
+
+def _ids(count: int) -> list[str]:
+    return [str(number) for number in range(1, count + 1)]
+
+
+def _goal(manifest: Manifest, target: RuleTarget, scope: Scope) -> dict[str, Any]:
+    kind, name = target.place
+    if kind == "Stream":
+        return {"Arn": scope.arn("kinesis", f"stream/{name}"), "RoleArn": role_arn(scope)}
+    if kind == "Bus":
+        return {"Arn": scope.arn("events", f"event-bus/{name}"), "RoleArn": role_arn(scope)}
+    if kind == "Queue":
+        return {"Arn": scope.arn("sqs", name)}
+    if kind == "Handler":
+        return {"Arn": scope.arn("lambda", f"function:{function_name(manifest.project, name)}")}
+    return {"Arn": name}
+
+
+def _made(manifest: Manifest, target: RuleTarget, rule: str, rule_arn: str) -> list[Call]:
+    """What the target needs to be there, and to be reached by the rule."""
+    kind, name = target.place
+    if kind == "Queue":
+        return [Call("sqs", "CreateQueue", {"QueueName": name}, exists=("QueueAlreadyExists", "QueueNameExists"))]
+    if kind == "Stream":
+        stream = {"StreamName": name, "ShardCount": SHARDS}
+        return [Call("kinesis", "CreateStream", stream, exists=("ResourceInUseException",))]
+    if kind == "Bus" and name != DEFAULT_BUS:
+        return [Call("events", "CreateEventBus", {"Name": name}, exists=("ResourceAlreadyExistsException",))]
+    if kind == "Handler":
+        return [permission_call(function_name(manifest.project, name), f"busway-{rule}", rule_arn)]
+    return []
