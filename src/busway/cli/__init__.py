@@ -20,6 +20,7 @@ COMMANDS = {
     "new": ("busway.cli.new:new", "Make a new project."),
     "init": ("busway.cli.new:init", "Make a project of a folder with other things in it."),
     "add": ("busway.cli.add:add", "Generate a handler with its test, an event, a rule."),
+    "templates": ("busway.cli.templates:templates", "Bring what was generated up to date."),
     "test": ("busway.cli.test:test", "Run the project's tests."),
     "dev": ("busway.cli.dev:dev", "Serve, deploy on save, show what happens."),
     "serve": ("busway.cli.serve:serve", "Run the server."),

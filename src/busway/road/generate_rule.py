@@ -13,13 +13,13 @@ from busway.errors import GeneratorRefused
 from busway.handling import pattern_of
 from busway.pattern import parse
 from busway.road.event_files import EventSpec, class_and_sample, module_of
+from busway.road.generator import write_generated
 from busway.road.layout import import_line
-from busway.road.rendering import render, write
+from busway.road.rendering import render
 from busway.road.root import Language
 from busway.road.rules import FOLDER, KINDS, RuleFile, RuleTarget, checked_rule
 from busway.road.samples import find_sample
 from busway.road.schemas.typescript import literal
-from busway.road.typescript.package import put_package
 from busway.road.typescript.texts import event_file
 
 
@@ -53,6 +53,11 @@ def rule_target(text: str) -> RuleTarget:
 
 def add_rule(root: Path, spec: RuleSpec) -> list[Path]:
     """Write the rule and its test; return the files. Raises GeneratorRefused when it could not be used, or exists."""
+    return write_generated(root, "rule", spec.name.replace("_", "-"), spec, rule_texts(root, spec))
+
+
+def rule_texts(root: Path, spec: RuleSpec) -> dict[str, str]:
+    """The files of a rule, below the project. Raises as `add_rule`."""
     event_class, known = class_and_sample(root, spec.event)
     rule = RuleFile(
         event_pattern=pattern_of(event_class, spec.filter), targets=list(spec.targets), alert=spec.alert or None
@@ -74,10 +79,7 @@ def add_rule(root: Path, spec: RuleSpec) -> list[Path]:
         "sent": len(spec.targets) if pattern.matches(msgspec.json.encode(sample)) else 0,
     }
     kind, test = ("py", f"test_{spec.name}.py") if spec.language == "python" else ("ts", f"{facts['rule']}.test.ts")
-    files = {
+    return {
         f"{FOLDER}/{facts['rule']}.json": text,
         f"{FOLDER}/{test}": render(root, f"rule/rule_test.{kind}.jinja", **facts),
     }
-    if spec.language == "typescript":
-        put_package(root)
-    return write(root, files)

@@ -31,6 +31,7 @@ from busway.road.event_files import (
     loaded_class,
     module_of,
 )
+from busway.road.generated import Kind, generated, record_of, record_text
 from busway.road.layout import call, import_line, laid_out, literal
 from busway.road.naming import snake
 from busway.road.rendering import bodies, render, write
@@ -46,6 +47,14 @@ class BatchSpec:
 
     size: int
     window: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """All that `busway add event` has to know."""
+
+    event: EventSpec
+    language: Language = "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +97,26 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
     Raises GeneratorRefused when a file exists, and InvalidHandler or EventMismatch when what was asked for
     could not run.
     """
+    texts = handler_texts(root, spec)
+    folder = next(file for file in texts if file.startswith("handlers/")).split("/")[1]
+    return write_generated(root, "handler", folder, spec, texts)
+
+
+def handler_texts(root: Path, spec: HandlerSpec) -> dict[str, str]:
+    """The files of a handler, below the project, and of its event if that is new. Raises as `add_handler`."""
     event_class, known = class_and_sample(root, spec.event)
     _check_options(root, event_class, spec)
     known = find_sample(root, event_class.event_source, event_class.event_detail_type) or known
     sample = _sample_json(event_class, spec, known)
     files = {} if spec.schedule or spec.event.file else event_text(root, spec.event, spec.language)
-    return _written(root, {**files, **_texts(root, event_class, spec, sample)}, spec.language)
+    return {**files, **_texts(root, event_class, spec, sample)}
 
 
-def _written(root: Path, files: Mapping[str, str], language: Language) -> list[Path]:
-    """The new files, with what their imports are found by."""
-    paths = write(root, files)
-    if language == "typescript":
+def write_generated(root: Path, kind: Kind, name: str, spec: Any, texts: Mapping[str, str]) -> list[Path]:
+    """Write new files, with the record of them and what their imports are found by; return the files."""
+    record = record_text(generated(root, kind, spec, texts))
+    *paths, _ = write(root, {**texts, record_of(kind, name): record})
+    if spec.language == "typescript":
         put_package(root)
     return paths
 
@@ -136,8 +153,15 @@ def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str)
 
 def add_event(root: Path, event: EventSpec, language: Language = "python") -> list[Path]:
     """Write an event's definition; return its file. Raises GeneratorRefused when it could not be used, or exists."""
-    class_and_sample(root, event)
-    return _written(root, event_text(root, event, language), language)
+    spec = NewEvent(event, language)
+    texts = event_texts(root, spec)
+    return write_generated(root, "event", Path(*texts).stem, spec, texts)
+
+
+def event_texts(root: Path, spec: NewEvent) -> dict[str, str]:
+    """The file of an event, below the project. Raises as `add_event`."""
+    class_and_sample(root, spec.event)
+    return event_text(root, spec.event, spec.language)
 
 
 def add_event_text(root: Path, event: EventSpec, text: str) -> Path:
