@@ -23,7 +23,16 @@ from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin, o
 from busway.batch import Batch, records_of
 from busway.errors import InvalidHandler
 from busway.event import Event
-from busway.handling import HandlerOptions, check_event, options_of, pattern_of, seconds_of, within
+from busway.handling import (
+    DRY_RUN,
+    HandlerOptions,
+    check_event,
+    is_dry_run,
+    options_of,
+    pattern_of,
+    seconds_of,
+    within,
+)
 from busway.idempotent import remaining_ms
 
 A = TypeVar("A")
@@ -78,6 +87,9 @@ class BatchHandler(Generic[A, R]):
         if not isinstance(events, Mapping):
             return self.function(events)
         remaining_ms.set(getattr(context, "get_remaining_time_in_millis", None))
+        if is_dry_run(context):
+            self.event_class.from_envelope(cast(Mapping[str, Any], events))
+            return DRY_RUN
         records = records_of(cast(Mapping[str, Any], events), self.function.__name__)
         batch, runner = Batch(self.event_class, records), _Runner()
 

@@ -40,6 +40,9 @@ RETRIES_TAG = "busway:retries"
 # On a function, with ONCE_EVENT: an event that it completed is not given to it again.
 ONCE_TAG, ONCE_EVENT = "busway:once", "event"
 RATE_MAX = 10_000
+# What whoever deploys says in the client context: read the event, and do nothing with it. It is also the answer.
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (X-Amz-Client-Context)
+DRY_RUN = {"busway": "dry-run"}
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html: an account's limit until it asks for more.
 CONCURRENCY = (1, 1_000)
 
@@ -109,7 +112,10 @@ class Handler(Generic[E, R]):
             wanted = f"a {self.event_class.__name__} or an event as a JSON object"
             raise TypeError(f"handler {self.options.name} was called with {type(event).__name__}; wanted {wanted}")
         remaining_ms.set(getattr(context, "get_remaining_time_in_millis", None))
-        result = self._handle(self.event_class.from_envelope(event))
+        typed = self.event_class.from_envelope(event)
+        if is_dry_run(context):
+            return DRY_RUN
+        result = self._handle(typed)
         if inspect.iscoroutine(result):
             # Loaded here: it would double the time in which a worker without it starts.
             import asyncio
@@ -126,6 +132,12 @@ class Handler(Generic[E, R]):
     def pattern(self) -> dict[str, Any]:
         """The event pattern of the handler's rule."""
         return pattern_of(self.event_class, self.options.filter)
+
+
+def is_dry_run(context: object) -> bool:
+    """Whether a handler is only to read its event: it is about to be deployed."""
+    custom: object = getattr(getattr(context, "client_context", None), "custom", None)
+    return custom == DRY_RUN
 
 
 def pattern_of(event_class: type[Event], detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,11 @@ def moment(at: float | str | None) -> str:
     return when.astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
+def day(at: float) -> str:
+    """A day and its minute, in local time."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
 def ago(seconds: float) -> str:
     """A length of time as people say it: `3 s`, `4 min`, `5 h`, `6 d`."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):

@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from busway.cli.options import connect, server_options
-from busway.cli.output import ago, line, print_json, styled, table
+from busway.cli.environments import target_of
+from busway.cli.options import connect, project_root, server_options
+from busway.cli.output import ago, day, line, print_json, styled, table
 from busway.cli.timeline import name_of
+
+if TYPE_CHECKING:
+    from busway.road.connection import Connection
 
 _ALARM_STYLES = {"ALARM": "bold red", "OK": "green", "INSUFFICIENT_DATA": "dim"}
 
 
 @click.command()
+@click.argument("environment", metavar="[ENV]", required=False)
 @server_options
-def status(endpoint: str, as_json: bool) -> None:
+def status(environment: str | None, endpoint: str, as_json: bool) -> None:
     """Show the server, its buses, handlers, streams, mappings, queues, dead letters and alarms.
+
+    With an environment of the project: that one's server, and what is deployed there.
 
     \b
     Example:
       busway status
+      busway status prod
     """
-    found = connect(endpoint).get("/_busway/status")
+    root = project_root() if environment else None
+    endpoint = target_of(root, environment) if root and environment else endpoint
+    connection = connect(endpoint)
+    deployed = _deployments(connection, root) if root else None
+    found = connection.get("/_busway/status")
     if as_json:
-        print_json(found)
+        print_json(found if deployed is None else {**found, "deployments": deployed})
         return
+    for each in deployed or []:
+        commit = f", commit {each['commit']}" if each["commit"] else ""
+        after = f": {each['error']}" if each["error"] else ""
+        line((f"deployment {each['number']} ", "bold"), each["state"], f"{commit}, {each['at']}{after}")
     taking = ("takes events", "green") if found["engine"]["accepting"] else (found["engine"]["detail"], "bold red")
     line(
         (f"busway {found['version']}", "bold"),
@@ -40,6 +57,19 @@ def status(endpoint: str, as_json: bool) -> None:
     _mappings(found)
     _queues(found)
     _alarms(found)
+
+
+def _deployments(connection: Connection, root: Path) -> list[dict[str, Any]]:
+    """What is live, and what was begun since."""
+    from busway.road.release.history import read_history
+    from busway.road.root import read_config
+
+    history = read_history(connection, read_config(root).name)
+    told = [*history.unfinished, *([history.live] if history.live else [])]
+    return [
+        {"number": one.number, "state": one.state, "commit": one.commit, "error": one.error, "at": day(one.begun_at)}
+        for one in told
+    ]
 
 
 def _buses(found: Mapping[str, Any]) -> None:

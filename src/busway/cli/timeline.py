@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from busway.arn import parse_arn
 from busway.cli.output import STYLES, line, moment
 
 _KIND_WIDTH = 13
@@ -95,9 +96,8 @@ def _batch(facts: Mapping[str, Any]) -> str:
 def name_of(arn: Any) -> str:
     """The short name in an ARN; what is no ARN is its own name."""
     text = str(arn or "")
-    if not text.startswith("arn:"):
-        return text
-    return text.split(":", 5)[-1].replace(":", "/").rsplit("/", 1)[-1]
+    parsed = parse_arn(text)
+    return parsed.name if parsed else text
 
 
 def short_id(event_id: Any) -> str:

@@ -129,6 +129,7 @@ from busway.errors.secret import (
 from busway.errors.server import (
     CannotListen as CannotListen,
     ClockNotManual as ClockNotManual,
+    DeploymentConflict as DeploymentConflict,
     EventNotFound as EventNotFound,
     InvalidQuestion as InvalidQuestion,
     NoEventYet as NoEventYet,

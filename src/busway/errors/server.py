@@ -54,6 +54,16 @@ class NoEventYet(BuswayError):
         super().__init__("no bus has an event yet")
 
 
+class DeploymentConflict(BuswayError):
+    """Somebody else deploys the project, or has since the caller looked."""
+
+    hint = "wait until that is done, then see what is left to do with `busway diff`"
+
+    def __init__(self, project: str, number: int, wanted: str) -> None:
+        super().__init__(f"deployment {number} of {project} cannot be written: {wanted}")
+        self.project, self.number = project, number
+
+
 class ClockNotManual(BuswayError):
     """Time was to be moved on a server that runs on the machine's clock."""
 

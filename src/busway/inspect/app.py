@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from busway.aws.gateway import AsgiScope, Receive, Send
 from busway.errors import BuswayError, UnknownPath
-from busway.inspect import feeds, letters, orders, resend, status, why
+from busway.inspect import deployments, feeds, letters, orders, resend, status, why
 from busway.inspect.http import Answer, Lines, Request, read_request, refusal, send_answer, send_lines
 from busway.inspect.ports import Inspection
 
@@ -32,6 +32,8 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("PUT", "/_busway/routes/"): orders.put_route,
     ("GET", "/_busway/routes/"): orders.get_route,
     ("DELETE", "/_busway/routes/"): orders.delete_route,
+    ("GET", "/_busway/deployments/"): deployments.newest,
+    ("PUT", "/_busway/deployments/"): deployments.write,
     ("GET", "/_busway/clock"): orders.clock,
     ("POST", "/_busway/clock"): orders.advance_clock,
 }

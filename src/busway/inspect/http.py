@@ -17,6 +17,7 @@ from busway.clock import Clock, first_of
 from busway.errors import (
     BuswayError,
     ClockNotManual,
+    DeploymentConflict,
     EngineStopped,
     EventNotFound,
     FunctionNotFound,
@@ -36,6 +37,7 @@ T = TypeVar("T")
 # Our class -> HTTP status; 500 for what is not here.
 STATUSES: Mapping[type[BuswayError], int] = {
     ClockNotManual: 409,
+    DeploymentConflict: 409,
     EngineStopped: 503,
     EventNotFound: 404,
     FunctionNotFound: 404,

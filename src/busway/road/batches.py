@@ -17,6 +17,7 @@ import msgspec
 
 from busway.arn import Scope
 from busway.road.calls import Call, Each
+from busway.road.function_plan import Ground, qualified
 from busway.road.manifest import DEAD_LETTER_RETENTION_S, BatchEntry, HandlerEntry
 
 # One shard takes 1,000 events or 1 MB a second; UpdateShardCount gives it more, and deploying leaves that alone.
@@ -92,11 +93,11 @@ def target(batch: BatchEntry, name: str, scope: Scope, role: str) -> dict[str, A
     return {**arn, "RoleArn": role, **path}
 
 
-def mapping_calls(entry: HandlerEntry, batch: BatchEntry, name: str, scope: Scope, dead_letters: str) -> list[Call]:
+def mapping_calls(entry: HandlerEntry, batch: BatchEntry, name: str, ground: Ground, dead_letters: str) -> list[Call]:
     """The mapping as it is to be, whether it is there or not."""
-    source = source_arn(batch, name, scope)
+    source, function = source_arn(batch, name, ground.scope), qualified(name, ground.qualifier)
     settings: dict[str, Any] = {
-        "FunctionName": name,
+        "FunctionName": function,
         "BatchSize": batch.size,
         "MaximumBatchingWindowInSeconds": batch.window_s,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
@@ -112,7 +113,9 @@ def mapping_calls(entry: HandlerEntry, batch: BatchEntry, name: str, scope: Scop
             "CreateEventSourceMapping",
             {"EventSourceArn": source, **settings, **start},
             exists=("ResourceConflictException",),
-            then=(Call("lambda", "UpdateEventSourceMapping", settings, each=_mappings(name, source), named="UUID"),),
+            then=(
+                Call("lambda", "UpdateEventSourceMapping", settings, each=_mappings(function, source), named="UUID"),
+            ),
         )
     ]
 
@@ -136,14 +139,15 @@ def _queue_settings(batch: BatchEntry) -> dict[str, Any]:
     return {"ScalingConfig": concurrency}
 
 
-def end_calls(batch: BatchEntry | None, name: str, scope: Scope) -> list[Call]:
+def end_calls(batch: BatchEntry | None, name: str, scope: Scope, qualifier: str) -> list[Call]:
     """The calls that end the sources that the handler has no more: all of them, for a handler without batches."""
+    function = qualified(name, qualifier)
     calls: list[Call] = []
     if batch is None or batch.source != "stream":
-        stream = _mappings(name, _stream_arn(name, scope))
+        stream = _mappings(function, _stream_arn(name, scope))
         calls += _end(stream, Call("kinesis", "DeleteStream", {"StreamName": name}, exists=_GONE, each=stream))
     if batch is None or batch.source != "queue":
-        queue = _mappings(name, scope.arn("sqs", name))
+        queue = _mappings(function, scope.arn("sqs", name))
         calls += _end(queue, Call("sqs", "DeleteQueue", {"QueueUrl": _url(name, scope)}, exists=_GONE, each=queue))
     return calls
 
@@ -153,9 +157,12 @@ def _end(mapping: Each, source: Call) -> list[Call]:
     return [source, Call("lambda", "DeleteEventSourceMapping", {}, exists=_GONE, each=mapping, named="UUID")]
 
 
-def _mappings(name: str, source: str) -> Each:
+def _mappings(function: str, source: str) -> Each:
     return Each(
-        "lambda", "ListEventSourceMappings", {"FunctionName": name, "EventSourceArn": source}, "EventSourceMappings"
+        "lambda",
+        "ListEventSourceMappings",
+        {"FunctionName": function, "EventSourceArn": source},
+        "EventSourceMappings",
     )
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -168,9 +169,7 @@ class Connection:
         if service not in self._clients:
             from botocore.config import Config
 
-            session: Any = importlib.import_module("botocore.session")
-            create = session.get_session().create_client
-            self._clients[service] = create(
+            self._clients[service] = _session().create_client(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=self.region,
@@ -181,6 +180,12 @@ class Connection:
                 ),
             )
         return self._clients[service]
+
+
+@cache
+def _session() -> Any:
+    """One for the process: it remembers the service models that it has read."""
+    return importlib.import_module("botocore.session").get_session()
 
 
 def _refusal(endpoint: str, asked: str, status: int, content: bytes) -> ServerRefused:

@@ -12,6 +12,7 @@ from typing import Any
 from busway.errors import BrokenProject, ServerRefused
 from busway.road.calls import Call, Each
 from busway.road.connection import Connection
+from busway.road.function_plan import Ground
 from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, Manifest, function_name
 from busway.road.plan import Codes, bus_calls, plan, retire
 from busway.road.rule_plan import RULE_TAG, retire_rule, rule_plan
@@ -68,7 +69,7 @@ def deploy(
     Raises ServerUnreachable or ServerRefused; what was done before stays, and is done again by the next call.
     """
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    steps = plan(manifest, codes, connection.scope, runtime, environment)
+    steps = plan(manifest, codes, Ground(connection.scope, runtime, environment))
     make_calls(connection, bus_calls(manifest))
     seal_secrets(manifest, connection, environment, say)
     for step in (*steps, *rule_plan(manifest, connection.scope)):

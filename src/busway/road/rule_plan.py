@@ -13,17 +13,9 @@ from busway.arn import Scope
 from busway.bus.record import DEFAULT_BUS
 from busway.road.batches import SHARDS
 from busway.road.calls import Call
+from busway.road.function_plan import MISSING, function_arn, permission_call, role_arn
 from busway.road.manifest import PROJECT_TAG, Manifest, dead_letter_queue, function_name
-from busway.road.plan import (
-    MISSING,
-    Step,
-    alarm_call,
-    dead_letters_call,
-    end_rule,
-    permission_call,
-    retry_policy,
-    role_arn,
-)
+from busway.road.plan import Step, alarm_call, dead_letters_call, end_rule, retry_policy
 from busway.road.rules import TARGETS_MAX, RuleEntry, RuleTarget
 
 # On every rule that a project deploys, so that what is gone from the project can be found.
@@ -32,9 +24,9 @@ RULE_TAG = "busway:rule"
 MAX_AGE_S = 86_400
 
 
-def rule_plan(manifest: Manifest, scope: Scope) -> list[Step]:
-    """The calls for each rule; handlers are there before."""
-    return [Step(entry.name, _says(entry), _calls(manifest, entry, scope)) for entry in manifest.rules]
+def rule_plan(manifest: Manifest, scope: Scope, qualifier: str = "") -> list[Step]:
+    """The calls for each rule; handlers, of which it invokes the alias `qualifier`, are there before."""
+    return [_step(manifest, entry, scope, qualifier) for entry in manifest.rules]
 
 
 def retire_rule(project: str, bus: str, rule: str) -> list[Call]:
@@ -54,7 +46,7 @@ def _says(entry: RuleEntry) -> str:
     return f"rule {entry.name} -> {goals} (dead letters, alarm{alert})"
 
 
-def _calls(manifest: Manifest, entry: RuleEntry, scope: Scope) -> list[Call]:
+def _step(manifest: Manifest, entry: RuleEntry, scope: Scope, qualifier: str) -> Step:
     name, bus = function_name(manifest.project, entry.name), manifest.bus
     rule_arn = scope.arn("events", f"rule/{name}" if bus == DEFAULT_BUS else f"rule/{bus}/{name}")
     letters = scope.arn("sqs", dead_letter_queue(name))
@@ -68,7 +60,7 @@ def _calls(manifest: Manifest, entry: RuleEntry, scope: Scope) -> list[Call]:
     targets = [
         {
             "Id": number,
-            **_goal(manifest, target, scope),
+            **_goal(manifest, target, scope, qualifier),
             **target.shaped,
             "RetryPolicy": retry_policy(MAX_AGE_S),
             "DeadLetterConfig": {"Arn": letters},
@@ -77,22 +69,29 @@ def _calls(manifest: Manifest, entry: RuleEntry, scope: Scope) -> list[Call]:
     ]
     less = _ids(TARGETS_MAX)[len(targets) :]
     of_rule = {"Rule": name, "EventBusName": bus}
-    return [
-        dead_letters_call(dead_letter_queue(name)),
-        *(call for target in entry.rule.targets for call in _made(manifest, target, name, rule_arn)),
-        Call("events", "PutRule", rule),
-        Call("events", "PutTargets", {**of_rule, "Targets": targets}),
-        # The file may have named more of them before.
-        *([Call("events", "RemoveTargets", {**of_rule, "Ids": less})] if less else []),
-        alarm_call(entry.rule.alert, "", name, scope),
-    ]
+    return Step(
+        entry.name,
+        _says(entry),
+        prepare=[
+            dead_letters_call(dead_letter_queue(name)),
+            *(call for target in entry.rule.targets for call in _made(target)),
+        ],
+        switch=[
+            *(call for target in entry.rule.targets for call in _let(manifest, target, qualifier, name, rule_arn)),
+            Call("events", "PutRule", rule),
+            Call("events", "PutTargets", {**of_rule, "Targets": targets}),
+            # The file may have named more of them before.
+            *([Call("events", "RemoveTargets", {**of_rule, "Ids": less})] if less else []),
+            alarm_call(entry.rule.alert, "", name, scope),
+        ],
+    )
 
 
 def _ids(count: int) -> list[str]:
     return [str(number) for number in range(1, count + 1)]
 
 
-def _goal(manifest: Manifest, target: RuleTarget, scope: Scope) -> dict[str, Any]:
+def _goal(manifest: Manifest, target: RuleTarget, scope: Scope, qualifier: str) -> dict[str, Any]:
     kind, name = target.place
     if kind == "Stream":
         return {"Arn": scope.arn("kinesis", f"stream/{name}"), "RoleArn": role_arn(scope)}
@@ -101,12 +100,12 @@ def _goal(manifest: Manifest, target: RuleTarget, scope: Scope) -> dict[str, Any
     if kind == "Queue":
         return {"Arn": scope.arn("sqs", name)}
     if kind == "Handler":
-        return {"Arn": scope.arn("lambda", f"function:{function_name(manifest.project, name)}")}
+        return {"Arn": function_arn(scope, function_name(manifest.project, name), qualifier)}
     return {"Arn": name}
 
 
-def _made(manifest: Manifest, target: RuleTarget, rule: str, rule_arn: str) -> list[Call]:
-    """What the target needs to be there, and to be reached by the rule."""
+def _made(target: RuleTarget) -> list[Call]:
+    """What the target needs to be there."""
     kind, name = target.place
     if kind == "Queue":
         return [Call("sqs", "CreateQueue", {"QueueName": name}, exists=("QueueAlreadyExists", "QueueNameExists"))]
@@ -115,6 +114,12 @@ def _made(manifest: Manifest, target: RuleTarget, rule: str, rule_arn: str) -> l
         return [Call("kinesis", "CreateStream", stream, exists=("ResourceInUseException",))]
     if kind == "Bus" and name != DEFAULT_BUS:
         return [Call("events", "CreateEventBus", {"Name": name}, exists=("ResourceAlreadyExistsException",))]
-    if kind == "Handler":
-        return [permission_call(function_name(manifest.project, name), f"busway-{rule}", rule_arn)]
     return []
+
+
+def _let(manifest: Manifest, target: RuleTarget, qualifier: str, rule: str, rule_arn: str) -> list[Call]:
+    """What lets the rule reach the target."""
+    kind, name = target.place
+    if kind != "Handler":
+        return []
+    return [permission_call(function_name(manifest.project, name), qualifier, f"busway-{rule}", rule_arn)]

@@ -13,6 +13,7 @@ from busway.arn import Scope
 from busway.errors import BrokenProject
 from busway.road.calls import Call
 from busway.road.deploy import shipped_files, zip_code
+from busway.road.function_plan import Ground
 from busway.road.manifest import BatchEntry, HandlerEntry, Manifest
 from busway.road.plan import bus_calls, plan, retire
 from busway.road.project_files import new_project
@@ -32,11 +33,12 @@ ENTRY = HandlerEntry(
 )
 MANIFEST = Manifest(project="shop", bus="orders", events=[], handlers=[ENTRY])
 SCOPE = Scope("123456789012", "eu-west-1")
+GROUND = Ground(SCOPE, "python3.11", {"LEVEL": "debug"})
 QUEUE_ARN = "arn:aws:sqs:eu-west-1:123456789012:shop-send-receipt-dead-letters"
 
 
 def calls_of(manifest: Manifest = MANIFEST) -> dict[str, dict[str, Any]]:
-    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, GROUND)
     return {call.operation: dict(call.parameters) for call in step.calls}
 
 
@@ -88,7 +90,7 @@ def test_the_alarm_watches_the_queue_and_tells_the_route_both_ways():
 
 def test_a_variable_that_is_not_set_is_named_before_anything_is_called():
     with pytest.raises(BrokenProject, match="passes on env 'LEVEL', which is not set here"):
-        plan(MANIFEST, {"": {}}, SCOPE, "python3.11", {})
+        plan(MANIFEST, {"": {}}, Ground(SCOPE, "python3.11", {}))
 
 
 STREAM = BatchEntry(source="stream", size=100, window_s=5, parallelism=None, bisect=True, order_by=None)
@@ -145,7 +147,7 @@ def test_a_batch_may_come_over_a_queue_whose_redrive_policy_is_the_retries():
 def test_a_source_that_the_handler_has_no_more_is_ended_if_its_own_mapping_read_it(
     manifest: Manifest, ended: set[str]
 ):
-    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, GROUND)
     sources = ("DeleteStream", "DeleteQueue", "DeleteEventSourceMapping")
     deleted = [call for call in step.calls if call.operation in sources]
     assert {call.operation for call in deleted} - {"DeleteEventSourceMapping"} == ended
@@ -160,7 +162,7 @@ def test_a_source_that_the_handler_has_no_more_is_ended_if_its_own_mapping_read_
 
 @pytest.mark.parametrize(
     ("manifest", "count"),
-    [(MANIFEST, 14), (batched(STREAM), 11), (batched(QUEUE), 11)],
+    [(MANIFEST, 16), (batched(STREAM), 13), (batched(QUEUE), 13)],
     ids=["one", "stream", "queue"],
 )
 def test_every_call_is_one_that_aws_would_take(manifest: Manifest, count: int):
@@ -181,7 +183,7 @@ def test_every_call_is_one_that_aws_would_take(manifest: Manifest, count: int):
             check(call.then)
         return len(calls)
 
-    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, GROUND)
     assert check(list(step.calls)) == count
     assert check(bus_calls(manifest)) == 1
     assert check(retire("shop", "orders", "send-receipt", SCOPE)) == 10
@@ -207,20 +209,22 @@ def test_the_same_files_give_the_same_zip(tmp_path: Path):
 
 def test_a_rate_is_a_tag_of_the_function_and_follows_the_handler_when_it_changes():
     limited = structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, rate="10/s", retries=5)])
-    (step,) = plan(limited, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    (step,) = plan(limited, {"": {"ZipFile": b"zip"}}, GROUND)
     create = next(call for call in step.calls if call.operation == "CreateFunction")
     assert create.parameters["Tags"]["busway:rate"] == "10/s"
-    assert create.then[-1].parameters["Tags"]["busway:rate"] == "10/s"
-    (step,) = plan(MANIFEST, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    tag = next(call for call in step.switch if call.operation == "TagResource")
+    assert tag.parameters["Tags"]["busway:rate"] == "10/s"
+    (step,) = plan(MANIFEST, {"": {"ZipFile": b"zip"}}, GROUND)
     create = next(call for call in step.calls if call.operation == "CreateFunction")
     assert "busway:rate" not in create.parameters["Tags"]
-    assert create.then[-1].parameters["TagKeys"] == ["busway:rate", "busway:retries"]
+    untag = next(call for call in step.switch if call.operation == "UntagResource")
+    assert untag.parameters["TagKeys"] == ["busway:rate", "busway:retries"]
 
 
 def test_a_scheduled_handler_has_its_rule_on_the_default_bus_and_none_on_its_own():
     (entry,) = MANIFEST.handlers
     timed = msgspec.structs.replace(MANIFEST, handlers=[msgspec.structs.replace(entry, schedule="rate(1 day)")])
-    (step,) = plan(timed, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
+    (step,) = plan(timed, {"": {"ZipFile": b"zip"}}, GROUND)
     rule = next(call for call in step.calls if call.operation == "PutRule")
     expected = {"Name": "shop-send-receipt", "EventBusName": "default", "ScheduleExpression": "rate(1 day)"}
     assert rule.parameters == expected
@@ -234,6 +238,6 @@ def test_concurrency_is_reserved_and_is_given_back_when_it_is_asked_for_no_more(
     (entry,) = MANIFEST.handlers
     asked = msgspec.structs.replace(MANIFEST, handlers=[msgspec.structs.replace(entry, concurrency=4)])
     for manifest, operation in ((asked, "PutFunctionConcurrency"), (MANIFEST, "DeleteFunctionConcurrency")):
-        (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, SCOPE, "python3.11", {"LEVEL": "debug"})
+        (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, GROUND)
         (call,) = [one for one in step.calls if one.operation.endswith("FunctionConcurrency")]
         assert call.operation == operation
