@@ -1,4 +1,4 @@
-"""`busway add event --from-event`: a class of what the bus has seen, which takes it again."""
+"""`busway add event --from-event`: a definition of what the bus has seen, which takes it again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import sys
 from pathlib import Path
 
 import boto3
+import pytest
 
 from busway.road.project import load_events
 from busway.road.project_files import new_project
+from busway.road.typescript.read import check_fit, read_event
 from busway.testing import BuswayServer
+
+from .packages import put_road_packages
 
 
 def add(server: BuswayServer, root: Path, *ids: str) -> subprocess.CompletedProcess[str]:
@@ -43,3 +47,21 @@ def test_a_class_is_made_of_events_that_the_bus_has_seen(tmp_path: Path, busway_
     assert entry.json_schema["required"] == ["order-id", "total"]
     for detail in details[:2]:
         assert event_class.model_validate(detail).model_dump(by_alias=True, exclude_none=True) == detail
+
+
+@pytest.mark.needs("node")
+async def test_so_is_a_definition_in_typescript(tmp_path: Path, busway_server: BuswayServer):
+    root = tmp_path / "shop"
+    new_project(root, "shop", language="typescript")
+    put_road_packages(root)
+    details = ({"order-id": "o-1", "lines": [{"n": 5}]}, {"order-id": "o-2", "lines": [{"n": 5.5}], "note": None})
+    entries = [{"Source": "shop", "DetailType": "Order", "Detail": json.dumps(detail)} for detail in details]
+    ids = [one["EventId"] for one in boto3.client("events").put_events(Entries=entries)["Entries"]]
+    added = add(busway_server, root, *ids)
+    assert added.returncode == 0, added.stderr
+    entry = await read_event(root, "OrderPlaced")
+    assert (entry.file, entry.source, entry.detail_type) == ("events/order-placed.ts", "shop", "Order")
+    assert entry.sample["detail"] == {"order-id": "o-1", "lines": [{"n": 5.5}]}
+    assert entry.json_schema["required"] == ["order-id", "lines"]
+    for detail in details:
+        await check_fit(root, entry, {**entry.sample, "detail": detail})

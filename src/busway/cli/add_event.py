@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--from-schema",
     "schema_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Make the class of a JSON Schema of its detail, such as `schema export` writes.",
+    help="Make it of a JSON Schema of its detail, such as `schema export` writes.",
 )
 @click.option(
     "--from-event", "seen", multiple=True, metavar="ID", help="Make it of an event on the bus; may be given again."

@@ -22,18 +22,21 @@ def add_described(
     seen: tuple[str, ...],
     endpoint: str,
 ) -> Path:
-    """Write the class, and return its file. `given` may lack source and detail-type. Raises BuswayError."""
-    from busway.errors import GeneratorRefused
+    """Write the definition, and return its file. `given` may lack source and detail-type. Raises BuswayError."""
     from busway.road.from_schema import class_text
     from busway.road.generator import add_event_text
+    from busway.road.typescript.texts import described_text
+    from busway.road.typescript.zod import detail_text
 
-    if language != "python":
-        raise GeneratorRefused("a schema is made into a class in Python only", "leave out --language")
     if (schema_file and seen) or given.fields:
         raise click.UsageError("--from-schema, --from-event and --field are three ways to say one thing: take one")
     about, schema = _of_file(schema_file) if schema_file else _of_events(seen, endpoint)
     spec = _named(given, *about)
-    return add_event_text(root, spec, class_text(spec, schema))
+    if language == "typescript":
+        text = described_text(root, spec, detail_text(spec.class_name, schema))
+    else:
+        text = class_text(spec, schema)
+    return add_event_text(root, spec, text, language)
 
 
 def _named(given: EventSpec, source: str, detail_type: str) -> EventSpec:

@@ -164,8 +164,11 @@ def event_texts(root: Path, spec: NewEvent) -> dict[str, str]:
     return event_text(root, spec.event, spec.language)
 
 
-def add_event_text(root: Path, event: EventSpec, text: str) -> Path:
-    """Write an event whose text in Python is made already; return its file. Raises as `add_event`."""
+def add_event_text(root: Path, event: EventSpec, text: str, language: Language = "python") -> Path:
+    """Write an event whose text is made already; return its file. Raises as `add_event`."""
+    if language == "typescript":
+        put_package(root)
+        return write(root, {typescript.event_file(event): text})[0]
     module = module_of(event)
     loaded_class(root, text, module, event.class_name)
     return write(root, {f"{module.replace('.', '/')}.py": text})[0]

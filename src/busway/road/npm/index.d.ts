@@ -48,6 +48,8 @@ export function defineEvent<const Fields extends Shape>(definition: {
   source: string;
   detailType: string;
   detail: Fields;
+  /** What is said of the detail as a whole: its JSON Schema and the catalogue have it. */
+  meta?: { description?: string; examples?: unknown[]; [note: string]: unknown };
 }): EventDefinition<z.output<z.ZodObject<Fields>>, z.input<z.ZodObject<Fields>>>;
 
 /** What a schedule makes. */

@@ -24,6 +24,21 @@ const SAMPLE = {
   region: "us-east-1",
 };
 
+/** How zod checks a format: who reads the JSON Schema knows the format. */
+const PATTERNS = new Set(
+  [...Object.values(z.regexes), z.regexes.datetime({ offset: true })].flatMap((one) => (one instanceof RegExp ? [one.source] : [])),
+);
+
+/** Takes from a JSON Schema what says nothing, and would look like a difference to one from another language. @param {any} json */
+function terse(json) {
+  if (json.format && PATTERNS.has(json.pattern)) delete json.pattern;
+  if (json.minimum === Number.MIN_SAFE_INTEGER) delete json.minimum;
+  if (json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum;
+  if (json.propertyNames?.type === "string" && Object.keys(json.propertyNames).length === 1) delete json.propertyNames;
+  if (json.additionalProperties && Object.keys(json.additionalProperties).length === 0) delete json.additionalProperties;
+  if (json.items === false && json.prefixItems?.length === json.maxItems) delete json.items;
+}
+
 export class EventMismatch extends Error {
   /** @param {string} message */
   constructor(message) {
@@ -32,10 +47,10 @@ export class EventMismatch extends Error {
   }
 }
 
-/** @param {{ source: string, detailType: string, detail: Record<string, z.ZodType> }} definition */
-export function defineEvent({ source, detailType, detail }) {
+/** @param {{ source: string, detailType: string, detail: Record<string, z.ZodType>, meta?: object }} definition */
+export function defineEvent({ source, detailType, detail, meta = {} }) {
   // What an event has beyond its definition stays in it: whoever puts it may know more than we do.
-  const schema = z.looseObject(detail);
+  const schema = z.looseObject(detail).meta({ ...meta });
 
   /** @param {unknown} value */
   function parse(value) {
@@ -70,7 +85,7 @@ export function defineEvent({ source, detailType, detail }) {
   }
 
   function jsonSchema() {
-    const { $schema, additionalProperties, ...rest } = z.toJSONSchema(schema, { io: "input" });
+    const { $schema, ...rest } = z.toJSONSchema(schema, { io: "input", override: ({ jsonSchema }) => terse(jsonSchema) });
     return rest;
   }
 

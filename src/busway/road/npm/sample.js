@@ -14,23 +14,33 @@ const FORMATS = {
   ipv6: "2001:db8::1",
 };
 
-/** @param {any} schema @param {any} [root] @param {number} [depth] @returns {unknown} */
-export function sampleOf(schema, root = schema, depth = 0) {
+/**
+ * `undefined` where there is none: a type that holds itself, and nothing else to choose. `within`: what it is part of.
+ * @param {any} schema @param {any} [root] @param {string[]} [within] @returns {unknown}
+ */
+export function sampleOf(schema, root = schema, within = []) {
   if (schema.examples?.length) return schema.examples[0];
   if ("const" in schema) return schema.const;
   if (schema.enum) return schema.enum[0];
   if ("default" in schema) return schema.default;
-  // A type that holds itself ends somewhere.
-  if (schema.$ref) return depth > 20 ? null : sampleOf(resolved(schema.$ref, root), root, depth + 1);
+  if (schema.$ref) {
+    return within.includes(schema.$ref) ? undefined : sampleOf(resolved(schema.$ref, root), root, [...within, schema.$ref]);
+  }
   const branches = schema.anyOf ?? schema.oneOf;
-  if (branches) return sampleOf(branches[0], root, depth + 1);
-  if (schema.allOf) return Object.assign({}, ...schema.allOf.map((/** @type {any} */ one) => sampleOf(one, root)));
-  return ofType(schema, root, depth);
+  if (branches) return samplesOf(branches, root, within).find((one) => one !== undefined);
+  if (schema.allOf) {
+    const parts = samplesOf(schema.allOf, root, within);
+    return parts.includes(undefined) ? undefined : Object.assign({}, ...parts);
+  }
+  return ofType(schema, root, within);
 }
 
-/** @param {any} schema @param {any} root @param {number} depth */
-function ofType(schema, root, depth) {
-  switch (schema.type) {
+/** @param {any[]} schemas @param {any} root @param {string[]} within */
+const samplesOf = (schemas, root, within) => schemas.map((one) => sampleOf(one, root, within));
+
+/** @param {any} schema @param {any} root @param {string[]} within */
+function ofType(schema, root, within) {
+  switch (Array.isArray(schema.type) ? schema.type[0] : schema.type) {
     case "string":
       return FORMATS[schema.format] ?? "text".padEnd(schema.minLength ?? 0, "t").slice(0, schema.maxLength);
     case "integer":
@@ -39,10 +49,9 @@ function ofType(schema, root, depth) {
     case "boolean":
       return true;
     case "array":
-      if (schema.prefixItems) return schema.prefixItems.map((/** @type {any} */ one) => sampleOf(one, root, depth + 1));
-      return Array.from({ length: schema.minItems ?? 1 }, () => sampleOf(schema.items ?? {}, root, depth + 1));
+      return array(schema, root, within);
     case "object":
-      return object(schema, root, depth);
+      return object(schema, root, within);
     case "null":
       return null;
     default:
@@ -50,21 +59,32 @@ function ofType(schema, root, depth) {
   }
 }
 
+/** @param {any} schema @param {any} root @param {string[]} within */
+function array(schema, root, within) {
+  if (schema.prefixItems) {
+    const items = samplesOf(schema.prefixItems, root, within);
+    return items.includes(undefined) ? undefined : items;
+  }
+  const item = sampleOf(schema.items ?? {}, root, within);
+  if (item === undefined) return schema.minItems ? undefined : [];
+  return Array.from({ length: Math.min(schema.minItems ?? 1, schema.maxItems ?? Infinity) }, () => item);
+}
+
 /** @param {any} schema */
 function number(schema) {
   const step = schema.multipleOf ?? 1;
   if (schema.exclusiveMinimum !== undefined) return schema.exclusiveMinimum + step;
-  // Whole numbers of JavaScript have limits of their own, which are nobody's example.
-  if (schema.minimum !== undefined && schema.minimum > Number.MIN_SAFE_INTEGER) return schema.minimum;
+  if (schema.minimum !== undefined) return schema.minimum;
   if (schema.exclusiveMaximum !== undefined) return schema.exclusiveMaximum - step;
   return Math.min(step, schema.maximum ?? step);
 }
 
-/** Members that must be there, and those that come with an example. @param {any} schema @param {any} root @param {number} depth */
-function object(schema, root, depth) {
+/** Members that must be there, and those that come with an example. @param {any} schema @param {any} root @param {string[]} within */
+function object(schema, root, within) {
   const required = new Set(schema.required ?? []);
   const members = Object.entries(schema.properties ?? {}).filter(([name, one]) => required.has(name) || one.examples);
-  return Object.fromEntries(members.map(([name, one]) => [name, sampleOf(one, root, depth + 1)]));
+  const made = members.map(([name, one]) => [name, sampleOf(one, root, within)]);
+  return made.some(([, one]) => one === undefined) ? undefined : Object.fromEntries(made);
 }
 
 /** @param {string} reference @param {any} root */

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from busway.errors import GeneratorRefused
 from busway.road.fields import FieldSpec
 from busway.road.layout import LINE_LENGTH
 from busway.road.naming import pascal, snake
 from busway.road.rendering import render
 from busway.road.root import event_files
 from busway.road.schemas.typescript import literal
+from busway.road.typescript.layout import indented, member_text, value_text
+from busway.road.typescript.zod import Detail
 
 if TYPE_CHECKING:
     from busway.road.event_files import EventSpec
@@ -72,14 +74,24 @@ def event_file(event: EventSpec) -> str:
 
 def event_text(root: Path, event: EventSpec) -> str:
     """The text of a new event's file."""
-    return render(
+    return described_text(root, event, Detail([], [_field(field) for field in event.fields], ""))
+
+
+def described_text(root: Path, event: EventSpec, detail: Detail) -> str:
+    """The text of a new event's file, whose detail is translated already. Raises GeneratorRefused."""
+    text = render(
         root,
         "handler/event.ts.jinja",
         event_class=event.class_name,
         source=literal(event.source),
         detail_type=literal(event.detail_type),
-        fields=[_field(field) for field in event.fields],
+        definitions=detail.definitions,
+        fields=[indented(member, "    ").lstrip() for member in detail.members],
+        notes=detail.notes,
     )
+    if any(definition not in text for definition in detail.definitions):
+        raise GeneratorRefused("_templates/handler/event.ts.jinja leaves out `definitions`, to which fields refer")
+    return text
 
 
 def handler_texts(
@@ -118,7 +130,7 @@ def _head(name: str, spec: HandlerSpec) -> str:
         "alert": spec.alert,
         "filter": spec.filter or None,
     }
-    shown = [f"{option}: {_value(value)}" for option, value in options.items() if value is not None]
+    shown = [f"{option}: {value_text(value)}" for option, value in options.items() if value is not None]
     start, end = f"export const {name} = handler({spec.event.class_name}, ", ", async (event) => {"
     line = f"{start}{{ {', '.join(shown)} }}{end}"
     if len(line) <= LINE_LENGTH:
@@ -128,25 +140,6 @@ def _head(name: str, spec: HandlerSpec) -> str:
 
 def _field(field: FieldSpec) -> str:
     """The field's line in the event's definition."""
-    name = field.wire_name if re.fullmatch(r"[A-Za-z_$][\w$]*", field.wire_name, re.ASCII) else None
     example = _EXAMPLES.get(field.type_name) if field.sample is None else field.sample
-    meta = "" if example is None else f".meta({{ examples: [{_value(example)}] }})"
-    # `__proto__: ...` would not make a member of that name, `["__proto__"]` does.
-    shown = f"[{literal(field.wire_name)}]" if field.wire_name == "__proto__" else name or literal(field.wire_name)
-    return f"{shown}: {TYPES[field.type_name]}{meta}{'.optional()' if field.optional else ''}"
-
-
-def _value(value: object) -> str:
-    """A value as it is written in TypeScript: names without quotes where they need none."""
-    if isinstance(value, Mapping):
-        members = [f"{_member(str(name))}: {_value(one)}" for name, one in value.items()]  # pyright: ignore
-        return f"{{ {', '.join(members)} }}" if members else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(_value(one) for one in value)}]"  # pyright: ignore
-    return literal(value)
-
-
-def _member(name: str) -> str:
-    if name == "__proto__":
-        return '["__proto__"]'
-    return name if re.fullmatch(r"[A-Za-z_$][\w$]*", name, re.ASCII) else literal(name)
+    meta = "" if example is None else f".meta({{ examples: [{value_text(example)}] }})"
+    return f"{member_text(field.wire_name)}: {TYPES[field.type_name]}{meta}{'.optional()' if field.optional else ''}"
