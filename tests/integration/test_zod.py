@@ -148,11 +148,22 @@ def composed(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
+DEFINED = st.fixed_dictionaries(
+    {
+        "A": SIMPLE | composed(SIMPLE),
+        "B": objects(SIMPLE | st.just({"type": "array", "items": {"$ref": "#/$defs/B"}})),
+    }
+)
+
+
 @st.composite
 def details(draw: st.DrawFn) -> Schema:
     any_schema = st.recursive(SIMPLE, composed, max_leaves=8)
+    # One member is always there, so that most of what is drawn is about something.
     root = draw(objects(any_schema).filter(lambda given: given.get("additionalProperties", True) is True))
-    return {**root, "$defs": {"A": draw(any_schema), "B": draw(objects(any_schema))}}
+    members = {**root.get("properties", {}), "a": draw(SIMPLE | composed(SIMPLE))}
+    required = [*{*root.get("required", []), "a"}]
+    return {**root, "properties": members, "required": required, "$defs": draw(DEFINED)}
 
 
 @st.composite
@@ -237,6 +248,33 @@ def test_a_format_is_checked_and_exported_again(judge: Judge, name: str, right: 
     told = judge.ask(text, [{"a": one} for one in [*right, *wrong]])
     assert told["fits"] == [True] * len(right) + [False] * len(wrong)
     assert told["schema"]["properties"]["a"]["format"] == name
+
+
+# What hypothesis rarely comes by: a schema, values that fit it, and values that do not.
+CORNERS: list[tuple[Any, list[Any], list[Any]]] = [
+    ({"type": "string", "minLength": 2, "maxLength": 3}, ["😀😀😀", "ab"], ["😀", "abcd"]),
+    ({"type": "string", "pattern": "^.$"}, ["😀"], ["ab"]),
+    ({"type": "integer", "multipleOf": 2}, [4.0, -2], [3, 4.5, "4"]),
+    ({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, [0.5, 1], [0, 1.5]),
+    ({"enum": [1, "1", None]}, [1, 1.0, "1", None], [True, "", 0]),
+    ({"type": "string", "enum": ["a", 1]}, ["a"], [1]),
+    ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, [1.5], [1, "1"]),
+    ({"type": "array", "prefixItems": [{"type": "string"}], "items": False}, [[], ["a"]], [[1], ["a", "b"]]),
+    ({"type": "array", "prefixItems": [True, True], "minItems": 1, "maxItems": 3}, [[1], [1, 2, 3]], [[], [1] * 4]),
+    ({"type": "array", "items": {"type": "number"}, "uniqueItems": True}, [[1, 2], []], [[1, 1.0]]),
+    ({"type": "object", "required": ["b"], "additionalProperties": {"type": "null"}}, [{"b": None}], [{}, {"b": 1}]),
+    ({"type": "object", "properties": {"b": {"default": 3}}}, [{}, {"b": 4}], [None, []]),
+    ({"allOf": [{"type": "object", "required": [one]} for one in "bc"]}, [{"b": 1, "c": None}], [{"b": 1}, {}]),
+    ({"type": "object", "anyOf": [{"required": ["b"]}, {"required": ["c"]}]}, [{"c": 1}], [{}, "c"]),
+]
+
+
+@pytest.mark.parametrize(("member", "right", "wrong"), CORNERS, ids=range(len(CORNERS)))
+def test_so_it_is_in_the_corners(judge: Judge, member: Any, right: list[Any], wrong: list[Any]):
+    schema: Schema = {"type": "object", "properties": {"a": member}, "required": ["a"]}
+    oracle, values = jsonschema.Draft202012Validator(schema), [{"a": one} for one in [*right, *wrong]]
+    assert [oracle.is_valid(value) for value in values] == [True] * len(right) + [False] * len(wrong)
+    assert judge.ask(judge.text(schema), values)["fits"] == [True] * len(right) + [False] * len(wrong)
 
 
 TREE: Schema = {
