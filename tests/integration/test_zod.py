@@ -261,6 +261,8 @@ CORNERS: list[tuple[Any, list[Any], list[Any]]] = [
     ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, [1.5], [1, "1"]),
     ({"type": "array", "prefixItems": [{"type": "string"}], "items": False}, [[], ["a"]], [[1], ["a", "b"]]),
     ({"type": "array", "prefixItems": [True, True], "minItems": 1, "maxItems": 3}, [[1], [1, 2, 3]], [[], [1] * 4]),
+    ({"type": "array", "prefixItems": [True], "minItems": 1}, [[1], [None, 2]], [[]]),
+    ({"type": "array", "prefixItems": [True], "minItems": 2}, [[1, 2]], [[], [1]]),
     ({"type": "array", "items": {"type": "number"}, "uniqueItems": True}, [[1, 2], []], [[1, 1.0]]),
     ({"type": "object", "required": ["b"], "additionalProperties": {"type": "null"}}, [{"b": None}], [{}, {"b": 1}]),
     ({"type": "object", "properties": {"b": {"default": 3}}}, [{}, {"b": 4}], [None, []]),

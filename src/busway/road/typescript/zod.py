@@ -189,7 +189,8 @@ class _Translation:
         zod = block("z.tuple([", shown, "]") + (")" if rest is None else f", {rest})")
         type_ = f"[{', '.join([*types, *([f'...{grouped(rest.type)}[]'] if rest else [])])}]"
         notes: dict[str, int] = {}
-        if least > len(members):
+        # Where further places may be empty, zod takes it that one with anything in it is empty too.
+        if least and least != len(members):
             zod, notes = f"{zod}.refine((items) => items.length >= {least})", {"minItems": least}
         if rest and most is not None:
             zod, notes = f"{zod}.refine((items) => items.length <= {most})", {**notes, "maxItems": most}
