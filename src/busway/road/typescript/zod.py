@@ -182,15 +182,16 @@ class _Translation:
     def _tuple(self, schema: Schema, items: Any, least: int, most: int | None, at: str) -> Made:
         made = self._branches({"prefixItems": schema["prefixItems"]}, "prefixItems", at)
         members = made if most is None else made[:most]
-        # JSON Schema says what stands at a place, not that something stands there.
-        shown = [str(one) + (".optional()" if number >= least else "") for number, one in enumerate(members)]
+        # JSON Schema says what stands at a place, not that something stands there; for zod, anything may be nothing.
+        something = [".nonoptional()" if "unknown" in one.type else "" for one in members]
+        tails = [*something[:least], *[".optional()"] * (len(members) - least)]
+        shown = [f"{one}{tail}" for one, tail in zip(members, tails, strict=True)]
         types = [one.type if number < least else f"({one.type} | undefined)?" for number, one in enumerate(members)]
         rest = None if items is False or most == len(members) else self.made(items, f"{at}/items")
         zod = block("z.tuple([", shown, "]") + (")" if rest is None else f", {rest})")
         type_ = f"[{', '.join([*types, *([f'...{grouped(rest.type)}[]'] if rest else [])])}]"
         notes: dict[str, int] = {}
-        # Where further places may be empty, zod takes it that one with anything in it is empty too.
-        if least and least != len(members):
+        if least > len(members):
             zod, notes = f"{zod}.refine((items) => items.length >= {least})", {"minItems": least}
         if rest and most is not None:
             zod, notes = f"{zod}.refine((items) => items.length <= {most})", {**notes, "maxItems": most}
