@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 from uuid import UUID
 
 import pydantic
@@ -118,6 +118,10 @@ class Event(pydantic.BaseModel):
         """
         try:
             detail = cls.model_validate(_sample_detail(cls, fields)).detail_json()
+        except _Endless as error:
+            raise EventMismatch(
+                f"a sample of {cls.__name__} would never end: what it holds holds itself; give that an example"
+            ) from error
         except pydantic.ValidationError as error:
             raise EventMismatch(
                 f"a sample of {cls.__name__} with these values does not fit it: {_faults(error)}"
@@ -203,16 +207,23 @@ def _sample_detail(event: type[Event], chosen: Mapping[str, Any]) -> dict[str, A
         known = ", ".join(event.model_fields)
         raise InvalidEventClass(f"{event.__name__} has no field {unknown[0]!r}; its fields are {known}")
     given = {names.get(name, name): value for name, value in chosen.items()}
-    samples = {n: _field_sample(n, f) for n, f in event.model_fields.items() if f.is_required() or f.examples}
-    return {**samples, **given}
+    # Of a class that refers to one below it, the types are known from then on.
+    event.model_rebuild()
+    wanted = {n: f for n, f in event.model_fields.items() if n not in given and (f.is_required() or f.examples)}
+    return {**{n: _field_sample(n, f, (event,)) for n, f in wanted.items()}, **given}
 
 
-def _field_sample(name: str, field: FieldInfo) -> Any:
+class _Endless(Exception):
+    """A type that holds itself, and nothing else to choose."""
+
+
+def _field_sample(name: str, field: FieldInfo, within: tuple[type, ...]) -> Any:
+    """`within`: the classes that the field is part of; a sample holds none of them once more. Raises _Endless."""
     if field.examples:
         return field.examples[0]
     if not field.is_required():
         return field.get_default(call_default_factory=True, validated_data={})
-    return _type_sample(field.alias or name, field.annotation)
+    return _type_sample(field.alias or name, field.annotation, within)
 
 
 _SAMPLES: Mapping[Any, Any] = {
@@ -226,23 +237,51 @@ _SAMPLES: Mapping[Any, Any] = {
 }
 
 
-def _type_sample(name: str, kind: Any) -> Any:
+def _type_sample(name: str, kind: Any, within: tuple[type, ...]) -> Any:
     """A value of a type: the field's own name for text, the first of what may be chosen, one element for a list."""
     if kind in _SAMPLES:
         return _SAMPLES[kind]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return arguments[0]
+    if origin is Annotated:
+        return _type_sample(name, arguments[0], within)
     if origin in (Union, types.UnionType):
-        return _type_sample(name, next(a for a in arguments if a is not types.NoneType))
+        return _first_sample(name, arguments, within)
     if origin is tuple and Ellipsis not in arguments:
-        return [_type_sample(name, argument) for argument in arguments]
+        return [_type_sample(name, argument, within) for argument in arguments]
     if origin in (list, set, tuple, frozenset, Sequence):
-        return [_type_sample(name, arguments[0] if arguments else str)]
+        try:
+            return [_type_sample(name, arguments[0] if arguments else str, within)]
+        except _Endless:
+            return []
     if origin in (dict, Mapping) or kind is dict:
         return {}
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return next(iter(kind))
     if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
-        return {n: _field_sample(n, f) for n, f in kind.model_fields.items()}
+        return _model_sample(kind, within)
     return name.replace("_", " ")
+
+
+def _first_sample(name: str, kinds: Sequence[Any], within: tuple[type, ...]) -> Any:
+    """Of the first type of which there is one; None only where there is no other."""
+    for kind in kinds:
+        if kind is not types.NoneType:
+            try:
+                return _type_sample(name, kind, within)
+            except _Endless:
+                continue
+    if types.NoneType in kinds:
+        return None
+    raise _Endless
+
+
+def _model_sample(model: type[pydantic.BaseModel], within: tuple[type, ...]) -> Any:
+    if model in within:
+        raise _Endless
+    model.model_rebuild()
+    inner = (*within, model)
+    if issubclass(model, pydantic.RootModel):
+        return _field_sample(model.__name__, model.model_fields["root"], inner)
+    return {field.alias or n: _field_sample(n, field, inner) for n, field in model.model_fields.items()}

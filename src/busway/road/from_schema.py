@@ -79,7 +79,7 @@ def class_text(event: EventSpec, schema: Mapping[str, Any]) -> str:
             f"the schema makes the classes {', '.join(classes)}; wanted {event.class_name}, and none called Event",
             "what is called event in it may refer to another name in $defs",
         )
-    _check_harmless(tree)
+    check_harmless(tree)
     lines = text.splitlines()
     bases = ["Event", f"source={literal(event.source)}", f"detail_type={literal(event.detail_type)}"]
     lines[root.lineno - 1] = call(f"class {event.class_name}(", bases, "):")
@@ -124,9 +124,15 @@ def _generated(class_name: str, schema: Mapping[str, Any]) -> str:
     return made
 
 
-def _check_harmless(tree: ast.Module) -> None:
-    """Raises GeneratorRefused for anything but imports that are known, classes, fields and literals."""
-    for node in ast.walk(tree):
+def check_harmless(tree: ast.Module) -> None:
+    """Raises GeneratorRefused for anything but imports that are known, classes, fields and literals.
+
+    `Node.model_rebuild()` of one of the classes may stand too: it finds what a type that holds itself refers to.
+    """
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    rebuilt = {f"{name}.model_rebuild()" for name in classes}
+    body = [node for node in tree.body if not (isinstance(node, ast.Expr) and ast.unparse(node) in rebuilt)]
+    for node in (inner for outer in body for inner in ast.walk(outer)):
         if not isinstance(node, _NODES):
             raise GeneratorRefused(f"what was made of the schema has a {type(node).__name__}")
         if isinstance(node, ast.ImportFrom) and node.module not in _MODULES:
@@ -152,7 +158,8 @@ def _formatted(text: str) -> str:
             break
     first = next(number for number, line in enumerate(lines) if line.startswith(("from ", "class ")))
     lines.insert(first, "from busway import Event")
-    # No annotation here refers to a class below it by its bare name.
-    lines = [line for line in lines if line != "from __future__ import annotations"]
+    # Only in a type that holds itself an annotation refers to a class below it by its bare name.
+    if not any(line.endswith(".model_rebuild()") for line in lines):
+        lines = [line for line in lines if line != "from __future__ import annotations"]
     ordered = isort.code("\n".join(lines), profile="black", line_length=LINE_LENGTH, known_third_party=["busway"])
     return black.format_str(ordered, mode=black.Mode(line_length=LINE_LENGTH))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -12,10 +13,10 @@ import jsonschema
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from busway.errors import GeneratorRefused
+from busway.errors import EventMismatch, GeneratorRefused
 from busway.road.event_files import EventSpec, loaded_class
 from busway.road.fields import parse_fields
-from busway.road.from_schema import class_text, read_schema
+from busway.road.from_schema import check_harmless, class_text, read_schema
 from busway.road.generator import add_event
 from busway.road.inference import schema_of
 from busway.road.project import load_events
@@ -91,12 +92,85 @@ def test_an_exported_schema_makes_the_class_again(tmp_path: Path):
     assert again.json_schema["properties"]["order-id"] == entry.json_schema["properties"]["order-id"]
 
 
+NODE = {
+    "type": "object",
+    "properties": {
+        "node-id": {"type": "integer"},
+        "kids": {"type": "array", "items": {"$ref": "#/$defs/Node"}},
+        "leaf": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]},
+    },
+    "required": ["node-id", "kids", "leaf"],
+}
+LEAF = {"node-id": 1, "kids": [], "leaf": None}
+# Schemas that hold themselves, with what their samples are.
+RECURSIVE: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"properties": {"top": {"$ref": "#/$defs/Node"}}, "required": ["top"], "$defs": {"Node": NODE}}, {"top": LEAF}),
+    ({"properties": {"n": {"type": "integer"}, "again": {"$ref": "#"}}, "required": ["n"]}, {"n": 1}),
+    (
+        {"properties": {"again": {"type": "array", "items": {"$ref": "#"}}}, "required": ["again"]},
+        {"again": []},
+    ),
+    (
+        {
+            "properties": {"one": {"$ref": "#/$defs/One"}},
+            "required": ["one"],
+            "$defs": {
+                "One": {"type": "object", "properties": {"two": {"$ref": "#/$defs/Two"}}, "required": ["two"]},
+                "Two": {"type": "object", "properties": {"one": {"$ref": "#/$defs/One"}}},
+            },
+        },
+        {"one": {"two": {"one": None}}},
+    ),
+    (
+        {
+            "properties": {"any": {"$ref": "#/$defs/Any"}},
+            "required": ["any"],
+            "$defs": {"Any": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Any"}}, {"type": "string"}]}},
+        },
+        {"any": []},
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "sample"), RECURSIVE, ids=range(len(RECURSIVE)))
+def test_a_type_that_holds_itself_is_made_and_its_sample_ends(
+    tmp_path: Path, schema: dict[str, Any], sample: dict[str, Any]
+):
+    new_project(tmp_path / "shop", "shop")
+    text = class_text(ORDER, read_schema(json.dumps({"type": "object", **schema}).encode(), "x.json"))
+    made = loaded_class(tmp_path / "shop", text, "events.order_placed", "OrderPlaced")
+    assert json.loads(made.sample().detail_json()) == sample
+    (tmp_path / "shop/events/order_placed.py").write_text(text)
+    assert load_events(tmp_path / "shop")["OrderPlaced"][0].sample["detail"] == sample
+
+
+def test_a_type_that_can_only_hold_itself_is_told_to_have_an_example(tmp_path: Path):
+    schema = {"type": "object", "properties": {"again": {"$ref": "#"}}, "required": ["again"]}
+    text = class_text(ORDER, read_schema(json.dumps(schema).encode(), "x.json"))
+    made = loaded_class(tmp_path, text, "events.order_placed", "OrderPlaced")
+    with pytest.raises(EventMismatch, match="would never end"):
+        made.sample()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Other.model_rebuild()", "Node.model_rebuild(force=print(1))", "Node.model_validate()", "Node.model_rebuild"],
+)
+def test_nothing_but_the_end_of_a_type_that_holds_itself_may_be_called(line: str):
+    text = f"from pydantic import BaseModel\n\n\nclass Node(BaseModel):\n    a: int\n\n\n{line}\n"
+    check_harmless(ast.parse(text.replace(line, "Node.model_rebuild()")))
+    with pytest.raises(GeneratorRefused, match="what was made of the schema"):
+        check_harmless(ast.parse(text))
+
+
 @pytest.mark.parametrize("command", [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["pyright"]])
 def test_what_is_made_is_code_that_a_careful_team_would_have_written(tmp_path: Path, command: list[str]):
     root = tmp_path / "shop"
     new_project(root, "shop")
     (tmp_path / "order.json").write_text(json.dumps(SCHEMA))
     run(root, "add", "event", "OrderPlaced", "--source", "shop", "--from-schema", str(tmp_path / "order.json"))
+    (tmp_path / "tree.json").write_text(json.dumps({"type": "object", **RECURSIVE[0][0]}))
+    run(root, "add", "event", "TreeGrown", "--source", "shop", "--from-schema", str(tmp_path / "tree.json"))
     words = [*command, "--pythonpath", sys.executable] if command == ["pyright"] else command
     done = subprocess.run([TOOLS / words[0], *words[1:]], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
