@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import msgspec
 
-from busway.road.manifest import EventEntry, HandlerEntry, Manifest
+from busway.pattern import parse
+from busway.road.manifest import EventEntry, Manifest
 from busway.road.root import is_test
 from busway.road.schemas.compatibility import told
 
@@ -43,8 +44,13 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Taker:
-    handler: HandlerEntry
+    """A handler or rule that the event may go to. `about`: how often it is tried, or where it goes on to."""
+
+    name: str
+    file: str
     owners: str
+    about: str
+    alert: str | None
     pattern: str
 
 
@@ -79,14 +85,34 @@ def _page(
         sample=_pretty(event.sample),
         schema=_pretty(event.json_schema),
         owners=owner_of(event.file, owners),
-        takers=[
-            Taker(handler, owner_of(handler.file, owners), _pretty(handler.pattern))
-            for handler in manifest.handlers
-            if handler.event == event.name
-        ],
+        takers=[*_takers(manifest, event, owners)],
         producers=[name for name, text in sources.items() if word.search(text)],
         versions=_versions(root, event.file),
     )
+
+
+def _takers(manifest: Manifest, event: EventEntry, owners: list[tuple[str, str]]) -> Iterator[Taker]:
+    for one in manifest.handlers:
+        if may_take(one.pattern, event):
+            about = f"{one.retries} retries"
+            yield Taker(one.name, one.file, owner_of(one.file, owners), about, one.alert, _pretty(one.pattern))
+    for one in manifest.rules:
+        if may_take(pattern := one.rule.event_pattern, event):
+            about = f"rule, to {', '.join(' '.join(target.place) for target in one.rule.targets)}"
+            yield Taker(one.name, one.file, owner_of(one.file, owners), about, one.rule.alert, _pretty(pattern))
+
+
+def may_take(pattern: Mapping[str, Any], event: EventEntry) -> bool:
+    """Whether a pattern takes some events of this kind: by source and detail-type, whatever else it asks for."""
+    known = {"source": event.source, "detail-type": event.detail_type}
+    for name, wanted in pattern.items():
+        if name == "$or" and not any(may_take(branch, event) for branch in wanted):
+            return False
+        if name in known:
+            matcher = parse(msgspec.json.encode({name: wanted}).decode())
+            if not matcher.matches(msgspec.json.encode({name: known[name]})):
+                return False
+    return True
 
 
 def fields_of(schema: Mapping[str, Any], prefix: str = "", seen: tuple[str, ...] = ()) -> list[Field]:
@@ -159,7 +185,8 @@ def _sources(root: Path) -> dict[str, str]:
         if not place.parts:
             inner[:] = [name for name in inner if name not in ("events", "handlers")]
         for file in (Path(folder, name) for name in sorted(names)):
-            if file.suffix in _SUFFIXES and not is_test(file.name) and file.stat().st_size <= FILE_BYTES_MAX:
+            fits = file.suffix in _SUFFIXES and not is_test(file.name) and file.is_file()
+            if fits and file.stat().st_size <= FILE_BYTES_MAX:
                 found[str(place / file.name)] = file.read_text(errors="replace")
             if len(found) >= FILES_MAX:
                 return found

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from busway.cli import main
-from busway.road.catalogue.facts import owner_of
+from busway.road.catalogue.facts import may_take, owner_of
 from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
-from busway.road.generator import HandlerSpec, add_handler
+from busway.road.generator import HandlerSpec, add_event, add_handler
+from busway.road.manifest import EventEntry
 from busway.road.project_files import new_project
 
 
@@ -75,6 +80,76 @@ def test_members_of_members_are_told_too_also_of_one_that_holds_itself(shop: Pat
     assert main(["catalog", "--out", "site"]) == 0
     told = read(shop / "site/index.html").text
     assert "root.value" in told and "root.kids" in told and "root.kids[].value" not in told
+
+
+def put_rule(shop: Path, name: str, pattern: dict[str, Any]) -> None:
+    (shop / "rules").mkdir(exist_ok=True)
+    rule = {"EventPattern": pattern, "Targets": [{"Queue": "audit"}, {"Stream": "all"}], "Alert": "pagerduty"}
+    (shop / "rules" / f"{name}.json").write_text(json.dumps(rule))
+
+
+def test_a_rule_that_takes_the_event_is_told_beside_the_handlers(shop: Path):
+    event = EventSpec("OrderPlaced", "shop", "Order Placed", parse_fields(["total:int=5"]))
+    add_handler(shop, HandlerSpec("send_receipt", event))
+    put_rule(shop, "big-orders", {"source": ["shop"], "detail": {"total": [{"numeric": [">", 100]}]}})
+    put_rule(shop, "others", {"source": ["stock"]})
+    (shop / "CODEOWNERS").write_text("/rules/ @audit-team\n")
+    assert main(["catalog"]) == 0
+    told = re.sub(r"\s+", " ", read(shop / "catalog/index.html").text)
+    assert "send-receipt handlers/send_receipt/handler.py" in told
+    assert "big-orders alert pagerduty rules/big-orders.json · @audit-team · rule, to Queue audit, Stream all" in told
+    assert "others" not in told
+
+
+ENTRY = EventEntry(name="A", file="events/a.py", source="com.shop", detail_type="Order Placed", sample={})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "takes"),
+    [
+        ({"source": ["com.shop"], "detail-type": ["Order Placed"], "detail": {"total": [1]}}, True),
+        ({"source": [{"prefix": "com."}]}, True),
+        ({"detail-type": [{"anything-but": ["Order Placed"]}]}, False),
+        ({"source": ["com.shop"], "detail-type": ["Order Paid"]}, False),
+        ({"account": ["123456789012"]}, True),
+        ({"$or": [{"source": ["x"]}, {"detail-type": ["Order Placed"]}]}, True),
+        ({"source": ["com.shop"], "$or": [{"source": ["x"]}, {"detail-type": ["y"]}]}, False),
+    ],
+)
+def test_a_pattern_is_told_of_events_that_some_of_their_kind_fit(pattern: dict[str, Any], takes: bool):
+    assert may_take(pattern, ENTRY) is takes
+
+
+def test_a_handler_of_another_class_of_the_same_event_is_told_too(shop: Path):
+    add_handler(shop, HandlerSpec("one", EventSpec("OrderPlaced", "shop", "Order Placed")))
+    add_handler(shop, HandlerSpec("two", EventSpec("OrderSeen", "shop", "Order Placed")))
+    assert main(["catalog"]) == 0
+    told = re.sub(r"\s+", " ", read(shop / "catalog/index.html").text)
+    assert told.count("handlers/one/handler.py") == told.count("handlers/two/handler.py") == 2
+
+
+def test_what_mentions_an_event_is_neither_a_test_nor_what_was_installed(shop: Path, monkeypatch: pytest.MonkeyPatch):
+    add_event(shop, EventSpec("OrderPlaced", "shop", "Order Placed"))
+    for name in (
+        "web/checkout.ts", "web/checkout.test.ts", "test_checkout.py", "node_modules/a/index.js", "dist/out.js",
+        ".venv/lib/a.py", "web/node_modules/b/index.js", "events/more.py",
+    ):  # fmt: skip
+        (shop / name).parent.mkdir(parents=True, exist_ok=True)
+        (shop / name).write_text("// OrderPlaced\n" if name.endswith("s") else "# OrderPlaced\n")
+    (shop / "web/gone.ts").symlink_to("nowhere.ts")
+    walked = list[str]()
+    walk = os.walk
+
+    def noting(root: Path) -> Iterator[Any]:
+        for step in walk(root):
+            walked.append(str(Path(step[0]).relative_to(shop)))
+            yield step
+
+    monkeypatch.setattr(os, "walk", noting)
+    assert main(["catalog"]) == 0
+    assert "<code>web/checkout.ts</code></p>" in (shop / "catalog/index.html").read_text()
+    # What is left out is not even looked through: node_modules may hold a hundred thousand files.
+    assert {"web"} <= set(walked) <= {".", "web", "catalog"}
 
 
 @pytest.mark.parametrize(
