@@ -52,5 +52,6 @@ def update(names: tuple[str, ...], check: bool, as_json: bool) -> None:
             if one.what != "same":
                 click.echo(f"{one.what:8}{one.file}{f': {one.reason}' if one.reason else ''}")
         made = "to write" if check else "written"
-        say(f"{count['updated']} {made}, {count['same']} up to date, {count['yours']} yours")
+        failed = f", {count['failed']} failed" if count["failed"] else ""
+        say(f"{count['updated']} {made}, {count['same']} up to date, {count['yours']} yours{failed}")
     click.get_current_context().exit(1 if count["failed"] or (check and count["updated"]) else 0)

@@ -78,9 +78,11 @@ def event_text(root: Path, event: EventSpec, language: Language) -> dict[str, st
 def _classes(root: Path) -> Iterator[tuple[Path, ast.ClassDef]]:
     for file in sorted((root / "events").glob("*.py")):
         try:
-            tree = ast.parse(file.read_text())
+            tree = ast.parse(file.read_text(encoding="utf-8"))
         except SyntaxError as error:
             raise GeneratorRefused(f"{file} is not Python: {error.msg}, line {error.lineno}") from error
+        except UnicodeDecodeError as error:
+            raise GeneratorRefused(f"{file} is not Python: {error}") from error
         yield from ((file, node) for node in tree.body if isinstance(node, ast.ClassDef))
 
 

@@ -75,3 +75,8 @@ def _read(file: Path) -> Generated:
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_untouched(file: Path, was: str) -> bool:
+    """Whether a file is, byte for byte, what has this digest."""
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == was

@@ -97,25 +97,31 @@ def add_handler(root: Path, spec: HandlerSpec) -> list[Path]:
     Raises GeneratorRefused when a file exists, and InvalidHandler or EventMismatch when what was asked for
     could not run.
     """
-    texts = handler_texts(root, spec)
-    folder = next(file for file in texts if file.startswith("handlers/")).split("/")[1]
-    return write_generated(root, "handler", folder, spec, texts)
+    return write_generated(root, "handler", folder_of(spec), spec, handler_texts(root, spec))
 
 
-def handler_texts(root: Path, spec: HandlerSpec) -> dict[str, str]:
-    """The files of a handler, below the project, and of its event if that is new. Raises as `add_handler`."""
+def handler_texts(root: Path, spec: HandlerSpec, sample: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The files of a handler, below the project, and of its event if that is new. Raises as `add_handler`.
+
+    `sample`: the one that it has already; a new one gets that of the event's other handlers.
+    """
     event_class, known = class_and_sample(root, spec.event)
     _check_options(root, event_class, spec)
-    known = find_sample(root, event_class.event_source, event_class.event_detail_type) or known
-    sample = _sample_json(event_class, spec, known)
+    known = sample or find_sample(root, event_class.event_source, event_class.event_detail_type) or known
     files = {} if spec.schedule or spec.event.file else event_text(root, spec.event, spec.language)
-    return {**files, **_texts(root, event_class, spec, sample)}
+    return {**files, **_texts(root, event_class, spec, _sample_json(event_class, spec, known))}
+
+
+def folder_of(spec: HandlerSpec) -> str:
+    """A handler's folder in `handlers/`: named as the files of its language are."""
+    return spec.name if spec.language == "python" else typescript.kebab(spec.name)
 
 
 def write_generated(root: Path, kind: Kind, name: str, spec: Any, texts: Mapping[str, str]) -> list[Path]:
     """Write new files, with the record of them and what their imports are found by; return the files."""
-    record = record_text(generated(root, kind, spec, texts))
-    *paths, _ = write(root, {**texts, record_of(kind, name): record})
+    paths = write(root, texts)
+    # What is left of one whose files were deleted since is nobody's work.
+    (root / record_of(kind, name)).write_text(record_text(generated(root, kind, spec, texts)), encoding="utf-8")
     if spec.language == "typescript":
         put_package(root)
     return paths

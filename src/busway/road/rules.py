@@ -90,7 +90,8 @@ class RuleEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_rules(root: Path) -> list[RuleEntry]:
     """The project's rules, by name. Raises BrokenProject naming the first file that cannot be used."""
-    return [_read(root, file) for file in sorted((root / FOLDER).glob("*.json"))]
+    # What the generator remembers of its rules lies beside them, in hidden files.
+    return [_read(root, file) for file in sorted((root / FOLDER).glob("[!.]*.json"))]
 
 
 def _read(root: Path, file: Path) -> RuleEntry:

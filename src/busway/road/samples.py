@@ -32,6 +32,12 @@ def handler_samples(root: Path, name: str) -> list[Path]:
     return [file for file in (folder / "sample.json", *sorted((folder / "events").glob("*.json"))) if file.is_file()]
 
 
+def own_sample(root: Path, name: str) -> dict[str, Any] | None:
+    """The sample that a handler in the folder of this name has already."""
+    files = handler_samples(root, name)
+    return _sample(files[0]) if files else None
+
+
 def _sample(file: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])

@@ -139,3 +139,37 @@ def test_init_leaves_alone_a_repository_whose_folders_have_the_names(
     assert main(["init"]) == 1
     assert "busway new" in capfd.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == [there]
+
+
+def test_templates_update_names_what_it_wrote_and_what_it_left(shop: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    assert main(["add", "handler", "two", "--event", "OrderPlaced"]) == 0
+    assert main(["templates", "update"]) == 0
+    assert "0 written, 7 up to date, 0 yours" in capfd.readouterr().err
+    own = shop / "_templates/handler/plain_handler.py.jinja"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        "from busway import handler\n\n{{ event_import }}\n\n\n{{ decorator }}\n{{ signature }}\n    return\n"
+    )
+    (shop / "handlers/two/handler.py").write_text("# mine\n")
+    assert main(["templates", "update", "--check"]) == 1
+    told = capfd.readouterr()
+    assert "updated handlers/one/handler.py\n" in told.out and "1 to write" in told.err
+    assert "yours   handlers/two/handler.py: changed\n" in told.out
+    assert "    return\n" not in (shop / "handlers/one/handler.py").read_text()
+    assert main(["templates", "update", "one", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["updated"], told["yours"]) == (1, 0)
+    assert "    return\n" in (shop / "handlers/one/handler.py").read_text()
+    assert main(["templates", "update", "--check"]) == 0
+    (shop / "events/order_placed.py").unlink()
+    capfd.readouterr()
+    assert main(["templates", "update"]) == 1
+    told = capfd.readouterr()
+    assert "failed  handlers/one/.generated.json: the event OrderPlaced is gone" in told.out
+    assert "2 failed" in told.err
+    assert main(["templates", "update", "three"]) == 1
+    assert "'three' was not generated, as far as is known; there is one, two" in capfd.readouterr().err
+    (shop / "handlers/one/.generated.json").write_text("{")
+    assert main(["templates", "update"]) == 1
+    assert "hint: it is the generator's own: take it back from git" in capfd.readouterr().err

@@ -64,7 +64,7 @@ def constant(handler_name: str) -> str:
 
 def defined_events(root: Path) -> dict[str, Path]:
     """The events that files in `events/` define, by name, found without running anything."""
-    return {name: file for file in event_files(root) for name in _DEFINED.findall(file.read_text(encoding="utf-8"))}
+    return {name: file for file in event_files(root) for name in _DEFINED.findall(file.read_text(errors="replace"))}
 
 
 def event_file(event: EventSpec) -> str:

@@ -147,7 +147,7 @@ def test_what_mentions_an_event_is_neither_a_test_nor_what_was_installed(shop: P
 
     monkeypatch.setattr(os, "walk", noting)
     assert main(["catalog"]) == 0
-    assert "<code>web/checkout.ts</code></p>" in (shop / "catalog/index.html").read_text()
+    assert "<p><code>web/checkout.ts</code></p>" in (shop / "catalog/index.html").read_text()
     # What is left out is not even looked through: node_modules may hold a hundred thousand files.
     assert {"web"} <= set(walked) <= {".", "web", "catalog"}
 
