@@ -39,6 +39,8 @@ class Poller(Protocol):
 
     def stop(self) -> None: ...
 
+    async def idle(self) -> bool: ...
+
     async def abandon(self) -> None: ...
 
 
@@ -83,6 +85,12 @@ class Mappings:
 
     async def _ended(self) -> None:
         await asyncio.gather(*(asyncio.shield(task) for _, task in self._pollers.values()), return_exceptions=True)
+
+    async def idle(self) -> bool:
+        """Whether every change has taken effect, and only time, or news, gives the pollers something to do."""
+        if any(status.state not in (ENABLED, DISABLED) for status in self._statuses.values()):
+            return False
+        return all([await poller.idle() for poller, _ in list(self._pollers.values())])
 
     # --- look up ---
 

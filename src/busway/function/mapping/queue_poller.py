@@ -86,6 +86,7 @@ class QueuePoller:
         # Received, and not yet under way: what did not fit into the last batch, or waits for the window.
         self._held: list[Message] = []
         self._held_bytes = 0
+        self._held_until = 0.0
         self._under_way: dict[int, Sequence[Message]] = {}
         self._throttles = 0
         self._not_before = 0.0
@@ -103,6 +104,13 @@ class QueuePoller:
             await self._crowd.finish()
         except EngineStopped:
             return
+
+    async def idle(self) -> bool:
+        """Whether only time, or a new message, gives it something to do."""
+        desk = self._desk
+        if self._crowd or (self._held and self._held_until <= desk.clock.monotonic()):
+            return False
+        return not (await desk.engine.queues.counts(self._record.source_arn)).ready
 
     async def abandon(self) -> None:
         """Let go of what is under way: its messages are visible again at once."""
@@ -151,9 +159,9 @@ class QueuePoller:
         clock, size = self._desk.clock, self._record.batch_size
         if not self._held:
             await self._receive(min(RECEIVE_MAX, size), None)
-        until = clock.monotonic() + self._record.window_s
+        self._held_until = clock.monotonic() + self._record.window_s
         while len(self._held) < size and self._held_bytes < BYTES_MAX:
-            left_s = until - clock.monotonic()
+            left_s = self._held_until - clock.monotonic()
             if left_s <= 0 or not self._held or self._stopping.is_set():
                 return
             await self._receive(min(RECEIVE_MAX, size - len(self._held)), left_s)

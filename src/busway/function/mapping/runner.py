@@ -34,6 +34,8 @@ from busway.trail import Trail
 NAMESPACE = "AWS/Lambda"
 # AWS's words for LastProcessingResult (recorded, and K).
 NOTHING_YET, OK, CALL_FAILED = "No records processed", "OK", "PROBLEM: Function call failed"
+# Ours: how often it is looked whether a stream was resharded, made anew, or the function came to be.
+LOOK_S = 1.0
 # Ours: of a batch that failed, so many events are named one by one in the trail.
 NAMED_MAX = 20
 
@@ -102,6 +104,7 @@ class Desk:
     streams: Streams
     runner: Runner
     destinations: Destinations
+    look_s: float = LOOK_S
 
 
 @dataclass(slots=True)

@@ -97,6 +97,13 @@ class ShardPoller:
         """Take no further work. `run` returns when what is under way has ended."""
         self._stopping.set()
 
+    async def idle(self) -> bool:
+        """Whether only time, or a new record, gives it something to do."""
+        work, desk = self._work, self._desk
+        if self._crowd or work.due_at() <= desk.clock.monotonic():
+            return False
+        return self._ended or not work.room or work.read_to >= await desk.streams.head(self._shard)
+
     async def abandon(self) -> None:
         """Let go of what is under way: it comes again, from the checkpoint on."""
         await self._crowd.cancel()

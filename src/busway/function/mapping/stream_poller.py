@@ -10,12 +10,9 @@ from busway.clock import any_of
 from busway.errors import CorruptRecord, EngineStopped, FunctionNotFound
 from busway.function.mapping.ledger import Ledger
 from busway.function.mapping.record import MappingRecord
-from busway.function.mapping.runner import Desk, Status
+from busway.function.mapping.runner import LOOK_S, Desk, Status
 from busway.function.mapping.shard_poller import ShardPoller
 from busway.stream.record import Shard
-
-# Ours: how often it is looked whether the stream was resharded, made anew, or the function came to be.
-LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +63,18 @@ class StreamPoller:
             except FunctionNotFound as error:
                 self._status.result = f"PROBLEM: {error}"
             self._changed.clear()
-            await any_of(desk.clock, LOOK_S, self._changed.wait(), self._stopping.wait())
+            await any_of(desk.clock, desk.look_s, self._changed.wait(), self._stopping.wait())
         for poller, _ in self._pollers.values():
             poller.stop()
         await asyncio.gather(*(task for _, task in self._pollers.values()), return_exceptions=True)
+
+    async def idle(self) -> bool:
+        """Whether only time, or news, gives it something to do."""
+        for shard in ready(self._desk.streams.shards(self._record.source_arn), self._finished):
+            polled = self._pollers.get(shard.journal)
+            if polled is None or not await polled[0].idle():
+                return False
+        return True
 
     async def abandon(self) -> None:
         """Let go of what is under way: it comes again, from the checkpoints on."""

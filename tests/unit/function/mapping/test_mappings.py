@@ -16,6 +16,7 @@ from busway.errors import (
     MappingInUse,
 )
 from busway.function.mapping.record import MappingChange, NewMapping
+from busway.queue.message import Outgoing
 
 from .mapping_world import FAILURES, FUNCTION, QUEUE, SCOPE, STREAM, World
 
@@ -235,3 +236,30 @@ async def test_tags_are_put_and_taken_away(world: World):
     await world.mappings.tag(record.uuid, {"a": "1", "b": "2"})
     await world.mappings.untag(record.uuid, {"a"})
     assert world.mappings.need(record.uuid).tags == {"b": "2"}
+
+
+@pytest.mark.parametrize("source", [QUEUE, STREAM])
+async def test_mappings_are_idle_when_only_time_or_news_gives_them_something_to_do(sources: World, source: str):
+    world, finish = sources, asyncio.Event()
+
+    async def until_finished(_: dict[str, Any]) -> None:
+        await finish.wait()
+
+    async def idle(after_turns: int = 30) -> bool:
+        await settle(after_turns)
+        return await world.mappings.idle()
+
+    world.runner.handler = until_finished
+    await world.mappings.create(new(source, window_s=5, position="TRIM_HORIZON" if source == STREAM else None))
+    assert not await idle(after_turns=0)
+    assert await idle()
+    if source == STREAM:
+        await world.streams.put_record(STREAM, b"one", "k")
+    else:
+        await world.queues.send(QUEUE, [Outgoing("one")], SCOPE.account)
+    assert not await idle(after_turns=0)
+    assert await idle()
+    await world.clock.advance(5)
+    assert not await idle()
+    finish.set()
+    assert await idle()
