@@ -27,6 +27,20 @@ def book(event: OrderPlaced) -> str:
 '''
 
 
+BATCH_HANDLER = '''
+"""Posts orders."""
+
+from busway import batch_handler
+
+from events.order_placed import OrderPlaced
+
+
+@batch_handler(OrderPlaced, size=100, window="5s")
+def post_orders(events: list[OrderPlaced]) -> list[OrderPlaced]:
+    return [event for event in events if event.total < 0]
+'''
+
+
 def run(folder: Path, *words: str | Path) -> str:
     done = subprocess.run([str(word) for word in words], cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,13 +55,15 @@ def test_the_page_s_examples_pass_in_a_generated_project(tmp_path: Path):
         "Order Placed", "--field", "total:int=5",
     )  # fmt: skip
     examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(examples) == 2
-    folder = shop / "handlers/book"
-    (folder / "handler.py").write_text(HANDLER.lstrip())
-    (folder / "test_book.py").unlink()
-    for number, text in enumerate(examples):
-        (folder / f"test_example_{number}.py").write_text(text)
-    assert "2 passed" in run(shop, BIN / "busway", "test")
+    assert len(examples) == 3
+    run(shop, BIN / "busway", "add", "handler", "post-orders", "--event", "OrderPlaced", "--batch", "100/5s")
+    for name, handler, texts in (("book", HANDLER, examples[:2]), ("post_orders", BATCH_HANDLER, examples[2:])):
+        folder = shop / "handlers" / name
+        (folder / "handler.py").write_text(handler.lstrip())
+        (folder / f"test_{name}.py").unlink()
+        for number, text in enumerate(texts):
+            (folder / f"test_example_{number}.py").write_text(text)
+    assert "3 passed" in run(shop, BIN / "busway", "test")
 
 
 def test_a_test_beside_no_handler_has_all_of_them_and_one_beside_a_handler_has_that_one(tmp_path: Path):

@@ -195,7 +195,6 @@ def sent_mail(mail_endpoint: tuple[SentMail, str], monkeypatch: pytest.MonkeyPat
 def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
     """A bus in memory. Beside a handler it has that one, in `rules/` the rules; elsewhere in the project all."""
     from busway.errors import ProjectNotFound
-    from busway.handling import Handler
     from busway.road.project import load_project
     from busway.road.root import find_root
     from busway.road.rules import FOLDER, read_rules
@@ -215,9 +214,7 @@ def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
     made = LocalBus(bus_name)
     try:
         for name, handler in handlers.items():
-            # A batch handler is called with a list; streams and queues are not part of this bus.
-            if isinstance(handler, Handler):
-                made.add(handler, name)
+            made.add(handler, name)
         for entry in rules:
             made.add_rule(entry.name, entry.rule)
         yield made

@@ -2,6 +2,7 @@
 
 Everything happens inside `put` and `advance`: they return when nothing is left to do at the clock's time. So a test
 is a plain function that never sleeps. What a handler raises is an attempt that failed; its traceback is printed.
+A batch handler gets its events as a server would give them to it (`local_batches`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import inspect
 import sys
 import traceback
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from busway.arn import Scope
+from busway.batch_handling import BatchHandler
 from busway.bus.put_events import EventEntry
 from busway.bus.record import DEFAULT_BUS, TargetSpec
 from busway.bus.room import BusRoom
@@ -42,16 +43,19 @@ from busway.function.workers.worker import Answer
 from busway.handling import ONCE_EVENT, ONCE_TAG, Handler, duration_s
 from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
-from busway.queue.message import decode_meta
 from busway.queue.queues import SqsQueues
 from busway.road.rules import RuleFile, Transformer
 from busway.targets.bus import BusTarget
 from busway.targets.function import FunctionTarget
 from busway.targets.queue import QueueTarget
+from busway.testing.attempts import Attempt, Envelope, Letter, letters_in
 from busway.trail import Trail
 
+if TYPE_CHECKING:
+    from busway.testing.local_batches import LocalBatches
+
 T = TypeVar("T")
-AnyHandler = Handler[Any, Any]
+AnyHandler = Handler[Any, Any] | BatchHandler[Any, Any]
 
 SCOPE = Scope()
 # Ours: how long handlers may really take until a test is told which of them hangs, in seconds of the machine.
@@ -61,26 +65,6 @@ LETTERS_SHOWN = 1_000
 STILL_ROUNDS = 4
 # A handler is never too busy here.
 CAPACITY = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One call of a handler. `number` is 1 for the first; `at` is Unix seconds of the bus's clock."""
-
-    event: Mapping[str, Any]
-    number: int
-    at: float
-    error: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter as its queue has it: the event, what the attributes say, and why it was given up."""
-
-    event: Mapping[str, Any]
-    attributes: Mapping[str, str]
-    error_code: str
-    error_message: str
 
 
 class BusClock:
@@ -118,6 +102,8 @@ class LocalBus:
         self._attempts: dict[str, list[Attempt]] = {}
         self._rules: set[str] = set()
         self._dispatchers: list[tuple[Dispatcher, asyncio.Task[None]]] = []
+        # Made with the first batch handler: their part of the server is a tenth of a second of imports.
+        self._batches: LocalBatches | None = None
         self._clock = ManualClock()
         self.clock = BusClock(self, self._clock)
         self.run(self._open())
@@ -125,14 +111,15 @@ class LocalBus:
     async def _open(self) -> None:
         clock, entropy, settings = self._clock, SystemEntropy(), Settings()
         self._engine = engine = MemoryEngine(clock)
-        metrics, trail = Metrics(clock), Trail(clock)
+        self._metrics = metrics = Metrics(clock)
+        self._trail = trail = Trail(clock)
         self._queues = SqsQueues(engine, clock, entropy, metrics)
         self._books = Books(engine, clock, entropy)
         self._room = BusRoom(engine, clock, entropy, metrics, trail, settings)
         letters = QueueDeadLetters(self._queues, metrics)
         await self._queues.open()
         await self._room.open()
-        targets: dict[str, Target] = {
+        self._targets: dict[str, Target] = {
             "lambda": FunctionTarget(Queued(self._books)), "sqs": QueueTarget(self._queues),
             "events": BusTarget(self._room.publisher, clock, entropy),
         }  # fmt: skip
@@ -140,8 +127,8 @@ class LocalBus:
             engine, clock, metrics, trail, self._books, _Boundless(), letters, None,
             parse_waits(settings.async_retry_s), self._attempt, OnceStore(engine.records, clock),
         )  # fmt: skip
-        self._outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, letters))
-        self._router = self._room.router(Ports(targets, self._outbox, letters))
+        self._outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, self._targets, letters))
+        self._router = self._room.router(Ports(self._targets, self._outbox, letters))
         if self._name != DEFAULT_BUS:
             await self._room.buses.create(self._name, SCOPE, {}, {})
         await self._outbox.open()
@@ -156,6 +143,8 @@ class LocalBus:
         for _, task in self._dispatchers:
             task.cancel()
         await asyncio.gather(*(task for _, task in self._dispatchers), return_exceptions=True)
+        if self._batches is not None:
+            await self._batches.close()
         await self._router.close()
         await self._outbox.close()
         await self._engine.close()
@@ -202,17 +191,17 @@ class LocalBus:
         return [msgspec.json.decode(item.body) for item in browsed]
 
     def attempts(self, handler: AnyHandler | str) -> list[Attempt]:
-        """Every call of a handler so far, oldest first."""
+        """Every call of a handler so far, oldest first: with an event, or with a batch of them."""
         return list(self._attempts[self._name_of(handler)])
 
-    def handled(self, handler: AnyHandler | str) -> list[Mapping[str, Any]]:
-        """The events that a handler took without an error."""
-        return [attempt.event for attempt in self.attempts(handler) if attempt.error is None]
+    def handled(self, handler: AnyHandler | str) -> list[Envelope]:
+        """The events that a handler took without an error; of a batch those that it did not report as failed."""
+        return [event for attempt in self.attempts(handler) for event in attempt.handled]
 
     def dead_letters(self, handler: AnyHandler | str) -> list[Letter]:
-        """What was given up for a handler, oldest first."""
-        letters = self._engine.queues.browse(_letters_of(self._name_of(handler)), LETTERS_SHOWN)
-        return [_letter(item.body, item.meta) for item in self._loop.run_until_complete(letters)]
+        """The events that were given up for a handler, oldest first."""
+        items = self._engine.queues.browse(_letters_of(self._name_of(handler)), LETTERS_SHOWN)
+        return [letter for item in self._loop.run_until_complete(items) for letter in letters_in(item)]
 
     def show(self, error: Exception) -> None:
         """Print what a handler raised: pytest keeps it for a test that fails."""
@@ -248,7 +237,7 @@ class LocalBus:
         for name in self._handlers:
             if (await engine.queues.counts(function_arn(SCOPE, name))).ready:
                 return True
-        return False
+        return self._batches is not None and await self._batches.busy()
 
     def _name_of(self, handler: AnyHandler | str) -> str:
         known = [name for name, one in self._handlers.items() if handler in (name, one)]
@@ -267,6 +256,9 @@ class LocalBus:
             modified_at=now, timeout_s=options.timeout_s, memory_mb=options.memory_mb,
             dead_letter_arn=_letters_of(name), tags=tags,
         ))  # fmt: skip
+        if isinstance(handler, BatchHandler):
+            await (await self._for_batches()).add(name, handler, self._name, _letters_of(name))
+            return
         invoke = EventInvoke(now, options.retries, options.max_age_s)
         await self._books.event_invokes.put(arn, own(""), invoke)
         if options.schedule:
@@ -277,6 +269,19 @@ class LocalBus:
         await self._room.rules.put_targets(name, bus, SCOPE, [TargetSpec(id="handler", arn=arn)])
         dispatcher = Dispatcher(arn, self._desk)
         self._dispatchers.append((dispatcher, self._loop.create_task(dispatcher.run())))
+
+    async def _for_batches(self) -> LocalBatches:
+        if self._batches is None:
+            from busway.testing.local_batches import Ground, HandlersHere, LocalBatches
+
+            ground = Ground(
+                SCOPE, self._engine, self._clock, SystemEntropy(), self._metrics, self._trail, self._queues,
+                self._books, self._room, self._targets,
+            )  # fmt: skip
+            here = HandlersHere(self._clock, self._books, self.run_batch, self.show, self._attempts)
+            self._batches = LocalBatches(ground, here)
+            await self._batches.open()
+        return self._batches
 
     async def _deploy_rule(self, name: str, rule: RuleFile) -> None:
         """Whatever its targets are: here a queue stands for them."""
@@ -296,6 +301,14 @@ class LocalBus:
         ]  # fmt: skip
         await self._room.rules.put_targets(f"rule-{name}", self._name, SCOPE, targets)
 
+    async def run_batch(self, name: str, payload: dict[str, Any]) -> Any:
+        """What the handler answers to Lambda's event of a batch. Raises what it raises."""
+        handler = self._handlers[name]
+        if inspect.iscoroutinefunction(handler.function):
+            # It begins an event loop, and there is one in this thread.
+            return await asyncio.to_thread(lambda: handler(payload, None))
+        return handler(payload, None)
+
     async def _attempt(
         self, record: FunctionRecord, payload: bytes, work: Work, attempt: int, start_by: float
     ) -> Run:
@@ -311,7 +324,7 @@ class LocalBus:
             failed, kind = error, type(error).__name__
             told = {"errorMessage": str(error), "errorType": kind, "requestId": work.request_id}
             answer = Answer(msgspec.json.encode(told), kind)
-        self._attempts[record.name].append(Attempt(raw, attempt, now, failed))
+        self._attempts[record.name].append(Attempt([raw], attempt, now, failed, [raw] if failed else []))
         return Run(answer, 0.0, None, 0, record.memory_mb, b"")
 
 
@@ -321,11 +334,3 @@ def _sent_by(rule: str) -> str:
 
 def _letters_of(name: str) -> str:
     return SCOPE.arn("sqs", f"{name}-dead-letters")
-
-
-def _letter(body: bytes, meta: bytes) -> Letter:
-    known = decode_meta(meta)
-    attributes = {name: value.text or "" for name, value in known.attributes.items()}
-    source = known.source
-    code, message = ("", "") if source is None else (source.error_code, source.error_message)
-    return Letter(msgspec.json.decode(body), attributes, code, message)
