@@ -87,7 +87,7 @@ def put(url: str, orders: dict[str, int]) -> None:
 
 
 def test_its_own_tests_pass(project: Path):
-    assert "3 passed" in busway(project, "test")
+    assert "5 passed" in busway(project, "test")
 
 
 def test_the_ledger_gets_every_order_in_a_few_calls_and_what_it_refuses_is_redriven(

@@ -37,6 +37,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_handler(root, HandlerSpec("nothing", EventSpec("Bare", "shop", "Bare")))
     bare = EventSpec("Bare", "", "", file=find_event(root, "Bare"))
     add_handler(root, HandlerSpec("in_batches", bare, batch=BatchSpec(100, "5s"), alert="pagerduty"))
+    add_handler(root, HandlerSpec("in_batches_once", bare, batch=BatchSpec(1, "0s"), retries=0))
+    add_handler(root, HandlerSpec("in_batches_for_an_hour", bare, batch=BatchSpec(9, "1m"), retries=99, max_age="1h"))
     long_named = EventSpec(long_name, "", "", file=find_event(root, long_name))
     name = "a_handler_of_batches_whose_name_is_as_long_as_can_be"[:50]
     add_handler(root, HandlerSpec(name, long_named, batch=BatchSpec(10_000, "300s"), is_async=True, timeout="15m"))

@@ -20,6 +20,7 @@ from busway.config import Settings
 from busway.errors import GeneratorRefused
 from busway.event import Event
 from busway.function.invocation.retry import Policy, Retry, after_error, parse_waits
+from busway.function.mapping.retry import EXHAUSTED, TOO_OLD, wait_s
 from busway.handling import duration_s, handler, pattern_of
 from busway.pattern import parse
 from busway.road.entries import check_limits
@@ -130,6 +131,9 @@ def write_generated(root: Path, kind: Kind, name: str, spec: Any, texts: Mapping
 def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str) -> dict[str, str]:
     """Handler, test and sample."""
     matches, (tries, minutes) = _is_matched(event_class, spec, sample), _tries(spec)
+    ends_by = EXHAUSTED
+    if spec.batch:
+        tries, minutes, ends_by = _batch_tries(spec, spec.batch)
     if spec.language == "typescript":
         return typescript.handler_texts(root, spec, sample, sample_matches=matches, tries=tries, minutes=minutes)
     event, folder = spec.event, f"handlers/{spec.name}"
@@ -148,6 +152,7 @@ def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str)
         "sample_matches": matches,
         "tries": tries,
         "minutes": minutes,
+        "too_old": ends_by == TOO_OLD,
     }
     body = "batch" if spec.batch else "schedule" if spec.schedule else spec.body
     return {
@@ -239,6 +244,16 @@ def _tries(spec: HandlerSpec) -> tuple[int, int]:
     while isinstance(decision := after_error(policy, errors, 0.0, at), Retry):
         at, errors = decision.at, errors + 1
     return errors, max(5, math.ceil(at / 60) + 1)
+
+
+def _batch_tries(spec: HandlerSpec, batch: BatchSpec) -> tuple[int, int, str]:
+    """As `_tries`, of a batch of one event in a stream, whose window is over first; and what ends it."""
+    retries = RETRIES_DEFAULT if spec.retries is None else spec.retries
+    at, tries = float(duration_s(batch.window)), 0
+    while at <= duration_s(spec.max_age) and tries <= retries:
+        tries += 1
+        at += wait_s(tries)
+    return tries, math.ceil(at / 60) + 1, EXHAUSTED if tries > retries else TOO_OLD
 
 
 def _decorator(spec: HandlerSpec) -> str:
