@@ -79,7 +79,7 @@ def _node_tests(root: Path, arguments: Sequence[str], report: Path | None) -> in
     if not tests:
         return _NO_TESTS
     command = [*node_command(report), *arguments, *map(str, tests)]
-    with test_bus() as variables:
+    with test_bus(root) as variables:
         environment, output = {**os.environ, **variables}, sys.stderr if report else None
         ended = subprocess.run(command, cwd=root, env=environment, stdout=output, check=False)
     return 1 if ended.returncode else 0

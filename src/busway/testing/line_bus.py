@@ -1,11 +1,13 @@
-"""A `LocalBus` for tests in other languages, a line of JSON each way: `python -m busway.testing.line_bus SOCKET`.
+"""A `LocalBus` for tests in other languages, a line of JSON each way.
+
+    python -m busway.testing.line_bus SOCKET [--batches]
 
 Each connection to the Unix socket is a bus of its own, in a fork of this process, which has imported all of it
-already. It ends with its stdin, that is with whoever started it.
+already (`--batches`: also what batch handlers need). It ends with its stdin, that is with whoever started it.
 
 A question is `{"ask": "put", "entry": {...}}`; its answer `{"answer": ...}` or `{"error": text}`. Before the answer
-may come `{"call": NAME, "event": {...}}`: a handler is to be called, which is answered by `{"result": ...}` or
-`{"error": {"name": ..., "message": ...}}`.
+may come `{"call": NAME, "event": {...}}`: a handler is to be called, with Lambda's event if it takes batches. It is
+answered by `{"result": ...}` or `{"error": {"name": ..., "message": ...}}`.
 """
 
 from __future__ import annotations
@@ -16,23 +18,31 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from busway.errors import BuswayError
 from busway.event import Event
-from busway.handling import Handler, handler
 from busway.road.rules import checked_rule
-from busway.road.typescript.options import event_class_of, python_options
-from busway.testing.local_bus import LocalBus
+from busway.road.typescript.options import event_class_of, made, made_for_batches
+from busway.testing.local_bus import AnyHandler, LocalBus
 
 Question = dict[str, Any]
+_PREFIX = "handler-"
 
 
 class QuietBus(LocalBus):
-    """Whoever calls the handlers has said already what they threw."""
+    """Whoever calls the handlers has said already what they threw. `call` is given the handler's name on this bus."""
+
+    def __init__(self, call: Callable[[str, Any], Awaitable[Any]]) -> None:
+        super().__init__()
+        self._call = call
+
+    async def run_batch(self, name: str, payload: dict[str, Any]) -> Any:
+        return await self._call(name, payload)
 
     def show(self, error: Exception) -> None:
         pass
@@ -42,8 +52,8 @@ class LineBus:
     """The bus of one connection."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._bus = stream, QuietBus()
-        self._handlers: dict[int, Handler[Any, Any]] = {}
+        self._stream, self._bus = stream, QuietBus(self._call)
+        self._handlers: dict[int, AnyHandler] = {}
         # Two handlers of one event run one after the other: there is one line.
         self._line = asyncio.Lock()
 
@@ -57,7 +67,14 @@ class LineBus:
             "put": lambda: bus.put(question["entry"]),
             "fire": lambda: bus.fire(self._of(question)),
             "attempts": lambda: [
-                {"event": one.event, "number": one.number, "at": one.at, "error": one.error and str(one.error)}
+                {
+                    "event": one.event,
+                    "events": one.events,
+                    "number": one.number,
+                    "at": one.at,
+                    "error": one.error and str(one.error),
+                    "failed": one.failed,
+                }
                 for one in bus.attempts(self._of(question))
             ],
             "handled": lambda: bus.handled(self._of(question)),
@@ -75,22 +92,29 @@ class LineBus:
         }
         return asked[question.pop("ask")]()
 
-    def _of(self, question: Question) -> Handler[Any, Any]:
+    def _of(self, question: Question) -> AnyHandler:
         return self._handlers[question["name"]]
 
-    def _add(self, name: int, source: str, detail_type: str, options: dict[str, Any]) -> None:
-        async def call(event: Event) -> Any:
-            async with self._line:
-                self._tell({"call": name, "event": event.envelope.raw})
-                said = await asyncio.to_thread(self._heard)
-            if said is None:
-                raise EOFError("the test ended")
-            if (error := said.get("error")) is not None:
-                raise type(str(error["name"]), (Exception,), {})(error["message"])
-            return said["result"]
+    def _add(self, name: int, source: str, detail_type: str, options: dict[str, Any], batch: bool = False) -> None:
+        event_class, on_bus = event_class_of(source, detail_type), f"{_PREFIX}{name}"
 
-        self._handlers[name] = handler(event_class_of(source, detail_type), **python_options(options))(call)
-        self._bus.add(self._handlers[name], f"handler-{name}")
+        async def call(event: Event) -> Any:
+            return await self._call(on_bus, event.envelope.raw)
+
+        handler = made_for_batches(event_class, options) if batch else made(event_class, options, call)
+        self._handlers[name] = handler
+        self._bus.add(handler, on_bus)
+
+    async def _call(self, on_bus: str, event: Any) -> Any:
+        """Have a handler called over there; what it gives. Raises what it throws."""
+        async with self._line:
+            self._tell({"call": int(on_bus.removeprefix(_PREFIX)), "event": event})
+            said = await asyncio.to_thread(self._heard)
+        if said is None:
+            raise EOFError("the test ended")
+        if (error := said.get("error")) is not None:
+            raise type(str(error["name"]), (Exception,), {})(error["message"])
+        return said["result"]
 
     def _add_rule(self, name: int, rule: dict[str, Any]) -> None:
         self._bus.add_rule(str(name), checked_rule(msgspec.json.encode(rule)))
@@ -113,8 +137,10 @@ class LineBus:
         self._stream.flush()
 
 
-def main(path: str) -> None:
-    """Serve until stdin ends."""
+def main(path: str, *, batches: bool) -> None:
+    """Serve until stdin ends. `batches`: handlers of batches will come, so import for all what each would."""
+    if batches:
+        import_module("busway.testing.local_batches")
     # Children that ended are nobody's to wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -131,4 +157,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], batches="--batches" in sys.argv[2:])

@@ -102,6 +102,53 @@ export interface HandlerOptions {
   concurrency?: number;
 }
 
+/** How a handler gets its events in batches, and the rest of its options. */
+export interface BatchHandlerOptions<Detail>
+  extends Omit<HandlerOptions, "retries" | "maxAge" | "timeout" | "once" | "schedule" | "concurrency"> {
+  /** So many events at most. Default: 100. */
+  size?: number;
+  /** Or what came within so long, at most 5 minutes. Default: "5s". */
+  window?: Duration;
+  /** What the events wait in: a stream, or a queue whose messages are tried each by itself. Default: "stream". */
+  source?: "stream" | "queue";
+  /** The field of the detail whose events keep their order in the stream; or a path in the event, "$.account". */
+  orderBy?: Extract<keyof Detail, string> | `$.${string}`;
+  /** How many batches run at a time: 1 to 10 of a stream, 2 to 1,000 of a queue. */
+  parallelism?: number;
+  /** A stream's batch that fails is halved until the bad event is alone. Default: true. */
+  bisect?: boolean;
+  /** Tries after a first failed one. Default: 5. */
+  retries?: number;
+  /** How old an event of a stream may get before it is given up, 1 minute to 7 days. Default: "6h". */
+  maxAge?: Duration;
+  /** How long one try of a batch may take, at most 15 minutes. Default: "1m". */
+  timeout?: Duration;
+}
+
+/** What Lambda is told of a batch. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html */
+export interface BatchReport {
+  batchItemFailures: { itemIdentifier: string }[];
+}
+
+/** The events of a batch that are to be tried again; nothing for none. */
+export type TryAgain<Detail> = Iterable<BusEvent<Detail>> | null | undefined | void;
+
+/** A handler of batches, which AWS Lambda calls with records of a stream or a queue, and a test with events. */
+export interface BatchHandler<Detail> {
+  (events: readonly unknown[], context?: Context): Promise<TryAgain<Detail>>;
+  (batch: { Records: readonly object[] }, context?: Context): Promise<BatchReport>;
+}
+
+/**
+ * Make a function the handler of batches of an event. It gives back the events to try again, or throws to have all of
+ * them tried again. An event that does not fit fails alone.
+ */
+export function batchHandler<Detail, Input>(
+  event: EventDefinition<Detail, Input>,
+  options: BatchHandlerOptions<Detail>,
+  run: (events: BusEvent<Detail>[], context: Context) => TryAgain<Detail> | Promise<TryAgain<Detail>>,
+): BatchHandler<Detail>;
+
 /** A handler, which AWS Lambda calls with an event as JSON, and a test with a sample. Rejects with EventMismatch. */
 export type Handler<Result> = (event: unknown, context?: Context) => Promise<Result>;
 

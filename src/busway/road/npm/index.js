@@ -1,6 +1,7 @@
 // Typed events and handlers. What `busway` knows of a project in TypeScript, it learns from what this file makes.
 // @ts-check
 import * as z from "zod";
+import { Batch, recordsOf } from "./batch.js";
 import { sampleOf } from "./sample.js";
 
 /** By these, `describe.mjs` tells events and handlers from whatever else a file exports. */
@@ -103,5 +104,22 @@ export const ScheduledEvent = defineEvent({ source: "aws.events", detailType: "S
 export function handler(event, options, run) {
   /** @param {unknown} value @param {unknown} [context] */
   const entryPoint = async (value, context) => run(event.parse(value), context);
-  return Object.defineProperty(entryPoint, HANDLER, { value: { event, options } });
+  return Object.defineProperty(entryPoint, HANDLER, { value: { event, options, batch: false } });
+}
+
+/**
+ * @param {ReturnType<typeof defineEvent>} event
+ * @param {object} options
+ * @param {(events: any[], context: any) => unknown} run
+ */
+export function batchHandler(event, options, run) {
+  /** @param {unknown} value @param {unknown} [context] */
+  const entryPoint = async (value, context) => {
+    // A test gives it events, and gets what the function gives.
+    if (Array.isArray(value)) return run(value.map((one) => event.parse(one)), context);
+    const batch = new Batch(event, recordsOf(value, `of ${JSON.stringify(event.detailType)}`), EventMismatch);
+    await batch.run((events) => run(events, context));
+    return batch.report();
+  };
+  return Object.defineProperty(entryPoint, HANDLER, { value: { event, options, batch: true } });
 }

@@ -21,8 +21,8 @@ export async function localBus(t, ...handlers) {
       continue;
     }
     if (!made) throw new TypeError(`localBus got ${typeof handler}; wanted what handler(...) made, or a rule`);
-    const { event, options } = made;
-    await bus.ask("add", { name: number, source: event.source, detail_type: event.detailType, options });
+    const { event, options, batch } = made;
+    await bus.ask("add", { name: number, source: event.source, detail_type: event.detailType, options, batch });
   }
   return {
     put: (/** @type {any} */ event) => bus.ask("put", { entry: "DetailType" in event ? event : entryOf(event) }),
@@ -36,6 +36,25 @@ export async function localBus(t, ...handlers) {
       advance: (/** @type {any} */ time) => bus.ask("advance", { time }),
     },
   };
+}
+
+/** @param {readonly unknown[]} events @param {"stream" | "queue"} [source] */
+export function batchOf(events, source = "stream") {
+  const record = source === "stream" ? recordOf : messageOf;
+  return { Records: events.map((event, place) => record(String(place + 1), JSON.stringify(event))) };
+}
+
+/** @param {string} number @param {string} body */
+function recordOf(number, body) {
+  const data = Buffer.from(body).toString("base64");
+  const kinesis = { kinesisSchemaVersion: "1.0", partitionKey: "key", sequenceNumber: number, data };
+  return { kinesis, eventSource: "aws:kinesis", eventID: `shardId-000000000000:${number}`, awsRegion: "us-east-1" };
+}
+
+/** @param {string} number @param {string} body */
+function messageOf(number, body) {
+  const about = { messageId: number, receiptHandle: number, body, attributes: {}, messageAttributes: {} };
+  return { ...about, eventSource: "aws:sqs", eventSourceARN: "arn:aws:sqs:us-east-1:000000000000:tests" };
 }
 
 /** @param {Record<string, any>} event */

@@ -57,14 +57,14 @@ async function described(files) {
     const found = all.filter(([, value], place) => all.findIndex(([, one]) => one === value) === place);
     if (found.length !== 1) {
       const what = found.length ? `${found.length} handlers` : "no handler";
-      throw new Broken(`${file} exports ${what}; wanted one that handler(...) made`);
+      throw new Broken(`${file} exports ${what}; wanted one that handler(...) or batchHandler(...) made`);
     }
-    const [name, { [HANDLER]: { event, options } }] = found[0];
+    const [name, { [HANDLER]: { event, options, batch } }] = found[0];
     const scheduled = event.source === "aws.events";
     if (!scheduled && !events.has(event)) {
       throw new Broken(`${file} takes ${JSON.stringify(event.detailType)}; wanted an event that a file in events/ exports`);
     }
-    handlers.push({ file, name, event: scheduled ? "ScheduledEvent" : events.get(event).name, options });
+    handlers.push({ file, name, event: scheduled ? "ScheduledEvent" : events.get(event).name, options, batch });
   }
   return { events: [...events.values()], handlers };
 }

@@ -14,13 +14,12 @@ import msgspec
 from busway.errors import BrokenProject, EventMismatch, InvalidHandler
 from busway.event import ScheduledEvent
 from busway.function.runtimes.node import MAJOR_MIN, find_node
-from busway.handling import handler
 from busway.road.entries import handler_entry
 from busway.road.manifest import EventEntry, HandlerEntry
 from busway.road.root import NODE_HANDLER, ProjectConfig, event_files
 from busway.road.samples import find_sample
 from busway.road.typescript.bundle import bundle_handlers, bundle_loader
-from busway.road.typescript.options import event_class_of, python_options, typescript_words
+from busway.road.typescript.options import event_class_of, made, made_for_batches, typescript_words
 from busway.road.typescript.package import put_package
 
 DESCRIBE = Path(__file__).parent / "describe.mjs"
@@ -46,6 +45,7 @@ class _Handler(msgspec.Struct):
     name: str
     event: str
     options: dict[str, Any]
+    batch: bool = False
 
 
 class _Told(msgspec.Struct):
@@ -145,18 +145,22 @@ def _event_entry(root: Path, event: _Event) -> EventEntry:
 
 
 def _handler_entry(config: ProjectConfig, found: _Handler, events: dict[str, EventEntry]) -> HandlerEntry:
-    """Judged by the decorator that Python's handlers have: one kind of handler, two ways to write it."""
+    """Judged by the decorators that Python's handlers have: the same handlers, two ways to write them."""
     entry, folder = events.get(found.event), found.file.split("/")[1]
     try:
         event_class = ScheduledEvent if entry is None else event_class_of(entry.source, entry.detail_type)
-        made = handler(event_class, **python_options(found.options))(lambda _: None)
+        if found.batch:
+            fields: dict[str, Any] = {} if entry is None else entry.json_schema.get("properties", {})
+            judged = made_for_batches(event_class, found.options, fields)
+        else:
+            judged = made(event_class, found.options, lambda _: None)
     except (InvalidHandler, EventMismatch, TypeError) as error:
         hint = str(getattr(error, "hint", ""))
         raise BrokenProject(f"{found.file}: {typescript_words(str(error))}", typescript_words(hint)) from error
     return handler_entry(
         config,
         found.file,
-        made,
+        judged,
         event=found.event,
         entry_point=f"{Path(found.file).stem}.{found.name}",
         runtime=RUNTIME,

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from busway.road.root import NODE_HANDLER
 from busway.road.typescript.bundle import bundle_tests
 from busway.road.typescript.package import put_package
 from busway.road.typescript.read import need_node
@@ -35,12 +36,14 @@ def node_command(report: Path | None) -> list[str]:
 
 
 @contextmanager
-def test_bus() -> Generator[dict[str, str]]:
-    """What tests ask for buses, as the variables by which they find it."""
+def test_bus(root: Path) -> Generator[dict[str, str]]:
+    """What a project's tests ask for buses, as the variables by which they find it."""
+    handlers = (root / "handlers").glob(f"*/{NODE_HANDLER}")
+    batches = any("batchHandler" in file.read_text(encoding="utf-8") for file in handlers)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "bus")
         # By name: the room `testing` knows this one.
-        command = [sys.executable, "-m", "busway.testing.line_bus", path]
+        command = [sys.executable, "-m", "busway.testing.line_bus", path, *(["--batches"] if batches else [])]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin is not None
         assert process.stdout is not None
