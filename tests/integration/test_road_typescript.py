@@ -20,7 +20,8 @@ from busway.errors import BuswayError
 from busway.road.describe import describe
 from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import TYPES, parse_fields
-from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
+from busway.road.generator import SCHEDULED, BatchSpec, HandlerSpec, add_handler
+from busway.road.manifest import BatchEntry
 from busway.road.project_files import new_project
 
 from ..unit.road.test_hostile_names import TEXTS
@@ -64,6 +65,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     everything = EventSpec("Everything", 'com.example."Shop"', "It's all", parse_fields(every + optional))
     add_handler(root, ts(HandlerSpec("a_handler_whose_name_is_as_long_as_names_can_be", everything)))
     add_handler(root, ts(HandlerSpec("delete", EventSpec("Bare", "shop", "Bare"), retries=0, rate="10/s")))
+    bare = EventSpec("Bare", "", "", file=find_event(root, "Bare", "typescript"))
+    add_handler(root, ts(HandlerSpec("report", bare, batch=BatchSpec(1, "0s"), retries=0)))
+    add_handler(root, ts(HandlerSpec("log", bare)))
+    add_handler(root, ts(HandlerSpec("batch", bare, batch=BatchSpec(100, "5s"), alert="pagerduty", rate="2/s")))
+    hour = HandlerSpec("in_batches_for_an_hour", bare, batch=BatchSpec(9, "1m"), retries=99, max_age="1h")
+    add_handler(root, ts(hour))
+    name = "a_handler_of_batches_whose_name_is_as_long_as_can_be"[:50]
+    add_handler(root, ts(HandlerSpec(name, again, filter=only, batch=BatchSpec(10_000, "300s"), retries=0)))
     add_handler(root, ts(HandlerSpec("nightly", SCHEDULED, schedule="cron(0 2 * * ? *)", concurrency=1)))
     return root
 
@@ -79,7 +88,7 @@ def test_a_project_has_no_python_in_it(shop: Path):
 def test_what_is_generated_passes_tsc_strict_and_its_own_tests(shop: Path):
     ran = json.loads(busway(shop, "test", "--json").stdout)
     assert (ran["failures"], ran["errors"], ran["skipped"]) == (0, 0, 0)
-    assert ran["tests"] >= 14
+    assert ran["tests"] >= 22
     assert (done := typed(shop)).returncode == 0, done.stdout
 
 
@@ -111,6 +120,11 @@ async def test_what_was_asked_for_is_what_the_project_says(shop: Path):
     assert (entry.max_age_s, entry.timeout_s, entry.memory_mb, entry.retries) == (3_600, 60, 512, 2)
     assert entry.pattern["detail"]["location"] == [{"prefix": "Oslo"}, {"prefix": "Bergen"}]
     assert next(one.schedule for one in manifest.handlers if one.name == "nightly") == "cron(0 2 * * ? *)"
+    batch = next(one for one in manifest.handlers if one.name == "batch")
+    assert (batch.retries, batch.timeout_s, batch.once, batch.rate) == (5, 60, False, "2/s")
+    assert batch.batch == BatchEntry(
+        source="stream", size=100, window_s=5, parallelism=None, bisect=True, order_by=None
+    )
     assert [event.name for event in manifest.events] == ["Bare", "CustomerNotification", "Everything"]
     schema = manifest.events[1].json_schema
     assert (sorted(schema["properties"]), sorted(schema["required"])) == (
@@ -131,7 +145,8 @@ async def test_hostile_texts_arrive_as_they_were_given(tmp_path: Path):
             try:
                 event = EventSpec(name, source, kind, parse_fields([fields]))
                 only = {text: [text]} if place == "source" else {}
-                add_handler(root, ts(HandlerSpec(name.lower(), event, filter=only)))
+                batch = BatchSpec(9, "1s") if place == "sample" else None
+                add_handler(root, ts(HandlerSpec(name.lower(), event, filter=only, batch=batch)))
                 taken[name] = (place, text)
             except BuswayError:
                 assert not (root / "handlers" / name.lower()).exists()
@@ -150,7 +165,9 @@ async def test_hostile_texts_arrive_as_they_were_given(tmp_path: Path):
     assert (done := typed(root)).returncode == 0, done.stdout[-3_000:]
 
 
-_IMPORTS = 'import { defineEvent, handler } from "busway";\nimport { Bare } from "../../events/bare.ts";\n'
+_IMPORTS = (
+    'import { batchHandler, defineEvent, handler } from "busway";\nimport { Bare } from "../../events/bare.ts";\n'
+)
 _OWN = 'const Own = defineEvent({ source: "a", detailType: "b", detail: {} });\n'
 BROKEN = [
     ("events/thing.ts", "export const x: = 1;\n", "events/thing.ts:1:16"),
@@ -171,6 +188,16 @@ BROKEN = [
         "handlers/count/handler.ts",
         _IMPORTS + _OWN + "export const x = handler(Own, {}, () => undefined);\n",
         'handlers/count/handler.ts takes "b"; wanted an event that a file in events/ exports',
+    ),
+    *(
+        ("handlers/count/handler.ts", f"{_IMPORTS}export const x = batchHandler(Bare, {options}, () => []);\n", said)
+        for options, said in (
+            ("{ size: 0 }", "size is 0 events; AWS allows 1 to 10000"),
+            ('{ source: "queue", bisect: true }', "bisect belongs to a stream"),
+            ('{ orderBy: "customer" }', "orderBy='customer'; the fields of its event are: none"),
+            ("{ once: true }", "there is no option 'once'"),
+            ("{ maxAge: 1 }", "maxAge is 1 seconds; AWS allows 60 to 604800"),
+        )
     ),
 ]
 
@@ -295,7 +322,10 @@ def test_the_page_works_as_printed(tmp_path: Path):
     project = tmp_path / "shop"
     put_road_packages(project)
     subprocess.run(["bash", "-ec", rest], cwd=project, env={**os.environ, **path}, check=True, timeout=PATIENCE_S)
-    files = ("events/order-placed.ts", "handlers/send-receipt/handler.ts", "handlers/send-receipt/receipt.test.ts")
+    handlers = [
+        f"handlers/{name}" for name in ("send-receipt/handler", "post-orders/handler", "send-receipt/receipt.test")
+    ]
+    files = ["events/order-placed.ts", *(f"{name}.ts" for name in handlers)]
     written(project, dict(zip(files, [text for kind, text in blocks if kind == "ts"], strict=True)))
     assert (done := typed(project)).returncode == 0, done.stdout
     assert json.loads(busway(project, "test", "--json").stdout)["tests"] == 5

@@ -113,7 +113,7 @@ def handler(
         check_given(root, language, name, event_name, source, detail_type, schedule)
     folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
     if asking and not (yes or event_name or schedule or batch or body):
-        schedule, batch = _trigger(language)
+        schedule, batch = _trigger()
     given = (root, language, event_name, source, detail_type, fields, asking)
     event = SCHEDULED if schedule else asked_event(*given)
     single, asking = not (batch or schedule), asking and not yes
@@ -184,12 +184,11 @@ def _schedule(text: str) -> str:
     return text
 
 
-def _trigger(language: Language) -> tuple[str | None, str | None]:
+def _trigger() -> tuple[str | None, str | None]:
     """(schedule, batch): what starts the handler, if it isn't each event by itself."""
     from busway.road.generator import batch_spec
 
-    triggers = [ONE, MANY, TIMED] if language == "python" else [ONE, TIMED]
-    trigger = ask_choice("What triggers it?", triggers, ONE)
+    trigger = ask_choice("What triggers it?", [ONE, MANY, TIMED], ONE)
     if trigger == TIMED:
         return ask_text("When, in UTC?", default="rate(5 minutes)", check=_schedule), None
     if trigger == MANY:

@@ -135,7 +135,8 @@ def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str)
     if spec.batch:
         tries, minutes, ends_by = _batch_tries(spec, spec.batch)
     if spec.language == "typescript":
-        return typescript.handler_texts(root, spec, sample, sample_matches=matches, tries=tries, minutes=minutes)
+        expected = typescript.Expected(matches, tries, minutes, too_old=ends_by == TOO_OLD)
+        return typescript.handler_texts(root, spec, sample, expected)
     event, folder = spec.event, f"handlers/{spec.name}"
     handler_import = import_line(f"handlers.{spec.name}.handler", spec.name)
     event_import = import_line(module_of(event), event.class_name)
@@ -197,10 +198,6 @@ def _check_options(root: Path, event_class: type[Event], spec: HandlerSpec) -> N
         raise GeneratorRefused(
             f"there is no template {spec.body!r}; there are {', '.join(there)}",
             f"one of your own is {own} with its ..._test{suffix}.jinja",
-        )
-    if spec.batch and spec.language != "python":
-        raise GeneratorRefused(
-            "a handler of batches is written in Python today", "take --language python, or leave out --batch"
         )
     asked: dict[str, Any] = {
         "max_age": spec.max_age,

@@ -41,7 +41,7 @@ SPECS = {
     "batch": HandlerSpec("post_orders", NOTIFICATION, batch=BatchSpec(100, "5s")),
     "schedule": HandlerSpec("nightly", SCHEDULED, schedule="cron(0 2 * * ? *)"),
 }
-IN_TYPESCRIPT = ["project", "plain", "all_options", "every_type", "email", "schedule"]  # fmt: skip
+IN_TYPESCRIPT = ["project", "plain", "all_options", "every_type", "email", "batch", "schedule"]
 
 
 def check(name: str, root: Path, files: list[Path]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from busway.batch_handling import RETRIES_DEFAULT, TIMEOUT_DEFAULT
 from busway.errors import GeneratorRefused
 from busway.road.fields import FieldSpec
 from busway.road.layout import LINE_LENGTH
@@ -41,12 +43,13 @@ TYPES = {
 _EXAMPLES = {"decimal": "9.99"}
 # ECMAScript's reserved words, and what the generated files use by its name.
 _TAKEN = frozenset((
-    "arguments", "assert", "async", "await", "break", "case", "catch", "class", "console", "const", "continue",
-    "debugger", "default", "defineEvent", "delete", "do", "else", "enum", "eval", "event", "export", "extends",
-    "false", "finally", "for", "function", "handler", "if", "implements", "import", "in", "instanceof",
-    "interface", "let", "localBus", "mail", "new", "null", "package", "private", "protected", "public", "return",
-    "sample", "static", "super", "switch", "test", "this", "throw", "true", "try", "typeof", "undefined", "var",
-    "void", "while", "with", "yield",
+    "arguments", "assert", "async", "await", "batchHandler", "batchOf", "break", "bus", "case", "catch", "class",
+    "command", "console", "const", "continue", "debugger", "default", "defineEvent", "delete", "do", "else", "enum",
+    "eval", "event", "events", "export", "extends", "false", "finally", "for", "function", "handler", "id", "if",
+    "implements", "import", "in", "instanceof", "interface", "let", "letter", "letters", "localBus", "log", "mail",
+    "new", "null", "package", "private", "protected", "public", "refuse", "report", "return", "sample", "sent",
+    "sentMail", "static", "super", "switch", "t", "test", "this", "throw", "true", "try", "typeof", "undefined",
+    "var", "void", "while", "with", "yield",
 ))  # fmt: skip
 _DEFINED = re.compile(r"^export\s+const\s+([A-Za-z_$][\w$]*)\s*(?::[^=]*)?=\s*defineEvent\b", re.MULTILINE)
 
@@ -94,21 +97,28 @@ def described_text(root: Path, event: EventSpec, detail: Detail) -> str:
     return text
 
 
-def handler_texts(
-    root: Path, spec: HandlerSpec, sample: str, *, sample_matches: bool, tries: int, minutes: int
-) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the test of a handler that always fails is to see. `too_old`: by that it ends, and not by its retries."""
+
+    sample_matches: bool
+    tries: int
+    minutes: int
+    too_old: bool = False
+
+
+def handler_texts(root: Path, spec: HandlerSpec, sample: str, expected: Expected) -> dict[str, str]:
     """A handler's three files, below the project."""
     name, folder = constant(spec.name), f"handlers/{kebab(spec.name)}"
-    body = "schedule" if spec.schedule else spec.body
+    body = "batch" if spec.batch else "schedule" if spec.schedule else spec.body
     facts = {
         "name": name,
         "event_class": spec.event.class_name,
         "event_file": literal(f"../../{event_file(spec.event)}"),
         "head": _head(name, spec),
         "schedule": spec.schedule,
-        "sample_matches": sample_matches,
-        "tries": tries,
-        "minutes": minutes,
+        "batch": spec.batch,
+        **asdict(expected),
     }
     return {
         f"{folder}/handler.ts": render(root, f"handler/{body}_handler.ts.jinja", **facts),
@@ -119,9 +129,11 @@ def handler_texts(
 
 def _head(name: str, spec: HandlerSpec) -> str:
     """The line that begins a handler; only what differs from the defaults is written, but retries, always."""
-    options: dict[str, Any] = {"schedule": spec.schedule, "retries": 2 if spec.retries is None else spec.retries}
+    retries, timeout = (RETRIES_DEFAULT, TIMEOUT_DEFAULT) if spec.batch else (2, "30s")
+    options: dict[str, Any] = {"size": spec.batch.size, "window": spec.batch.window} if spec.batch else {}
+    options |= {"schedule": spec.schedule, "retries": retries if spec.retries is None else spec.retries}
     options |= {"maxAge": spec.max_age if spec.max_age != "6h" else None}
-    options |= {"timeout": spec.timeout if spec.timeout != "30s" else None}
+    options |= {"timeout": spec.timeout if spec.timeout != timeout else None}
     options |= {"memoryMb": spec.memory_mb if spec.memory_mb != 256 else None}
     options |= {
         "rate": spec.rate,
@@ -131,7 +143,8 @@ def _head(name: str, spec: HandlerSpec) -> str:
         "filter": spec.filter or None,
     }
     shown = [f"{option}: {value_text(value)}" for option, value in options.items() if value is not None]
-    start, end = f"export const {name} = handler({spec.event.class_name}, ", ", async (event) => {"
+    made, given = ("batchHandler", "events") if spec.batch else ("handler", "event")
+    start, end = f"export const {name} = {made}({spec.event.class_name}, ", f", async ({given}) => {{"
     line = f"{start}{{ {', '.join(shown)} }}{end}"
     if len(line) <= LINE_LENGTH:
         return line
