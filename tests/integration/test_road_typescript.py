@@ -302,6 +302,21 @@ def test_code_goes_as_a_zip_to_a_server_elsewhere(shop: Path, tmp_path: Path, se
     assert "handling" in done.stderr
 
 
+def test_a_deployment_tries_each_version_and_runs_nothing_of_the_handlers(
+    shop: Path, tmp_path: Path, server_url: str
+):
+    project = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    said = busway(project, "deploy", server_url).stderr
+    assert "batch: version 1 starts and reads its sample" in said
+    assert "log: version 1 starts and reads its sample" in said
+    for function in ("shop-log", "shop-batch"):
+        assert "handling" not in busway(project, "logs", function, BUSWAY_ENDPOINT=server_url).stdout
+    file = project / "handlers/log/handler.ts"
+    file.write_text(f"{file.read_text()}\nif (process.env['LAMBDA_TASK_ROOT']) throw new Error('no such table');\n")
+    refused = busway(project, "deploy", server_url, fails=True)
+    assert "log: version 2 fails on its sample: Error: no such table" in refused.stderr
+
+
 @pytest.fixture
 def server_url(tmp_path: Path) -> Any:
     process = subprocess.Popen(

@@ -96,6 +96,14 @@ export function defineEvent({ source, detailType, detail, meta = {} }) {
 /** What a schedule makes. */
 export const ScheduledEvent = defineEvent({ source: "aws.events", detailType: "Scheduled Event", detail: {} });
 
+/** What whoever deploys says in the client context: read the event, and do nothing with it. It is also the answer. */
+const DRY_RUN = { busway: "dry-run" };
+
+/** Whether a handler is about to be deployed. @param {any} context */
+function isDryRun(context) {
+  return context?.clientContext?.custom?.busway === DRY_RUN.busway;
+}
+
 /**
  * @param {ReturnType<typeof defineEvent>} event
  * @param {object} options
@@ -103,7 +111,10 @@ export const ScheduledEvent = defineEvent({ source: "aws.events", detailType: "S
  */
 export function handler(event, options, run) {
   /** @param {unknown} value @param {unknown} [context] */
-  const entryPoint = async (value, context) => run(event.parse(value), context);
+  const entryPoint = async (value, context) => {
+    const typed = event.parse(value);
+    return isDryRun(context) ? DRY_RUN : run(typed, context);
+  };
   return Object.defineProperty(entryPoint, HANDLER, { value: { event, options, batch: false } });
 }
 
@@ -117,6 +128,7 @@ export function batchHandler(event, options, run) {
   const entryPoint = async (value, context) => {
     // A test gives it events, and gets what the function gives.
     if (Array.isArray(value)) return run(value.map((one) => event.parse(one)), context);
+    if (isDryRun(context)) return event.parse(value) && DRY_RUN;
     const batch = new Batch(event, recordsOf(value, `of ${JSON.stringify(event.detailType)}`), EventMismatch);
     await batch.run((events) => run(events, context));
     return batch.report();
