@@ -17,7 +17,7 @@ import msgspec
 
 from busway.arn import Scope
 from busway.road.calls import Call, Each
-from busway.road.function_plan import Ground, qualified
+from busway.road.function_plan import qualified
 from busway.road.manifest import DEAD_LETTER_RETENTION_S, BatchEntry, HandlerEntry
 
 # One shard takes 1,000 events or 1 MB a second; UpdateShardCount gives it more, and deploying leaves that alone.
@@ -93,9 +93,11 @@ def target(batch: BatchEntry, name: str, scope: Scope, role: str) -> dict[str, A
     return {**arn, "RoleArn": role, **path}
 
 
-def mapping_calls(entry: HandlerEntry, batch: BatchEntry, name: str, ground: Ground, dead_letters: str) -> list[Call]:
+def mapping_calls(
+    entry: HandlerEntry, batch: BatchEntry, name: str, scope: Scope, dead_letters: str, qualifier: str = ""
+) -> list[Call]:
     """The mapping as it is to be, whether it is there or not."""
-    source, function = source_arn(batch, name, ground.scope), qualified(name, ground.qualifier)
+    source, function = source_arn(batch, name, scope), qualified(name, qualifier)
     settings: dict[str, Any] = {
         "FunctionName": function,
         "BatchSize": batch.size,

@@ -132,7 +132,7 @@ def _handler_step(manifest: Manifest, entry: HandlerEntry, code: Mapping[str, An
         goal: Mapping[str, Any] = {"Arn": function_arn(scope, name, ground.qualifier)}
     else:
         source = source_calls(entry, entry.batch, name, scope, dead_letters=queue_arn, rule=rule_arn)
-        way = mapping_calls(entry, entry.batch, name, ground, queue_arn)
+        way = mapping_calls(entry, entry.batch, name, scope, queue_arn, ground.qualifier)
         goal = source_target(entry.batch, name, scope, role_arn(scope))
     return Step(
         entry.name,

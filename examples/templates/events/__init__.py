@@ -1,0 +1,1 @@
+"""The events of this project, one class a file."""

@@ -1,0 +1,33 @@
+import pytest
+from busway.errors import EventMismatch
+from busway.testing import LocalBus, MakeEvent
+
+from events.login import Login
+from handlers.in_oslo.handler import in_oslo
+
+
+def test_the_sample_event_is_handled(event: MakeEvent, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = event(Login)
+    in_oslo(sample)
+    assert sample.envelope.id in capsys.readouterr().out
+
+
+def test_what_keeps_failing_is_tried_again_and_then_kept(
+    bus: LocalBus, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(_: object) -> None:
+        raise ConnectionError("the service is down")
+
+    monkeypatch.setattr(in_oslo, "function", unavailable)
+    bus.put(event(Login))
+    bus.clock.advance("5m")
+    assert len(bus.attempts(in_oslo)) == 1
+    letters = bus.dead_letters(in_oslo)
+    assert [letter.error_code for letter in letters] == ["ConnectionError"]
+
+
+def test_an_event_that_does_not_fit_is_refused(event: MakeEvent) -> None:
+    sample = event(Login)
+    raw = {**sample.envelope.raw, "detail": "nonsense"}
+    with pytest.raises(EventMismatch, match="does not fit"):
+        in_oslo(raw, None)
