@@ -28,6 +28,9 @@ class Settings:
     data: str = _setting(".busway/data", "folder that holds everything the server remembers")
     engine: str = _setting("embedded", "where things are kept: embedded (SQLite in the data folder) or memory")
     access_keys: str = _setting("", "KEY:SECRET pairs separated by commas; when set, every signature is verified")
+    push_keys: str = _setting(
+        "", "KEY:SECRET:PROJECT separated by commas: keys that may `git push` to that project and nothing else"
+    )
     allowed_hosts: str = _setting("", "further Host names the server answers to, separated by commas")
     clock: str = _setting("system", "system, or manual: time moves only by `busway clock` (for tests)")
     smtp: str = _setting("", "smtp://HOST:PORT that SendEmail relays to; empty keeps mail in the inbox")

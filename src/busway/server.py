@@ -56,6 +56,8 @@ from busway.inspect.ports import Inspection
 from busway.mail.inbox import ShownMail
 from busway.mail.mailer import Mailer
 from busway.metrics import Metrics
+from busway.push.access import Access, parse_push_keys
+from busway.push.door import PREFIX, GitDoor
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues
 from busway.redrive import Redrive
@@ -148,9 +150,12 @@ class Server:
         own = InspectApp(rooms.inspection())
         open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
         doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, clock))
+        access = Access(keys, parse_push_keys(settings.push_keys), strict=bool(keys))
+        git = GitDoor(access, data_folder(settings).absolute(), rooms.functions.machine, ground.entropy, self.url)
         gateway = Gateway(
             rooms.services(), gate, machine_clock, ground.entropy, own=own, open_paths=open_paths, doors=doors,
             granted=rooms.granted_to_workers, open_bytes_max=settings.open_bodies_mb * 1024 * 1024,
+            remotes={PREFIX: git},
         )  # fmt: skip
         http = HttpServer(gateway, machine_clock, listener=listener)
         await http.start()

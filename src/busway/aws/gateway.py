@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 from busway.aws import worker_access
@@ -64,12 +64,15 @@ class Gateway:
         doors: Iterable[Door] = (),
         granted: Callable[[str], str] = lambda function_arn: "",
         open_bytes_max: int = OPEN_BYTES_MAX,
+        remotes: Mapping[bytes, AsgiApp] | None = None,
     ) -> None:
         """`own` answers what is not AWS's; it finds a `Caller` at `scope[CALLER_KEY]` (None on open paths).
 
         `open_paths` need no signature: pass () when listening beyond loopback. `clock` bounds slow clients: the
         machine's own. `doors` are asked before anything else. `granted` gives what a function's tag allows its
         workers (`worker_access.py`). `open_bytes_max` bounds the bodies of callers without a key, all together.
+        `remotes` are apps by the beginning of their paths, whose clients sign nothing: each asks for a key itself,
+        before it reads a body.
         Raises as `Routes` for services that do not fit their models.
         """
         self._gate = gate
@@ -78,6 +81,7 @@ class Gateway:
         self._own = own
         self._open_paths = frozenset(open_paths) if own is not None else frozenset[bytes]()
         self._doors = tuple(doors)
+        self._remotes = dict(remotes or {})
         self._granted = granted
         self._routes = Routes(services)
         self._endpoints: dict[tuple[str, bytes], str] = {}
@@ -98,6 +102,10 @@ class Gateway:
                     await send_reply(send, reply, request_id, scope["method"])
                     return
             self._gate.check_source(headers)
+            for prefix, remote in self._remotes.items():
+                if path.startswith(prefix):
+                    await remote(scope, receive, send)
+                    return
             if path in self._open_paths and self._own is not None:
                 await self._run_own(self._own, None, b"", scope, receive, send)
                 return

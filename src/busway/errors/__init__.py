@@ -135,6 +135,7 @@ from busway.errors.server import (
     NoEventYet as NoEventYet,
     NotATarget as NotATarget,
     NotLoopback as NotLoopback,
+    PushRefused as PushRefused,
     SandboxUnavailable as SandboxUnavailable,
     UnknownEngine as UnknownEngine,
     UnknownPath as UnknownPath,

@@ -54,6 +54,14 @@ class NoEventYet(BuswayError):
         super().__init__("no bus has an event yet")
 
 
+class PushRefused(BuswayError):
+    """What was pushed is not deployed: it is no project, a step of its build failed, or it cannot take over."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
 class DeploymentConflict(BuswayError):
     """Somebody else deploys the project, or has since the caller looked."""
 

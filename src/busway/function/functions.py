@@ -114,7 +114,7 @@ class Functions:
         # Names the processes of this data folder's servers, also of one that died.
         self.mark = hashlib.sha256(str(data).encode()).hexdigest()[:16]
         self.sandbox = sandbox_for(settings.sandbox, data, environment(), shared_folders(settings))
-        tools = Machine(spawn, machine, environment(), self.mark, self.sandbox)
+        self.machine = tools = Machine(spawn, machine, environment(), self.mark, self.sandbox)
         builder = builder or Environments(data, tools, machine, entropy, sync_tree)
         self._building = Building(self._books, self.code, builder)
         self.versions, self.aliases = Versions(self._books, self.code), Aliases(self._books)

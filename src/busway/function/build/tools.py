@@ -15,8 +15,8 @@ import os
 import shutil
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from busway.clock import Clock, first_of
@@ -79,7 +79,10 @@ class Machine:
 class Job:
     """One tool to run in the folder `at`, to fill the folder `into`; `reads` is what it reads beside those.
 
-    `trusted`: it runs nothing of the code, which is the user's own folder, and may read what that leads to.
+    `cache` is a folder that the next such tool finds again, if there is one.
+
+    `trusted`: it runs nothing of the code, which is the user's own folder, and may read what that leads to. `heard`
+    gets each line that it prints. `user` is the number of the system's user that it becomes, behind the walls.
     """
 
     what: str
@@ -89,6 +92,9 @@ class Job:
     reads: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     trusted: bool = False
+    heard: Callable[[str], None] | None = None
+    user: int | None = None
+    cache: Path | None = None
 
 
 class Tools:
@@ -109,7 +115,7 @@ class Tools:
             home = self._homes / name
             await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
             try:
-                problem = await self._run(self._start(job, name, home), lines)
+                problem = await self._run(self._start(job, name, home), lines, job.heard)
             finally:
                 await asyncio.to_thread(shutil.rmtree, home, True)
         if problem:
@@ -120,29 +126,38 @@ class Tools:
         passed_on = {name: value for name, value in self._machine.environment.items() if _is_passed_on(name)}
         named = {name.lower(): Path(value) for name, value in passed_on.items() if os.path.isabs(value)}
         environment = {
-            **passed_on, "HOME": str(home), "TMPDIR": str(home), **job.environment,
+            **passed_on, "HOME": str(home), "TMPDIR": str(home), **job.environment, **_cached(job.cache),
             MARK: f"{self._machine.mark}/{name}/",
         }  # fmt: skip
         enclosure = NOT_ENCLOSED
         if self._walled and not job.trusted:
-            caches = [named[name] for name in _CACHES if name in named]
+            caches = [named[name] for name in _CACHES if name in named] if job.cache is None else [job.cache]
             for cache in caches:
                 cache.mkdir(parents=True, exist_ok=True)
             reads = (*job.reads, *(named[name] for name in _FILES if name in named), *_folders_of(job.command))
             enclosure = self._machine.sandbox.enclose(job.at, reads, home, job.into, *caches)
+            if job.user is not None:
+                os.chown(home, job.user, job.user)
+                enclosure = replace(enclosure, walls=(*enclosure.walls, f"u{job.user}"))
         return Start(
             ("exec", *job.command), environment, job.at, TOOL_MEMORY_BYTES, walls=enclosure.walls,
             wrapper=enclosure.wrapper,
         )  # fmt: skip
 
-    async def _run(self, start: Start, lines: deque[str]) -> str | None:
+    async def _run(self, start: Start, lines: deque[str], heard: Callable[[str], None] | None) -> str | None:
         """What went wrong, None for nothing."""
+
+        def line(text: str) -> None:
+            lines.append(text)
+            if heard is not None:
+                heard(text)
+
         machine = self._machine
         try:
             child = machine.spawn.start(start)
         except OSError as error:
             return f"no process could be started: {error}"
-        output = Output(child.output, lines.append)
+        output = Output(child.output, line)
         try:
             status = await first_of(machine.clock, asyncio.shield(child.exited), TOOL_S_MAX)
             output.finish()
@@ -154,6 +169,13 @@ class Tools:
         if child.ran_out_of_memory():
             return f"it used more than {TOOL_MEMORY_BYTES} bytes of memory"
         return f"it ended with status {status}" if status else None
+
+
+def _cached(folder: Path | None) -> dict[str, str]:
+    """The variables by which uv and npm find their caches."""
+    if folder is None:
+        return {}
+    return {"UV_CACHE_DIR": str(folder / "uv"), "npm_config_cache": str(folder / "npm")}
 
 
 def _is_passed_on(name: str) -> bool:

@@ -6,6 +6,7 @@ Run in the worker, before any code of the handler; standard library only. `launc
     r  may be read and run            l  the names in it, and below it, may be listed
     w  may be read and written        d  a device: may be read and written
     t  the folder that becomes /tmp, where the kernel lets us mount; s  what may be written where it does not
+    u  the number of the user to become, of root only
 
 Everything else of the file system is out of reach, and nothing outside the worker gets a signal or is looked into.
 What Landlock does not know stays open: names, sizes and modes of files, Unix sockets, the network.
@@ -283,10 +284,20 @@ def stand(lines: Sequence[str]) -> None:
         os.chdir(here)
     else:
         granted += ["w" + line[1:] for line in lines if line[0] == "s"]
+    for line in lines:
+        if line[0] == "u":
+            become_user(int(line[1:]))
     call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     restrict_files(granted)
     drop_capabilities()
     refuse_calls()
+
+
+def become_user(number: int) -> None:
+    """Another user of the system, in no group of anybody's, for good. Raises OSError for who is not root."""
+    os.setgroups([])
+    os.setresgid(number, number, number)
+    os.setresuid(number, number, number)
 
 
 def say(what: str) -> None:
