@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from busway.cli.options import chosen_language, language_of_new, project_root, server_options
+from busway.cli.options import chosen_language, language_option, project_root, server_options
 from busway.cli.output import print_json, say
-from busway.cli.prompts import ask_text, may_ask, missing
+from busway.cli.prompts import ask_text, by_letters, may_ask, missing
 
 if TYPE_CHECKING:
     from busway.road.event_files import EventSpec
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--from-event", "seen", multiple=True, metavar="ID", help="Make it of an event on the bus; may be given again."
 )
-@language_of_new
+@language_option
 @server_options
 def event(
     name: str | None,
@@ -68,13 +68,13 @@ def event(
     from busway.road.generator import add_event
     from busway.road.naming import event_class_name, words
 
-    root = project_root()
-    language, asking = chosen_language(root, language), may_ask() and not as_json
+    root, asking = project_root(), may_ask() and not as_json
+    language = chosen_language(root, language, asking=asking)
     described = bool(schema_file or seen)
     needed = [("NAME", name), *([] if described else [("--source", source)])]
     absent = [flag for flag, value in needed if not value]
     if absent and not asking:
-        example = f"busway add event {name or 'OrderPlaced'} --source {source or _source_of(root)}"
+        example = f"busway add event {name or 'OrderPlaced'} --source {source or source_of(root)}"
         raise missing(absent, f"{example} --field order-id:str")
     class_name = event_class_name(name or ask_text("Name of the event (a class)?", check=event_class_name))
     there = find_event(root, class_name, language)
@@ -82,7 +82,7 @@ def event(
         raise GeneratorRefused(f"{class_name} is there already, in {there.relative_to(root)}")
     if described:
         given = EventSpec(class_name, source or "", detail_type or "", parse_fields(fields))
-        file = add_described(root, language, given, schema_file, seen, endpoint)
+        file = add_described(root, language, given, schema_file, seen, endpoint, asking=asking)
     else:
         spec = asked_event(root, language, class_name, source, detail_type or words(class_name), fields, asking)
         (file,) = add_event(root, spec, language)
@@ -120,7 +120,7 @@ def check_given(
         raise missing(flags, f'busway add handler {shown} --schedule "{schedule}"')
     example = f"busway add handler {shown} --event {known[0] if known else class_name}"
     if not there and not known:
-        example += f' --source {source or _source_of(root)} --detail-type "{detail_type or words(class_name)}"'
+        example += f' --source {source or source_of(root)} --detail-type "{detail_type or words(class_name)}"'
         example += " --field order-id:str"
     raise missing(flags, example)
 
@@ -149,7 +149,7 @@ def asked_event(
                 "leave out --source, --detail-type and --field, or name a new event",
             )
         return EventSpec(class_name, "", "", file=file)
-    source = source or ask_text("Who puts it on the bus (source)?", default=_source_of(root), check=_not_empty)
+    source = source or ask_source(root)
     detail_type = detail_type or ask_text("Its detail-type?", default=words(class_name), check=_not_empty)
     specs = parse_fields(fields) if fields or not asking else _ask_fields()
     return EventSpec(class_name, _not_empty(source), _not_empty(detail_type), specs)
@@ -162,11 +162,24 @@ def _ask_name(root: Path, language: Language) -> str:
     known = known_events(root, language)
     if not known:
         return ask_text("Name of the new event (a class)?", check=event_class_name)
-    question = f"Which event does it take? Enter for {known[0]}, letters find others, a new name makes a new one:"
-    return ask_text(question, check=lambda text: text and event_class_name(text), words=known) or known[0]
+
+    def told(text: str) -> str:
+        name = by_letters(text, known)
+        return f"takes {name}" if name in known else f"makes a new event, {event_class_name(name)}"
+
+    question = f"Which event does it take? Enter for {known[0]}, letters find others, a new Name makes a new one:"
+
+    def check(text: str) -> object:
+        return text and event_class_name(by_letters(text, known))
+
+    return by_letters(ask_text(question, check=check, live=told, words=known), known) or known[0]
 
 
-def _source_of(root: Path) -> str:
+def ask_source(root: Path) -> str:
+    return ask_text("Who puts it on the bus (source)?", default=source_of(root), check=_not_empty)
+
+
+def source_of(root: Path) -> str:
     """What a project's own events may call their source: as the project is called."""
     from busway.road.root import read_config
 

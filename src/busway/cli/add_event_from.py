@@ -21,6 +21,8 @@ def add_described(
     schema_file: Path | None,
     seen: tuple[str, ...],
     endpoint: str,
+    *,
+    asking: bool,
 ) -> Path:
     """Write the definition, and return its file. `given` may lack source and detail-type. Raises BuswayError."""
     from busway.road.from_schema import class_text
@@ -31,7 +33,7 @@ def add_described(
     if (schema_file and seen) or given.fields:
         raise click.UsageError("--from-schema, --from-event and --field are three ways to say one thing: take one")
     about, schema = _of_file(schema_file) if schema_file else _of_events(seen, endpoint)
-    spec = _named(given, *about)
+    spec = _named(given, *about, root if asking else None)
     if language == "typescript":
         text = described_text(root, spec, detail_text(spec.class_name, schema))
     else:
@@ -39,11 +41,13 @@ def add_described(
     return add_event_text(root, spec, text, language)
 
 
-def _named(given: EventSpec, source: str, detail_type: str) -> EventSpec:
+def _named(given: EventSpec, source: str, detail_type: str, root: Path | None) -> EventSpec:
+    """`root` if somebody can be asked who puts it on the bus."""
+    from busway.cli.add_event import ask_source
     from busway.road.event_files import EventSpec
     from busway.road.naming import words
 
-    source = given.source or source
+    source = given.source or source or (ask_source(root) if root else "")
     if not source:
         raise click.UsageError('--source is missing: who puts it on the bus, for example "com.example.Shop"')
     return EventSpec(given.class_name, source, given.detail_type or detail_type or words(given.class_name))

@@ -10,9 +10,9 @@ import click
 
 from busway.cli.add_event import asked_event, check_given
 from busway.cli.filter import asked_filter, filter_of
-from busway.cli.options import chosen_language, json_option, language_of_new, project_root
+from busway.cli.options import chosen_language, json_option, language_option, project_root
 from busway.cli.output import print_json, say
-from busway.cli.prompts import ask_choice, ask_text, may_ask
+from busway.cli.prompts import ask_choice, ask_text, may_ask, missing
 
 if TYPE_CHECKING:
     from busway.road.generator import BatchSpec
@@ -67,7 +67,7 @@ ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedul
 )
 @click.option("--resource", "resources", multiple=True, help="A resource of the sample event; may be given again.")
 @click.option("--async", "is_async", is_flag=True, help="Make the handler an async function (plain template).")
-@language_of_new
+@language_option
 @click.option("--yes", "-y", is_flag=True, help="Take the defaults instead of asking for what isn't needed.")
 @json_option
 def handler(
@@ -105,8 +105,8 @@ def handler(
     from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
     from busway.road.naming import handler_name
 
-    root = project_root()
-    language, asking = chosen_language(root, language), may_ask() and not as_json
+    root, asking = project_root(), may_ask() and not as_json
+    language = chosen_language(root, language, asking=asking and not yes)
     if schedule is not None and (event_name or source or detail_type or fields or filter_json or batch):
         raise click.UsageError("--schedule is a trigger: leave out --filter, --batch and the flags of an event")
     if not asking:
@@ -114,14 +114,13 @@ def handler(
     folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
     if asking and not (yes or event_name or schedule or batch or body):
         schedule, batch = _trigger()
-    given = (root, language, event_name, source, detail_type, fields, asking)
-    event = SCHEDULED if schedule else asked_event(*given)
+    event = SCHEDULED if schedule else asked_event(root, language, event_name, source, detail_type, fields, asking)
     single, asking = not (batch or schedule), asking and not yes
     body = body or (_body(root, language) if asking and single else "plain")
     filter_json = asked_filter(root, event, filter_json, asking and not schedule)
     if asking and not batch:
         retries, concurrency = _retries(retries), _concurrency(concurrency)
-    max_age, alert = (_max_age(max_age), _alert(alert)) if asking else (max_age, alert)
+    max_age, alert = (_max_age(max_age), ask_alert(alert)) if asking else (max_age, alert)
     spec = HandlerSpec(
         name=folder,
         event=event,
@@ -143,16 +142,23 @@ def handler(
 
 
 @click.command(short_help="Generate a handler that runs on a schedule, with its test.")
-@click.argument("name")
-@click.argument("expression")
+@click.argument("name", required=False)
+@click.argument("expression", required=False)
 @click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
 @click.option("--async", "is_async", is_flag=True, help="Make the handler an async function.")
-@language_of_new
+@language_option
 @json_option
 def schedule(
-    name: str, expression: str, alert: str | None, is_async: bool, language: Language | None, as_json: bool
+    name: str | None,
+    expression: str | None,
+    alert: str | None,
+    is_async: bool,
+    language: Language | None,
+    as_json: bool,
 ) -> None:
     """Generate the handler NAME that runs when EXPRESSION says, in UTC: a rate(...) or a cron(...).
+
+    On a terminal it asks for what isn't given.
 
     \b
     Example:
@@ -162,12 +168,23 @@ def schedule(
     from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
     from busway.road.naming import handler_name
 
-    root, folder = project_root(), handler_name(name)
-    spec = HandlerSpec(
-        folder, SCHEDULED, schedule=_schedule(expression), alert=alert, is_async=is_async,
-        language=chosen_language(root, language),
-    )  # fmt: skip
+    root = project_root()
+    absent = [flag for flag, given in (("NAME", name), ("EXPRESSION", expression)) if not given]
+    asking = bool(absent) and may_ask() and not as_json
+    if absent and not asking:
+        shown = f'{name or "nightly-report"} "{expression or "cron(0 2 * * ? *)"}"'
+        raise missing(absent, f"busway add schedule {shown}")
+    language = chosen_language(root, language, asking=asking)
+    folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
+    when = _schedule(expression or _ask_when())
+    alert = ask_alert(alert) if asking else alert
+    spec = HandlerSpec(folder, SCHEDULED, schedule=when, alert=alert or None, is_async=is_async, language=language)
     _report(root, "", add_handler(root, spec), as_json)
+
+
+def _ask_when() -> str:
+    question = "When, in UTC? For example rate(5 minutes), or cron(0 9 ? * MON-FRI *) for nine on working days:"
+    return ask_text(question, default="rate(5 minutes)", check=_schedule)
 
 
 def _schedule(text: str) -> str:
@@ -186,14 +203,23 @@ def _schedule(text: str) -> str:
 
 def _trigger() -> tuple[str | None, str | None]:
     """(schedule, batch): what starts the handler, if it isn't each event by itself."""
-    from busway.road.generator import batch_spec
-
     trigger = ask_choice("What triggers it?", [ONE, MANY, TIMED], ONE)
     if trigger == TIMED:
-        return ask_text("When, in UTC?", default="rate(5 minutes)", check=_schedule), None
+        return _ask_when(), None
     if trigger == MANY:
-        return None, ask_text("At most how many, after how long?", default="100/5s", check=batch_spec)
+        question = "At most how many in a batch, and how long to wait for them (100/5s)?"
+        return None, ask_text(question, default="100/5s", check=_possible_batch)
     return None, None
+
+
+def _possible_batch(text: str) -> None:
+    """Raises BuswayError as the decorator would, but while it can still be mended."""
+    from busway.batch_handling import batch_handler
+    from busway.event import ScheduledEvent
+    from busway.road.generator import batch_spec
+
+    spec = batch_spec(text)
+    batch_handler(ScheduledEvent, size=spec.size, window=spec.window)
 
 
 def _batch(text: str | None) -> BatchSpec | None:
@@ -219,7 +245,7 @@ def _max_age(given: str | None) -> str:
     return given or ask_text(question, default="6h", check=lambda text: seconds_of("max_age", text, MAX_AGE_S))
 
 
-def _alert(given: str | None) -> str:
+def ask_alert(given: str | None) -> str:
     return given if given is not None else ask_text("Alert route that is told of dead letters, or empty:")
 
 
@@ -235,7 +261,7 @@ def _concurrency(given: int | None) -> int | None:
 
     if given is not None:
         return given
-    return int(ask_text("At most how many at a time, or empty:", check=check) or 0) or None
+    return int(ask_text("At most how many at a time, or empty for no limit:", check=check) or 0) or None
 
 
 def _report(root: Path, event: str, files: Sequence[Path], as_json: bool) -> None:

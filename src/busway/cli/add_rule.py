@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from busway.cli.add_handler import ask_alert
 from busway.cli.filter import asked_filter, filter_of
-from busway.cli.options import chosen_language, json_option, language_of_new, project_root
+from busway.cli.options import chosen_language, json_option, language_option, project_root
 from busway.cli.output import print_json, say
-from busway.cli.prompts import ask_text, may_ask, missing
+from busway.cli.prompts import ask_text, by_letters, may_ask, missing
 
 if TYPE_CHECKING:
     from busway.road.event_files import EventSpec
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     help='Only some events, by their detail: {"total": [{"numeric": [">", 100]}]}.',
 )
 @click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
-@language_of_new
+@language_option
 @json_option
 def rule(
     name: str | None,
@@ -56,17 +57,18 @@ def rule(
     from busway.road.generate_rule import RuleSpec, add_rule, rule_target
     from busway.road.naming import handler_name
 
-    root = project_root()
-    language, asking = chosen_language(root, language), may_ask() and not as_json
+    root, asking = project_root(), may_ask() and not as_json
     absent = [flag for flag, given in (("NAME", name), ("--event", event_name), ("--to", targets)) if not given]
     if absent and not asking:
         example = f"busway add rule {name or 'audit'} --event {event_name or 'OrderPlaced'} --to queue:audit"
         raise missing(absent, example)
+    language = chosen_language(root, language, asking=asking)
     chosen = handler_name(name or ask_text("Name of the rule?", check=handler_name))
     event = _event(root, language, event_name)
     filter_json = asked_filter(root, event, filter_json, asking and not targets)
     question = "Where do they go (queue:NAME, stream:NAME, bus:NAME, handler:NAME or an ARN)?"
     places = targets or (ask_text(question, default=f"queue:{chosen.replace('_', '-')}", check=rule_target),)
+    alert = ask_alert(alert) if asking and not targets else alert
     spec = RuleSpec(chosen, event, [rule_target(text) for text in places], filter_of(filter_json), alert, language)
     names = [str(file.relative_to(root)) for file in add_rule(root, spec)]
     if as_json:
@@ -90,10 +92,19 @@ def _event(root: Path, language: Language, name: str | None) -> EventSpec:
         )
 
     def there(text: str) -> Path:
-        file = find_event(root, event_class_name(text), language)
+        file = find_event(root, event_class_name(by_letters(text, known)), language)
         if file is None:
             raise GeneratorRefused(f"there is no event {text!r}; there are {', '.join(known)}", "busway add event")
         return file
 
-    name = name or ask_text("Which event?", default=known[0], check=there, words=known)
+    def told(text: str) -> str:
+        _ = there(text)
+        return f"takes {by_letters(text, known)}"
+
+    question = f"Which event? Enter for {known[0]}, letters find others:"
+
+    def check(text: str) -> object:
+        return text and there(text)
+
+    name = name or by_letters(ask_text(question, check=check, live=told, words=known), known) or known[0]
     return EventSpec(event_class_name(name), "", "", file=there(name))

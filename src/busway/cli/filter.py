@@ -20,18 +20,20 @@ def asked_filter(root: Path, event: EventSpec, given: str | None, asking: bool) 
         return ""
     event_class, samples = samples_for(root, event)
 
-    def trial(text: str) -> str:
-        return f"the filter {tried(event_class, filter_of(text), samples)}"
+    def trial(text: str, called: str = "the filter") -> str:
+        return f"the filter {tried(event_class, filter_of(text, called), samples)}"
 
     if given is not None:
-        say(trial(given))
+        say(trial(given, "--filter"))
         return given
-    question = "Only some of these events? A pattern over the detail, or empty:"
-    return ask_text(question, check=filter_of, live=trial)
+    question = (
+        'Only some of these events? A pattern over the detail such as {"total": [{"numeric": [">", 100]}]}, or empty:'
+    )
+    return ask_text(question, check=lambda text: filter_of(text, "the filter"), live=trial)
 
 
-def filter_of(text: str) -> dict[str, Any]:
-    """A filter that the pattern language accepts; {} for none."""
+def filter_of(text: str, called: str = "--filter") -> dict[str, Any]:
+    """A filter that the pattern language accepts; {} for none. `called`: as whoever gave it knows it."""
     import msgspec
 
     from busway.errors import GeneratorRefused, InvalidPattern
@@ -43,11 +45,11 @@ def filter_of(text: str) -> dict[str, Any]:
         found = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise GeneratorRefused(
-            f"--filter is not a JSON object: {error}", 'for example: {"total": [{"numeric": [">", 100]}]}'
+            f"{called} is not a JSON object: {error}", 'for example: {"total": [{"numeric": [">", 100]}]}'
         ) from error
     try:
         parse(msgspec.json.encode({"detail": found}).decode())
     except InvalidPattern as error:
         example = 'values stand in lists, for example: {"location": ["Oslo"], "total": [{"numeric": [">", 100]}]}'
-        raise GeneratorRefused(f"--filter: {error}", example) from error
+        raise GeneratorRefused(f"{called}: {error}", example) from error
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from busway.cli.options import json_option
+from busway.cli.options import json_option, language_option
 from busway.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
 _INSTALL = {"python": "", "typescript": "npm install && "}
 
 
-language_option = click.option(
-    "--language",
-    type=click.Choice(["python", "typescript"]),
-    default="python",
-    show_default=True,
-    help="What its handlers are written in.",
-)
-
-
 @click.command()
 @click.argument("folder", metavar="NAME")
 @language_option
 @click.option("--bus", default="default", show_default=True, help="The bus that its handlers listen to.")
 @json_option
-def new(folder: str, language: Language, bus: str, as_json: bool) -> None:
+def new(folder: str, language: Language | None, bus: str, as_json: bool) -> None:
     """Make a new project in the folder NAME.
 
     \b
@@ -41,7 +32,7 @@ def new(folder: str, language: Language, bus: str, as_json: bool) -> None:
     """
     from busway.road.project_files import new_project
 
-    root = Path(folder)
+    root, language = Path(folder), language or "python"
     name = _project_name(folder, root.resolve().name)
     _report(root, name, new_project(root, name, bus, language), as_json)
     if not as_json:
@@ -52,7 +43,7 @@ def new(folder: str, language: Language, bus: str, as_json: bool) -> None:
 @language_option
 @click.option("--bus", default="default", show_default=True, help="The bus that its handlers listen to.")
 @json_option
-def init(language: Language, bus: str, as_json: bool) -> None:
+def init(language: Language | None, bus: str, as_json: bool) -> None:
     """Make a project of this folder, beside what is in it.
 
     Adds to .gitignore, and to pyproject.toml or package.json; no other file that exists is touched.
@@ -60,10 +51,12 @@ def init(language: Language, bus: str, as_json: bool) -> None:
     \b
     Example:
       busway init
+      busway init --language typescript
     """
-    from busway.road.project_files import init_project
+    from busway.road.project_files import init_project, language_of
 
     root = Path.cwd()
+    language = language or language_of(root)
     name = _project_name(root.name, root.name)
     written = init_project(root, name, bus, language)
     _report(root, name, [file.relative_to(root) for file in written], as_json)

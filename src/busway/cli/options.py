@@ -57,8 +57,9 @@ def project_root() -> Path:
     return find_root(Path.cwd())
 
 
-def chosen_language(root: Path, given: Language | None) -> Language:
+def chosen_language(root: Path, given: Language | None, *, asking: bool = False) -> Language:
     """What is generated: the language of the project, or one of its two. Raises GeneratorRefused."""
+    from busway.cli.prompts import ask_choice
     from busway.errors import GeneratorRefused
     from busway.road.root import languages
 
@@ -67,13 +68,16 @@ def chosen_language(root: Path, given: Language | None) -> Language:
         raise GeneratorRefused(
             f"{root} is no project in {given}", f"`busway init --language {given}` makes it one in {given} too"
         )
+    if given is None and asking and len(known) > 1:
+        chosen = ask_choice("In which language?", known, known[0])
+        return next(language for language in known if language == chosen)
     return given or known[0]
 
 
-language_of_new = click.option(
+language_option = click.option(
     "--language",
     type=click.Choice(["python", "typescript"]),
-    help="Of a project in both: what it is written in.  [default: the project's]",
+    help="What it is written in.  [default: what the project is in, else python]",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,7 +43,7 @@ def ask_text(
             if check is not None:
                 check(text)
         except BuswayError as error:
-            return str(error)
+            return _first_line(error)
         return True
 
     more: dict[str, Any] = {"bottom_toolbar": _said(live)} if live else {}
@@ -51,6 +52,18 @@ def ask_text(
 
         more |= {"completer": FuzzyWordCompleter(list(words)), "complete_while_typing": True}
     return str(_answered(questionary.text(question, default=default, validate=verdict, **more)))
+
+
+def by_letters(text: str, words: Sequence[str]) -> str:
+    """The word that small letters find: that has them in this order, closest together; else the text itself.
+
+    What begins with a capital is a name, also where it is part of another one.
+    """
+    if text in words or not text[:1].islower():
+        return text
+    letters = re.compile(f"(?=({'.*?'.join(map(re.escape, text))}))", re.IGNORECASE)
+    found = [(len(each[1]), each.start(), word) for word in words for each in letters.finditer(word)]
+    return min(found)[2] if found else text
 
 
 def _said(live: Callable[[str], str]) -> Callable[[], str]:
@@ -63,9 +76,14 @@ def _said(live: Callable[[str], str]) -> Callable[[], str]:
         try:
             return live(text) if text.strip() else ""
         except BuswayError as error:
-            return f"not yet: {error}"
+            return f"not yet: {_first_line(error)}"
 
     return toolbar
+
+
+def _first_line(error: BuswayError) -> str:
+    """All that there is room for below the line that is being typed."""
+    return str(error).split("\n", 1)[0]
 
 
 def ask_hidden(question: str) -> str:

@@ -63,6 +63,11 @@ def init_project(folder: Path, name: str, bus: str = "default", language: Langua
     return written
 
 
+def language_of(folder: Path) -> Language:
+    """What a folder with other things in it seems to be in: TypeScript where npm's file is and Python's is not."""
+    return "typescript" if (folder / NODE).is_file() and not (folder / PYTHON).is_file() else "python"
+
+
 def _check_free(folder: Path, name: str, language: Language) -> None:
     found = languages(folder)
     if language in found:

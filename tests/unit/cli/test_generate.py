@@ -1,17 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from busway.cli import main
+
+from .terminal import on_a_terminal
 
 
 @pytest.fixture
@@ -149,7 +145,7 @@ ANSWERS = [
 
 
 def test_on_a_terminal_every_question_is_asked(shop: Path):
-    add_on_a_terminal(ANSWERS)
+    on_a_terminal(["add", "handler"], ANSWERS)
     event = (shop / "events/order_placed.py").read_text()
     assert 'source="com.example.Shop", detail_type="Order Placed"' in event
     assert 'order_id: Annotated[str, Field(alias="order-id")]' in event
@@ -159,45 +155,11 @@ def test_on_a_terminal_every_question_is_asked(shop: Path):
 
 def test_on_a_terminal_an_event_that_is_there_is_chosen(shop: Path):
     assert main(["add", "handler", "one", *NEW_EVENT]) == 0
-    add_on_a_terminal([("Which event does it take?", "\r")], "two", "--yes")
+    on_a_terminal(["add", "handler", "two", "--yes"], [("Which event does it take?", "\r")])
     assert "def two(event: OrderPlaced)" in (shop / "handlers/two/handler.py").read_text()
 
 
 def test_on_a_terminal_the_source_is_proposed(shop: Path):
     words = ["two", "--event", "OrderPlaced", "--detail-type", "Order", "--field", "a:str", "--yes"]
-    add_on_a_terminal([("Who puts it on the bus", "\r")], *words)
+    on_a_terminal(["add", "handler", *words], [("Who puts it on the bus", "\r")])
     assert 'source="shop"' in (shop / "events/order_placed.py").read_text()
-
-
-def add_on_a_terminal(answers: Sequence[tuple[str, str]], *words: str) -> None:
-    ours, theirs = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"TERM": "xterm"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "busway", "add", "handler", *words],
-        stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    seen = ""
-    try:
-        for question, answer in answers:
-            seen = _read_until(ours, question)
-            os.write(ours, answer.encode())
-        seen = _read_until(ours, "next: write")
-        assert process.wait(20) == 0, seen
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-
-
-def _read_until(terminal: int, text: str) -> str:
-    seen = ""
-    while text not in seen:
-        ready, _, _ = select.select([terminal], [], [], 20)
-        assert ready, f"waited for {text!r}, saw {seen!r}"
-        part = os.read(terminal, 4096).decode(errors="replace")
-        seen += part
-        # A real terminal says where its cursor is; prompt_toolkit asks.
-        if "\x1b[6n" in part:
-            os.write(terminal, b"\x1b[1;1R")
-    return seen
