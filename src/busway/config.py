@@ -59,7 +59,9 @@ class Settings:
     secret_key: str = _setting(
         "", "32 bytes in base64 that seal handlers' secrets; without it, a key in the data folder does"
     )
-    upstream: str = _setting("", "URL that workers' calls to other AWS services go to; without it, to AWS")
+    upstream: str = _setting(
+        "", "URL that workers' calls to other AWS services, and starts of jobs, go to; without it, to AWS"
+    )
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:

@@ -35,6 +35,7 @@ from busway.aws.services.sqs import Sqs
 from busway.aws.services.sts import Sts
 from busway.aws.url_door import UrlDoor
 from busway.aws.worker_access import ALLOW_TAG
+from busway.bus.job_targets import JOB_KINDS
 from busway.bus.room import BusRoom
 from busway.bus.routing import Ports
 from busway.clock import Clock, Entropy, ManualClock, SystemClock, SystemEntropy
@@ -65,10 +66,12 @@ from busway.secret.key import SealingKey
 from busway.secret.secrets import Secrets
 from busway.stream.reading import ShardReader
 from busway.stream.streams import Streams
+from busway.targets.aws_call import NOT_IN_DEVELOPMENT, AwsCalls, Clients
 from busway.targets.bus import BusTarget
 from busway.targets.destinations import FunctionDestinations
 from busway.targets.function import FunctionTarget
 from busway.targets.http import AlertTarget
+from busway.targets.job import JobTarget
 from busway.targets.queue import QueueTarget
 from busway.targets.stream import StreamTarget
 from busway.targets.ways_back import WaysBack
@@ -202,6 +205,8 @@ class Rooms:
         )
         self.routes = Routes(engine, clock)
         self.alerts = AlertTarget(self.routes, ground.machine_clock, environment(), metrics=metrics, trail=trail)
+        closed = "" if keys or settings.upstream else NOT_IN_DEVELOPMENT
+        jobs = JobTarget(AwsCalls(Clients(settings.upstream), closed))
         targets: dict[str, Target] = {
             "lambda": FunctionTarget(self.functions),
             "sqs": QueueTarget(self.queues),
@@ -209,6 +214,7 @@ class Rooms:
             "events": BusTarget(self.bus.publisher, clock, entropy),
             # Alert routes are named like the SNS topics that stand for them on AWS.
             "sns": self.alerts,
+            **dict.fromkeys(JOB_KINDS, jobs),
         }
         first_retry_s = settings.delivery_first_retry_s
         self.outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, self.dead_letters, first_retry_s))

@@ -40,7 +40,10 @@ class BusRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class TargetSpec(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A target as it was put. `since` is the offset at which it was added to the rule, 0 for "in this entry"."""
+    """A target as it was put. `since` is the offset at which it was added to the rule, 0 for "in this entry".
+
+    `parameters` are AWS's structures for jobs (BatchParameters), each under its name.
+    """
 
     id: str
     arn: str
@@ -52,6 +55,7 @@ class TargetSpec(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
     partition_key_path: str | None = None
+    parameters: dict[str, Any] = {}
     since: int = 0
 
 
@@ -174,6 +178,7 @@ def _subscriber(rule: RuleDefinition, target: TargetSpec, offset: int) -> Subscr
         dead_letter_arn=target.dead_letter_arn,
         message_group_id=target.message_group_id,
         partition_key_path=target.partition_key_path,
+        parameters=target.parameters,
         enabled=rule.enabled,
     )
 

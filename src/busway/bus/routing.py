@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from busway.bus.record import Rule, RuleChange
 from busway.delivery import Delivery, Failed, Subscriber, Target, Targets
 from busway.delivery.dead_letter import DeadLetters, Verdict, bury
 from busway.delivery.outbox import Outbox
+from busway.delivery.parameters import parameters_of
 from busway.delivery.transform import Transform, compile_input, partition_key_of
 from busway.engine import Entry, Origin, Put
 from busway.errors import UnsendablePayload
@@ -50,6 +52,7 @@ class Lane:
     transform: Transform
     target: Target | None
     partition_key: Callable[[bytes], str | None]
+    parameters: Callable[[bytes], dict[str, Any]]
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
@@ -144,17 +147,20 @@ class Routing:
     def _lane(self, subscriber: Subscriber) -> Lane:
         service = (parse_arn(subscriber.target_arn) or NO_ARN).service
         return Lane(
-            subscriber, compile_input(subscriber), self._ports.targets.get(service), partition_key_of(subscriber)
-        )
+            subscriber, compile_input(subscriber), self._ports.targets.get(service), partition_key_of(subscriber),
+            parameters_of(subscriber.parameters),
+        )  # fmt: skip
 
     def _share(self, step: Step, identity: str, lane: Lane, error: Exception | None, now: float) -> Share:
         """One subscriber's share, whatever goes wrong with it."""
         entry, to = step.entry, lane.subscriber
         payload, partition_key, failed = step.event, None, None
+        parameters: dict[str, Any] = {}
         try:
             if error is not None:
                 raise error
             partition_key = lane.partition_key(step.event)
+            parameters = lane.parameters(step.event)
             payload = lane.transform(step.event, entry.at)
         except UnsendablePayload as unsendable:
             payload, failed = unsendable.body, Failed("INVALID_JSON", str(unsendable), False)
@@ -174,6 +180,7 @@ class Routing:
             dead_letter_arn=to.dead_letter_arn,
             message_group_id=to.message_group_id,
             partition_key=partition_key,
+            parameters=parameters,
             trace_header=step.notes.trace_header,
             hops=step.notes.hops,
             origin=Origin(to.name, entry.offset),

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from busway.arn import Scope, parse_arn
+from busway.arn import Arn, Scope, parse_arn
 from busway.bus.buses import LIMIT_TEXT, Bus, Buses, check_tags
+from busway.bus.job_targets import JOB_KINDS, check_job_target, is_job
 from busway.bus.record import (
     DEFAULT_BUS,
     DISABLED,
@@ -41,6 +42,7 @@ TARGETS_PER_RULE_MAX = 5
 # What a rule's target can be: the service of its ARN, and a word for people.
 TARGET_KINDS = {
     "lambda": "Lambda functions", "sqs": "SQS queues", "kinesis": "Kinesis streams", "events": "event buses",
+    **{service: kind.word for service, kind in JOB_KINDS.items()},
 }  # fmt: skip
 
 
@@ -224,7 +226,7 @@ def check_target(target: TargetSpec, bus_arn: str) -> None:
         raise InvalidBusRequest(
             f"Parameter {target.arn} is not valid. Reason: Provided Arn is not in correct format."
         )
-    if arn.service not in TARGET_KINDS or (arn.service == "events" and not arn.resource.startswith("event-bus/")):
+    if not _is_target(arn):
         kinds = ", ".join(TARGET_KINDS.values())
         raise InvalidBusRequest(f"Parameter {target.arn} is not valid. Reason: Busway delivers to {kinds}.")
     if arn.service == "events":
@@ -232,9 +234,16 @@ def check_target(target: TargetSpec, bus_arn: str) -> None:
     if arn.service == "sqs" and arn.name.endswith(".fifo") and not target.message_group_id:
         raise InvalidBusRequest(f"Parameter(s) SqsParameters must be specified for target: {target.id}.")
     _check_stream(target, arn.service)
+    check_job_target(target, arn)
     check_input(target.id, target.input, target.input_path, target.input_transformer)
     if target.dead_letter_arn is not None:
         _check_dead_letter(target.dead_letter_arn)
+
+
+def _is_target(arn: Arn) -> bool:
+    if arn.service == "events":
+        return arn.resource.startswith("event-bus/")
+    return is_job(arn) if arn.service in JOB_KINDS else arn.service in TARGET_KINDS
 
 
 def _check_stream(target: TargetSpec, service: str) -> None:

@@ -37,7 +37,7 @@ RETRY_S = "2,4"
 @click.option(
     "--smtp", metavar="URL", help="Where a server started here sends mail; without it mail stays in the inbox."
 )
-@click.option("--upstream", metavar="URL", help="Where handlers' calls to other AWS services go.")
+@click.option("--upstream", metavar="URL", help="Where calls to other AWS services go.")
 @server_options
 def dev(once: bool, as_zip: bool, smtp: str | None, upstream: str | None, endpoint: str, as_json: bool) -> None:
     """Serve, deploy the project's handlers, deploy again on save, and show what happens.

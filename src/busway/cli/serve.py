@@ -33,7 +33,7 @@ COLLECT_EVERY = 50_000
     "--smtp", metavar="URL", help="smtp://HOST:PORT that SendEmail relays to; without it mail stays in the inbox."
 )
 @click.option("--clock", type=click.Choice(["system", "manual"]), help="manual: time moves only by `busway clock`.")
-@click.option("--upstream", metavar="URL", help="Where handlers' calls to other AWS services go.")
+@click.option("--upstream", metavar="URL", help="Where calls to other AWS services go.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when ready, and log in JSON.")
 def serve(as_json: bool, **flags: Any) -> None:
     """Run the server: the bus, functions, queues and the rest, on one port.

@@ -1,6 +1,7 @@
 """A delivery: an event on its way to one subscriber.
 
     transform      event → the payload that one target gets                    (pure)
+    parameters     event → what a job is started with beside the payload       (pure)
     retry          whether and when to try again                               (pure)
     dead_letter    the words of a dead letter, and what is kept beside it      (pure)
     outbox         work for the outside: lease, attempt, retry, dead-letter    (acts)
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -60,6 +61,7 @@ class Subscriber(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
     partition_key_path: str | None = None
+    parameters: dict[str, Any] = {}
     enabled: bool = True
 
     @property
@@ -87,6 +89,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
     partition_key: str | None = None
+    parameters: dict[str, Any] = {}
     trace_header: str | None = None
     hops: tuple[str, ...] = ()
     origin: Origin | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -42,6 +42,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     failed_at: float = 0.0
     trace_header: str | None = None
     message_group_id: str | None = None
+    parameters: dict[str, Any] = {}
 
 
 class DeadLetters(Protocol):
@@ -122,6 +123,7 @@ def source_of(delivery: Delivery, verdict: Verdict, now: float) -> Source:
         failed_at=now,
         trace_header=delivery.trace_header,
         message_group_id=delivery.message_group_id,
+        parameters=delivery.parameters,
     )
 
 

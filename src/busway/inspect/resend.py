@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from busway.bus.history import Found
 from busway.bus.rules import rules_at
 from busway.delivery import Delivery, Subscriber
+from busway.delivery.parameters import parameters_of
 from busway.delivery.transform import compile_input
 from busway.errors import NotATarget
 from busway.inspect.http import Answer, Request
@@ -34,23 +36,24 @@ async def resend(server: Inspection, request: Request) -> Answer:
     if to is None:
         raise NotATarget(order.handler, bus.name, sorted({each.target_arn.rpartition(":")[2] for each in targets}))
     now = server.clock.now()
-    delivery = _delivery(bus.arn, to, order.event, compile_input(to)(found.event, found.entry.at), now)
+    delivery = _delivery(to, found, order.event, now)
     await server.engine.queues.put(server.anew(delivery, now), accepted=True)
     server.trail.note("resent", event_id=order.event, bus=bus.arn, rule=to.rule_arn, target=to.target_arn)
     return Answer({"event_id": order.event, "target": to.target_arn, "rule_arn": to.rule_arn})
 
 
-def _delivery(bus_arn: str, to: Subscriber, event_id: str, payload: bytes, now: float) -> Delivery:
+def _delivery(to: Subscriber, found: Found, event_id: str, now: float) -> Delivery:
     """Its age begins anew; it has no origin, as the journal asked for it once only."""
     return Delivery(
         event_id=event_id,
         target_arn=to.target_arn,
-        payload=payload,
+        payload=compile_input(to)(found.event, found.entry.at),
         accepted_at=now,
-        bus_arn=bus_arn,
+        bus_arn=found.bus_arn,
         rule_arn=to.rule_arn,
         target_id=to.target_id,
         retry=to.retry,
         dead_letter_arn=to.dead_letter_arn,
         message_group_id=to.message_group_id,
+        parameters=parameters_of(to.parameters)(found.event),
     )

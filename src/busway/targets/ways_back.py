@@ -90,6 +90,7 @@ class WaysBack:
             rule_arn=source.rule_arn,
             target_id=source.target_id,
             message_group_id=source.message_group_id,
+            parameters=source.parameters,
             trace_header=_anew(source),
         )
         return self._to_target(delivery, now)

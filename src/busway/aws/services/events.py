@@ -22,6 +22,7 @@ from busway.aws.services.events_wire import (
 )
 from busway.bus.put_events import EventEntry, EventResult
 from busway.bus.room import BusRoom
+from busway.bus.rules import TARGET_KINDS
 from busway.errors import InvalidBusRequest
 from busway.pattern import parse
 
@@ -62,7 +63,7 @@ class Events:
             "UpdateEventBus": "encryption, LogConfig and DeadLetterConfig are stored only",
             "PutEvents": "no global endpoints",
             "PutPermission": "stored, not enforced",
-            "PutTargets": "Lambda functions, SQS queues, Kinesis streams and event buses",
+            "PutTargets": "to " + ", ".join(TARGET_KINDS.values()),
         }
         self.operations: Mapping[str, Operation] = {
             "CreateEventBus": self.create_event_bus,

@@ -24,12 +24,12 @@ PAGE_MAX = 100
 _FOREIGN_PARAMETERS = (
     "RunCommandParameters",
     "EcsParameters",
-    "BatchParameters",
     "HttpParameters",
     "RedshiftDataParameters",
-    "SageMakerPipelineParameters",
     "AppSyncParameters",
 )
+# Parameters of jobs, kept as they are.
+_JOB_PARAMETERS = ("BatchParameters", "SageMakerPipelineParameters")
 # What TestEventPattern asks of an event (the model's own words).
 _ENVELOPE = ("id", "account", "source", "time", "region", "resources", "detail-type")
 
@@ -97,6 +97,7 @@ def read_target(target: Members) -> TargetSpec:
         dead_letter_arn=_inner(target, "DeadLetterConfig", "Arn"),
         message_group_id=_inner(target, "SqsParameters", "MessageGroupId"),
         partition_key_path=_inner(target, "KinesisParameters", "PartitionKeyPath"),
+        parameters={name: target[name] for name in _JOB_PARAMETERS if name in target},
     )
 
 
@@ -126,6 +127,7 @@ def target_answer(target: TargetSpec) -> Members:
         else {"InputPathsMap": transformer.paths or None, "InputTemplate": transformer.template},
         "SqsParameters": {"MessageGroupId": target.message_group_id} if target.message_group_id else None,
         "KinesisParameters": {"PartitionKeyPath": target.partition_key_path} if target.partition_key_path else None,
+        **target.parameters,
         "DeadLetterConfig": {"Arn": target.dead_letter_arn} if target.dead_letter_arn else None,
         "RetryPolicy": None
         if target.retry is None
