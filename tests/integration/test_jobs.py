@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from .stand_in import StandIn, stand_in
-from .whole_server import PATIENCE_S, ROLE, WholeServer, arn, attributes_of, message_of, whole_server
+from .whole_server import BIN, PATIENCE_S, ROLE, WholeServer, arn, attributes_of, message_of, whole_server
 
 MACHINE = arn("states", "stateMachine:ship")
 
@@ -145,6 +145,25 @@ def test_a_sagemaker_pipeline_starts_with_values_of_the_event(server: WholeServe
     run = until(lambda: sagemaker.list_pipeline_executions(PipelineName="train")["PipelineExecutionSummaries"])
     started = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=run["PipelineExecutionArn"])
     assert started["PipelineParameters"] == [{"Name": "Day", "Value": "monday"}, {"Name": "Model", "Value": "small"}]
+
+
+def test_a_rule_of_a_project_starts_a_job(server: WholeServer, cloud: StandIn, tmp_path: Path):
+    cloud.client("glue").create_workflow(Name="settle")
+
+    def busway(*words: str, folder: str = "shop") -> None:
+        done = server.run(BIN / "busway", *words, folder=tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+
+    busway("new", "shop", folder="")
+    busway("add", "event", "DayEnded", "--source", "shop", "--field", "day:str=monday")
+    busway("add", "rule", "settle", "--event", "DayEnded", "--to", "workflow:settle", "--role", ROLE)
+    busway("test")
+    busway("dev", "--once", "--zip")
+    (target,) = server.client("events").list_targets_by_rule(Rule="shop-settle")["Targets"]
+    assert (target["Arn"], target["RoleArn"]) == (arn("glue", "workflow/settle"), ROLE)
+    busway("send", "DayEnded")
+    run = until(lambda: cloud.client("glue").get_workflow_runs(Name="settle")["Runs"])
+    assert json.loads(run["WorkflowRunProperties"]["busway:event"])["detail"] == {"day": "monday"}
 
 
 def test_targets_are_kept_as_they_were_put_and_checked_when_they_are(server: WholeServer):

@@ -54,10 +54,12 @@ class WholeServer:
             aws_secret_access_key=SECRET, config=Config(retries={"total_max_attempts": 1}),
         )  # fmt: skip
 
-    def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str | Path, folder: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env={**self.environment, **environment}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=PATIENCE_S, check=False,
+            command, cwd=folder, env={**self.environment, **environment}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
 
     def busway(self, *words: str, code: int = 0) -> Any:

@@ -1,9 +1,9 @@
-"""`busway add rule`: events that go to a queue, a stream, another bus, or whatever an ARN names."""
+"""`busway add rule`: events that go to a queue, a stream, another bus, a job on AWS, or whatever an ARN names."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,8 +26,21 @@ if TYPE_CHECKING:
     "targets",
     multiple=True,
     metavar="TARGET",
-    help="queue:NAME, stream:NAME, bus:NAME, handler:NAME or an ARN; may be given again.",
+    help="queue:NAME, stream:NAME, bus:NAME, handler:NAME, an ARN, or a job on AWS: job:QUEUE, workflow:NAME, "
+    "pipeline:NAME, state-machine:NAME (each also by its ARN); may be given again.",
 )
+@click.option("--job-definition", metavar="NAME", help="Of a job (Batch): its definition.")
+@click.option("--job-name", metavar="NAME", help="Of a job (Batch): what it is called.")
+@click.option("--array-size", type=int, metavar="N", help="Of a job (Batch): so many of them, 2 to 10000.")
+@click.option("--job-attempts", type=int, metavar="N", help="Of a job (Batch): how often Batch tries it, 1 to 10.")
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of a pipeline (SageMaker); a value such as $.detail.day is read from the event. May be given again.",
+)
+@click.option("--role", metavar="ARN", help="Of a job on AWS: the role that AWS's EventBridge starts it with.")
 @click.option(
     "--filter",
     "filter_json",
@@ -45,16 +58,18 @@ def rule(
     alert: str | None,
     language: Language | None,
     as_json: bool,
+    **flags: Any,
 ) -> None:
     """Generate the rule NAME, a file of JSON in rules/, and its test. `busway dev` deploys it.
 
-    A queue, stream or bus that is not there is made. On a terminal it asks for what isn't given.
+    A queue, stream or bus that is not there is made; a job on AWS is not. On a terminal it asks for what isn't given.
 
     \b
     Example:
       busway add rule big-orders --event OrderPlaced --to queue:audit --filter '{"total": [{"numeric": [">", 100]}]}'
+      busway add rule resize --event PictureTaken --to job:pictures --job-definition resize --job-name resize
     """
-    from busway.road.generate_rule import RuleSpec, add_rule, rule_target
+    from busway.road.generate_rule import JobFlags, RuleSpec, add_rule, rule_targets
     from busway.road.naming import handler_name
 
     root, asking = project_root(), may_ask() and not as_json
@@ -66,10 +81,12 @@ def rule(
     chosen = handler_name(name or ask_text("Name of the rule?", check=handler_name))
     event = _event(root, language, event_name)
     filter_json = asked_filter(root, event, filter_json, asking and not targets)
-    question = "Where do they go (queue:NAME, stream:NAME, bus:NAME, handler:NAME or an ARN)?"
-    places = targets or (ask_text(question, default=f"queue:{chosen.replace('_', '-')}", check=rule_target),)
+    job = JobFlags(**flags)
+    question = "Where do they go (queue:NAME, stream:NAME, bus:NAME, handler:NAME, a job on AWS or an ARN)?"
+    default = f"queue:{chosen.replace('_', '-')}"
+    places = targets or (ask_text(question, default=default, check=lambda text: rule_targets([text], job)),)
     alert = ask_alert(alert) if asking and not targets else alert
-    spec = RuleSpec(chosen, event, [rule_target(text) for text in places], filter_of(filter_json), alert, language)
+    spec = RuleSpec(chosen, event, rule_targets(places, job), filter_of(filter_json), alert, language)
     names = [str(file.relative_to(root)) for file in add_rule(root, spec)]
     if as_json:
         print_json({"rule": chosen.replace("_", "-"), "event": event.class_name, "files": names})

@@ -16,6 +16,7 @@ from busway.road.calls import Call
 from busway.road.function_plan import MISSING, function_arn, permission_call, role_arn
 from busway.road.manifest import PROJECT_TAG, Manifest, dead_letter_queue, function_name
 from busway.road.plan import Step, alarm_call, dead_letters_call, end_rule, retry_policy
+from busway.road.rule_jobs import job_arn, service_of
 from busway.road.rules import TARGETS_MAX, RuleEntry, RuleTarget
 
 # On every rule that a project deploys, so that what is gone from the project can be found.
@@ -60,8 +61,7 @@ def _step(manifest: Manifest, entry: RuleEntry, scope: Scope, qualifier: str) ->
     targets = [
         {
             "Id": number,
-            **_goal(manifest, target, scope, qualifier),
-            **target.shaped,
+            **put_target(manifest.project, target, scope, qualifier),
             "RetryPolicy": retry_policy(MAX_AGE_S),
             "DeadLetterConfig": {"Arn": letters},
         }
@@ -91,17 +91,31 @@ def _ids(count: int) -> list[str]:
     return [str(number) for number in range(1, count + 1)]
 
 
-def _goal(manifest: Manifest, target: RuleTarget, scope: Scope, qualifier: str) -> dict[str, Any]:
+def put_target(project: str, target: RuleTarget, scope: Scope, qualifier: str) -> dict[str, Any]:
+    """A target as PutTargets takes it, but for its Id, retries and dead letters; `qualifier` is of handlers.
+
+    Where AWS wants a role and the file names none, it is the project's.
+    """
     kind, name = target.place
-    if kind == "Stream":
-        return {"Arn": scope.arn("kinesis", f"stream/{name}"), "RoleArn": role_arn(scope)}
-    if kind == "Bus":
-        return {"Arn": scope.arn("events", f"event-bus/{name}"), "RoleArn": role_arn(scope)}
-    if kind == "Queue":
-        return {"Arn": scope.arn("sqs", name)}
-    if kind == "Handler":
-        return {"Arn": function_arn(scope, function_name(manifest.project, name), qualifier)}
-    return {"Arn": name}
+    role = {"RoleArn": role_arn(scope)} if kind in ("Stream", "Bus") or service_of(kind, name) else {}
+    return {"Arn": target_arn(project, target, scope, qualifier), **role, **target.shaped}
+
+
+def target_arn(project: str, target: RuleTarget, scope: Scope, qualifier: str) -> str:
+    kind, name = target.place
+    match kind:
+        case "Queue":
+            return scope.arn("sqs", name)
+        case "Stream":
+            return scope.arn("kinesis", f"stream/{name}")
+        case "Bus":
+            return scope.arn("events", f"event-bus/{name}")
+        case "Handler":
+            return function_arn(scope, function_name(project, name), qualifier)
+        case "Arn":
+            return name
+        case _:
+            return job_arn(kind, name, scope)
 
 
 def _made(target: RuleTarget) -> list[Call]:

@@ -2,8 +2,8 @@
 
     {"EventPattern": {"source": ["shop"]}, "Targets": [{"Queue": "audit"}]}
 
-A target is a `Queue`, a `Stream` or a `Bus` by its name, a `Handler` of the project by its own, or whatever an `Arn`
-names. `Input`, `InputPath` and `InputTransformer` are those of PutTargets.
+A target is a `Queue`, a `Stream` or a `Bus` by its name, a `Handler` of the project by its own, a job on AWS
+(`rule_jobs`), or whatever an `Arn` names. `Input`, `InputPath` and `InputTransformer` are those of PutTargets.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Target.html
 """
 
@@ -16,21 +16,28 @@ from typing import Any
 
 import msgspec
 
+from busway.bus.job_targets import JOB_KINDS
+from busway.delivery.parameters import pipeline_parameters
 from busway.errors import BrokenProject, InvalidPattern
 from busway.pattern import parse
+from busway.road.rule_jobs import JOBS, BatchParameters, PipelineParameters, check_value, service_of
 
 FOLDER = "rules"
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
 TARGETS_MAX = 5
-KINDS = ("Queue", "Stream", "Bus", "Handler", "Arn")
+KINDS = ("Queue", "Stream", "Bus", "Handler", *JOBS, "Arn")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 _OF_KIND = {
     "Queue": re.compile(r"[A-Za-z0-9_-]{1,80}"),
     "Stream": re.compile(r"[A-Za-z0-9_.-]{1,128}"),
     "Bus": re.compile(r"[A-Za-z0-9_./-]{1,256}"),
     "Handler": _NAME,
+    **{kind: job.pattern for kind, job in JOBS.items()},
     "Arn": re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+"),
 }
+_ROLE = re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/.+")
+# Members of a file's target that are those of PutTargets.
+_AS_PUT = ("Input", "InputPath", "InputTransformer", "BatchParameters", "SageMakerPipelineParameters", "RoleArn")
 
 
 class Transformer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="pascal", omit_defaults=True):
@@ -41,13 +48,20 @@ class Transformer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 
 
 class RuleTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="pascal", omit_defaults=True):
-    """Where a rule's events go: exactly one of the first five."""
+    """Where a rule's events go: exactly one of KINDS. `role_arn` is for targets that want a role other than ours."""
 
     queue: str = ""
     stream: str = ""
     bus: str = ""
     handler: str = ""
+    job: str = ""
+    workflow: str = ""
+    pipeline: str = ""
+    state_machine: str = ""
     arn: str = ""
+    role_arn: str | None = None
+    batch_parameters: BatchParameters | None = None
+    sage_maker_pipeline_parameters: PipelineParameters | None = None
     input: str | None = None
     input_path: str | None = None
     input_transformer: Transformer | None = None
@@ -55,7 +69,8 @@ class RuleTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     @property
     def place(self) -> tuple[str, str]:
         """(kind, name). Raises ValueError."""
-        named = [(kind, getattr(self, kind.lower())) for kind in KINDS if getattr(self, kind.lower())]
+        given = msgspec.to_builtins(self)
+        named = [(kind, given[kind]) for kind in KINDS if kind in given]
         if len(named) != 1:
             found = " and ".join(kind for kind, _ in named) or "none"
             raise ValueError(f"a target has {found}; wanted one of {', '.join(KINDS)}")
@@ -68,7 +83,21 @@ class RuleTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     def shaped(self) -> dict[str, Any]:
         """What of the target says how the event is handed over, as PutTargets takes it."""
         given = msgspec.to_builtins(self)
-        return {name: given[name] for name in ("Input", "InputPath", "InputTransformer") if name in given}
+        return {name: given[name] for name in _AS_PUT if name in given}
+
+    def check(self) -> None:
+        """Raises ValueError for what could not be deployed."""
+        kind, name = self.place
+        job = JOB_KINDS.get(service_of(kind, name))
+        for parameters in ("BatchParameters", "SageMakerPipelineParameters"):
+            if parameters in self.shaped and (job is None or job.parameters != parameters):
+                raise ValueError(f"{parameters} beside {kind} {name!r}; it takes none of these")
+        if job is not None and job.required and job.parameters not in self.shaped:
+            raise ValueError(f"{kind} {name!r} has no {job.parameters}; wanted JobDefinition and JobName in it")
+        for parameter in pipeline_parameters(self.shaped):
+            check_value(parameter["Name"], parameter["Value"])
+        if self.role_arn is not None and not _ROLE.fullmatch(self.role_arn):
+            raise ValueError(f"RoleArn is {self.role_arn!r}; wanted {_ROLE.pattern}")
 
 
 class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="pascal", omit_defaults=True):
@@ -117,7 +146,7 @@ def checked_rule(text: bytes) -> RuleFile:
     if not 1 <= len(rule.targets) <= TARGETS_MAX:
         raise ValueError(f"{len(rule.targets)} targets; wanted 1 to {TARGETS_MAX}")
     for target in rule.targets:
-        _ = target.place
+        target.check()
     return rule
 
 

@@ -10,21 +10,27 @@ import pytest
 from msgspec import structs
 
 from busway.arn import Scope
+from busway.aws.services.events_wire import read_target
+from busway.bus.rules import check_target
 from busway.errors import BrokenProject, GeneratorRefused, RuleNotOnBus
 from busway.road.calls import Call
 from busway.road.describe import describe
 from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
-from busway.road.generate_rule import RuleSpec, add_rule, rule_target
+from busway.road.generate_rule import JobFlags, RuleSpec, add_rule, rule_targets
 from busway.road.generator import HandlerSpec, add_handler
 from busway.road.manifest import Manifest
 from busway.road.project_files import new_project
+from busway.road.regenerate import update
 from busway.road.rule_plan import retire_rule, rule_plan
 from busway.road.rules import RuleEntry, checked_rule, read_rules
 from busway.testing import LocalBus
 
 SCOPE = Scope("123456789012", "eu-west-1")
 PLACED = {"source": ["shop"], "detail-type": ["Order Placed"]}
+ROLE = "arn:aws:iam::123456789012:role/start"
+MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:ship"
+BATCH = {"JobDefinition": "resize:3", "JobName": "resize"}
 EVENT = EventSpec("OrderPlaced", "shop", "Order Placed", parse_fields(["id:str=A-1", "total:int=50"]))
 
 
@@ -76,6 +82,17 @@ async def test_a_rule_is_found_by_its_file(shop: Path):
         ({"EventPattern": PLACED, "Targets": [{"Queue": "a", "Bus": "b"}]}, "a target has Queue and Bus"),
         ({"EventPattern": PLACED, "Targets": [{"Queue": "a b"}]}, "Queue is 'a b'"),
         ({"EventPattern": PLACED, "Targets": [{"Arn": "audit"}]}, "Arn is 'audit'"),
+        ({"EventPattern": PLACED, "Targets": [{"Job": "q"}]}, "Job 'q' has no BatchParameters"),
+        (
+            {"EventPattern": PLACED, "Targets": [{"Job": "q", "BatchParameters": {}}]},
+            "`$.Targets[0].BatchParameters`",
+        ),
+        ({"EventPattern": PLACED, "Targets": [{"Queue": "q", "BatchParameters": BATCH}]}, "BatchParameters beside"),
+        (
+            {"EventPattern": PLACED, "Targets": [{"StateMachine": MACHINE.replace("states", "sqs")}]},
+            "StateMachine is",
+        ),
+        ({"EventPattern": PLACED, "Targets": [{"Workflow": "w", "RoleArn": "me"}]}, "RoleArn is 'me'"),
         ({"EventPattern": {"source": "shop"}, "Targets": [{"Queue": "a"}]}, "source"),
         ({"EventPattern": PLACED, "Targets": [{"Handler": "other"}]}, "no handler 'other'; there are send-receipt"),
     ],
@@ -111,6 +128,35 @@ def test_every_kind_of_target_is_made_if_it_must_be_and_reached():
     assert [call for call in calls if call.operation == "RemoveTargets"] == []
 
 
+def test_jobs_are_put_with_their_parameters_and_a_role_and_nothing_is_made_for_them():
+    listed = {"PipelineParameterList": [{"Name": "Day", "Value": "$.detail.day"}]}
+    jobs = [
+        {"Job": "nightly", "BatchParameters": BATCH},
+        {"Workflow": "load", "InputPath": "$.detail"},
+        {"Pipeline": "train", "SageMakerPipelineParameters": listed, "RoleArn": ROLE},
+        {"StateMachine": MACHINE},
+        {"Arn": "arn:aws:states:us-east-1:210987654321:stateMachine:theirs"},
+    ]
+    calls = calls_of({"EventPattern": PLACED, "Targets": jobs})
+    start, ours = "arn:aws:{}:eu-west-1:123456789012:", "arn:aws:iam::123456789012:role/busway-handlers"
+    put = the(calls, "PutTargets")["Targets"]
+    for target in put:
+        assert target.pop("RetryPolicy") and target.pop("DeadLetterConfig")
+    assert put == [
+        {"Id": "1", "Arn": start.format("batch") + "job-queue/nightly", "RoleArn": ours, "BatchParameters": BATCH},
+        {"Id": "2", "Arn": start.format("glue") + "workflow/load", "RoleArn": ours, "InputPath": "$.detail"},
+        {
+            "Id": "3", "Arn": start.format("sagemaker") + "pipeline/train", "RoleArn": ROLE,
+            "SageMakerPipelineParameters": listed,
+        },
+        {"Id": "4", "Arn": MACHINE, "RoleArn": ours},
+        {"Id": "5", "Arn": "arn:aws:states:us-east-1:210987654321:stateMachine:theirs", "RoleArn": ours},
+    ]  # fmt: skip
+    assert {call.operation for call in calls} == {"CreateQueue", "PutRule", "PutTargets", "PutMetricAlarm"}
+    for target in put:
+        check_target(read_target(target), "arn:aws:events:eu-west-1:123456789012:event-bus/orders")
+
+
 def test_what_cannot_be_handed_over_is_kept_and_told():
     calls = calls_of({"EventPattern": PLACED, "Targets": [{"Queue": "q"}], "Alert": "pagerduty"})
     letters = "arn:aws:sqs:eu-west-1:123456789012:shop-audit-dead-letters"
@@ -136,7 +182,7 @@ def test_a_rule_is_marked_as_the_projects_and_ends_with_its_targets_but_not_thei
 
 
 def test_a_rule_is_generated_with_a_test(shop: Path):
-    targets = [rule_target("queue:audit"), rule_target("arn:aws:sqs:x:1:theirs")]
+    targets = rule_targets(["queue:audit", "arn:aws:sqs:x:1:theirs"], JobFlags())
     files = add_rule(
         shop, RuleSpec("big_orders", there(shop), targets, {"total": [{"numeric": [">", 100]}]}, "pagerduty")
     )
@@ -154,7 +200,51 @@ def test_a_rule_is_generated_with_a_test(shop: Path):
 @pytest.mark.parametrize("text", ["audit", "queue:", "queue:a b", "topic:x", "arn:x", "Input:x", "", ":"])
 def test_what_is_no_target_is_refused(text: str):
     with pytest.raises(GeneratorRefused, match="wanted"):
-        rule_target(text)
+        rule_targets([text], JobFlags())
+
+
+def test_a_rule_to_jobs_is_generated_with_what_they_are_started_with(shop: Path):
+    flags = JobFlags(
+        job_definition="resize",
+        job_name="resize",
+        array_size=3,
+        parameters=["Day=$.detail.day", "Note=a=b"],
+        role=ROLE,
+    )
+    targets = rule_targets(["job:pictures", "pipeline:train", f"state-machine:{MACHINE}", "queue:audit"], flags)
+    file, *_ = add_rule(shop, RuleSpec("resize", there(shop), targets, {}))
+    batch = {"JobDefinition": "resize", "JobName": "resize", "ArrayProperties": {"Size": 3}}
+    listed = [{"Name": "Day", "Value": "$.detail.day"}, {"Name": "Note", "Value": "a=b"}]
+    assert json.loads(file.read_text())["Targets"] == [
+        {"Job": "pictures", "RoleArn": ROLE, "BatchParameters": batch},
+        {"Pipeline": "train", "RoleArn": ROLE, "SageMakerPipelineParameters": {"PipelineParameterList": listed}},
+        {"StateMachine": MACHINE, "RoleArn": ROLE},
+        {"Queue": "audit"},
+    ]
+    assert [rule.name for rule in read_rules(shop)] == ["resize"]
+    # What the generator remembers of it can be read again.
+    assert {outcome.what for outcome in update(shop, ["resize"])} == {"same"}
+
+
+@pytest.mark.parametrize(
+    ("to", "flags", "said"),
+    [
+        ("job:pictures", JobFlags(), "needs --job-definition and --job-name"),
+        ("job:pictures", JobFlags(job_definition="d"), "needs --job-definition and --job-name"),
+        ("job:pictures", JobFlags(job_definition="d", job_name="n", array_size=1), "ArrayProperties.Size"),
+        ("job:a b", JobFlags(job_definition="d", job_name="n"), "Job is 'a b'"),
+        ("queue:audit", JobFlags(job_name="n"), "no target of queue:audit is a Batch job queue"),
+        ("state-machine:ship", JobFlags(parameters=["A=1"]), "no target of state-machine:ship is a pipeline"),
+        ("pipeline:train", JobFlags(parameters=["A B=1"]), "PipelineParameterList"),
+        ("pipeline:train", JobFlags(parameters=["A=$.["]), "the pipeline's parameter A is '$.['"),
+        ("workflow:load", JobFlags(role="me"), "RoleArn is 'me'"),
+        ("StateMachine:ship", JobFlags(), "is no target; wanted queue:NAME, stream:NAME"),
+    ],
+)
+def test_a_job_that_could_not_be_started_is_not_generated(to: str, flags: JobFlags, said: str):
+    with pytest.raises(GeneratorRefused) as caught:
+        rule_targets([to], flags)
+    assert said in str(caught.value)
 
 
 # --- the bus of a test ---
@@ -167,14 +257,15 @@ def test_a_test_sees_what_a_rule_hands_over_as_it_is_handed_over():
         {"Queue": "a"},
         {"Arn": "arn:aws:x:y:1:z", "InputTransformer": template},
         {"Bus": "b", "InputPath": "$.detail"},
+        {"StateMachine": "ship", "Input": "1"},
     ]
     rule = checked_rule(json.dumps({"EventPattern": PLACED, "Targets": targets}).encode())
     try:
         bus.add_rule("audit", rule)
         bus.put({"Source": "shop", "DetailType": "Order Placed", "Detail": '{"id": "A-1"}'})
         bus.put({"Source": "shop", "DetailType": "Order Cancelled", "Detail": '{"id": "A-1"}'})
-        whole, detail, line = sorted(bus.sent("audit"), key=lambda one: len(str(one)), reverse=True)
-        assert (whole["detail-type"], detail, line) == ("Order Placed", {"id": "A-1"}, "order A-1")
+        whole, detail, line, job = sorted(bus.sent("audit"), key=lambda one: len(str(one)), reverse=True)
+        assert (whole["detail-type"], detail, line, job) == ("Order Placed", {"id": "A-1"}, "order A-1", 1)
         with pytest.raises(RuleNotOnBus, match="no rule 'other'; it has audit"):
             bus.sent("other")
     finally:
