@@ -32,6 +32,7 @@ COMMANDS = {
     "tail": ("busway.cli.tail:tail", "Show events as they happen."),
     "why": ("busway.cli.why:why", "Tell what became of an event, and why."),
     "explain": ("busway.cli.explain:explain", "Tell why a pattern matches an event or not."),
+    "rule": ("busway.cli.rule:rule", "Tell what a change of a rule would do, by past events."),
     "dlq": ("busway.cli.dlq:dlq", "List dead letters."),
     "redrive": ("busway.cli.redrive:redrive", "Send dead letters back to the handler that failed."),
     "resend": ("busway.cli.resend:resend", "Give an event once more to one handler."),

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from busway.aws.gateway import AsgiScope, Receive, Send
 from busway.errors import BuswayError, UnknownPath
-from busway.inspect import deployments, feeds, letters, orders, resend, status, why
+from busway.inspect import deployments, feeds, letters, orders, preview, resend, status, why
 from busway.inspect.http import Answer, Lines, Request, read_request, refusal, send_answer, send_lines
 from busway.inspect.ports import Inspection
 
@@ -25,6 +25,7 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("GET", "/_busway/dead-letters"): letters.dead_letters,
     ("POST", "/_busway/redrive"): letters.redrive,
     ("POST", "/_busway/resend"): resend.resend,
+    ("POST", "/_busway/preview"): preview.preview,
     ("GET", "/_busway/logs/"): feeds.logs,
     ("GET", "/_busway/inbox"): orders.inbox,
     ("GET", "/_busway/verify"): orders.prove,

@@ -15,6 +15,7 @@ from busway.aws.gateway import CALLER_KEY, AsgiScope, Receive, Send
 from busway.aws.service import Caller
 from busway.clock import Clock, first_of
 from busway.errors import (
+    BusNotFound,
     BuswayError,
     ClockNotManual,
     DeploymentConflict,
@@ -36,6 +37,7 @@ T = TypeVar("T")
 
 # Our class -> HTTP status; 500 for what is not here.
 STATUSES: Mapping[type[BuswayError], int] = {
+    BusNotFound: 404,
     ClockNotManual: 409,
     DeploymentConflict: 409,
     EngineStopped: 503,
