@@ -205,8 +205,8 @@ class Rooms:
         )
         self.routes = Routes(engine, clock)
         self.alerts = AlertTarget(self.routes, ground.machine_clock, environment(), metrics=metrics, trail=trail)
-        closed = "" if keys or settings.upstream else NOT_IN_DEVELOPMENT
-        jobs = JobTarget(AwsCalls(Clients(settings.upstream), closed))
+        self.jobs_closed = "" if keys or settings.upstream else NOT_IN_DEVELOPMENT
+        jobs = JobTarget(AwsCalls(Clients(settings.upstream), self.jobs_closed))
         targets: dict[str, Target] = {
             "lambda": FunctionTarget(self.functions),
             "sqs": QueueTarget(self.queues),
@@ -283,7 +283,7 @@ class Rooms:
             functions=self.functions.registry, mappings=self.mappings,
             logs=self.functions.logs, alarms=self.alarms, routes=self.routes, redrive=self.redrive,
             anew=self.ways.anew, inbox=self._newest_mail, sandbox=self.functions.sandbox.level,
-            halted=self.router.halted,
+            halted=self.router.halted, jobs_closed=self.jobs_closed,
         )  # fmt: skip
 
 

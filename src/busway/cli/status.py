@@ -52,6 +52,7 @@ def status(environment: str | None, endpoint: str, as_json: bool) -> None:
         f"; functions run in sandbox {found['sandbox']}" if found.get("sandbox") else "",
     )
     _buses(found)
+    _targets(found)
     _functions(found)
     _streams(found)
     _mappings(found)
@@ -81,6 +82,15 @@ def _buses(found: Mapping[str, Any]) -> None:
             for bus in found["buses"]
         ],
     )
+
+
+def _targets(found: Mapping[str, Any]) -> None:
+    """The targets that get nothing; of those that do there is nothing to say."""
+    for rule in found["rules"]:
+        for target in rule["targets"]:
+            if target.get("problem"):
+                goal = name_of(target["arn"])
+                line((f"rule {rule['name']} -> {goal}: ", "bold red"), str(target["problem"]))
 
 
 def _functions(found: Mapping[str, Any]) -> None:

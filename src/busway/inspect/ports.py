@@ -42,6 +42,7 @@ class Inspection:
 
     `sandbox` is the level in force for functions. `inbox` gives the newest mails of a scope, newest first, as
     anything that msgspec turns into JSON. `anew` makes the work that gives a delivery to its target once more.
+    `jobs_closed` says why no jobs are started on AWS, "" when they are.
     """
 
     version: str
@@ -63,3 +64,4 @@ class Inspection:
     inbox: Callable[[Scope, int], Awaitable[Sequence[Any]]] = _no_mail
     halted: Mapping[str, str] = field(default_factory=dict[str, str])
     sandbox: str = ""
+    jobs_closed: str = ""

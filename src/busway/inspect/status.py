@@ -11,6 +11,7 @@ from busway.clock import ManualClock
 from busway.delivery.outbox import QUEUE_PREFIX
 from busway.errors import EngineStopped
 from busway.inspect import workload
+from busway.inspect.absent import problem_of
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
 
@@ -62,7 +63,7 @@ async def status(server: Inspection, request: Request) -> Answer:
             "sandbox": server.sandbox,
             "engine": {"accepting": engine.accepting, "detail": engine.detail},
             "buses": [await _bus(server, bus) for bus in buses],
-            "rules": [rule for bus in buses for rule in _rules(bus)],
+            "rules": [rule for bus in buses for rule in _rules(server, bus)],
             "functions": await workload.functions(server, scope),
             "queues": await workload.queues(server, scope),
             "streams": await workload.streams(server, scope),
@@ -104,7 +105,8 @@ async def _bus(server: Inspection, bus: Bus) -> dict[str, Any]:
     }
 
 
-def _rules(bus: Bus) -> list[dict[str, Any]]:
+def _rules(server: Inspection, bus: Bus) -> list[dict[str, Any]]:
+    """`problem` of a target is why it gets nothing; "" when it does."""
     return [
         {
             "name": rule.name,
@@ -113,7 +115,10 @@ def _rules(bus: Bus) -> list[dict[str, Any]]:
             "state": rule.state,
             "pattern": rule.pattern,
             "schedule": rule.schedule,
-            "targets": [{"id": target.id, "arn": target.arn} for target in rule.targets],
+            "targets": [
+                {"id": target.id, "arn": target.arn, "problem": problem_of(server, target.arn)}
+                for target in rule.targets
+            ],
         }
         for rule in sorted(current_rules(bus), key=lambda rule: rule.name)
     ]

@@ -77,6 +77,21 @@ def deploy(
         say(step.says)
 
 
+def target_problems(manifest: Manifest, connection: Connection) -> list[str]:
+    """Of the project's rules, each target that gets nothing, and why."""
+    ours = {function_name(manifest.project, entry.name): entry.name for entry in manifest.rules}
+    if not ours:
+        return []
+    rules: list[dict[str, Any]] = connection.get("/_busway/status")["rules"]
+    return [
+        f"rule {ours[rule['name']]}: {target['arn']} gets nothing: {target['problem']}"
+        for rule in rules
+        if rule["bus"] == manifest.bus and rule["name"] in ours
+        for target in rule["targets"]
+        if target["problem"]
+    ]
+
+
 def retire_missing(manifest: Manifest, connection: Connection) -> list[str]:
     """End handlers and rules that the server has from this project and the project has no more; return them."""
     kept = {entry.name for entry in manifest.handlers}

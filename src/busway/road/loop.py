@@ -12,7 +12,7 @@ from typing import Any
 
 from busway.errors import BuswayError
 from busway.road.connection import Connection
-from busway.road.deploy import deploy, refuse_a_namesake, retire_missing
+from busway.road.deploy import deploy, refuse_a_namesake, retire_missing, target_problems
 from busway.road.describe import describe
 from busway.road.manifest import Manifest, function_name
 from busway.road.root import NODE_SUFFIXES, is_test, other_handlers, read_config
@@ -47,6 +47,8 @@ async def deploy_once(deployment: Deployment) -> Manifest:
     await asyncio.to_thread(deploy, manifest, codes, deployment.connection, deployment.environment, deployment.say)
     for name in await asyncio.to_thread(retire_missing, manifest, deployment.connection):
         deployment.say(f"{name} is gone; its dead letters are kept")
+    for problem in await asyncio.to_thread(target_problems, manifest, deployment.connection):
+        deployment.say(f"warning: {problem}")
     return manifest
 
 

@@ -65,7 +65,7 @@ async def test_status_shows_everything_of_the_callers_account(door: Door, world:
     (bus,) = told["buses"]
     assert (bus["name"], bus["rules"], bus["behind"]) == ("default", 1, 0)
     (rule,) = told["rules"]
-    assert (rule["name"], rule["targets"]) == ("notify", [{"id": "t0", "arn": FUNCTION}])
+    assert (rule["name"], rule["targets"]) == ("notify", [{"id": "t0", "arn": FUNCTION, "problem": ""}])
     (queue,) = told["queues"]
     assert (queue["name"], queue["undeliverable"], queue["ready"]) == ("busway-undeliverable-default", True, 2)
     assert [function["name"] for function in told["functions"]] == ["mail"]

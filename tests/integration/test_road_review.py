@@ -1,4 +1,4 @@
-"""What a change of a project's rule would do, asked of a real server."""
+"""What a change of a project's rule would do, and what its rules cannot do, asked of a real server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from busway.errors import ServerRefused
 from busway.road.connection import Connection
 from busway.road.preview import preview_change
 
-from .whole_server import ACCOUNT, BIN, REGION, SECRET, WholeServer, whole_server
+from .whole_server import ACCOUNT, BIN, REGION, SECRET, WholeServer, arn, whole_server
 
 
 class Shop:
@@ -95,6 +95,23 @@ def test_a_rule_that_is_new_and_one_that_is_gone_are_told(shop: Shop):
     try:
         (told,) = shop.preview("big-orders")
         assert (told["wanted"], told["old"], told["new"], told["fewer"]) == (None, 2, 0, 2)
+    finally:
+        file.write_text(kept)
+
+
+def test_a_target_that_is_not_there_is_said_where_it_is_deployed_and_in_the_status(shop: Shop):
+    file = shop.root / "rules/big-orders.json"
+    kept = file.read_text()
+    rule = json.loads(kept)
+    rule["Targets"].append({"Arn": arn("sqs", "theirs")})
+    file.write_text(json.dumps(rule))
+    try:
+        said = shop.busway("dev", "--once", "--zip")
+        assert f"warning: rule big-orders: {arn('sqs', 'theirs')} gets nothing: there is no queue theirs" in said
+        assert "rule shop-big-orders -> theirs: there is no queue theirs" in shop.busway("status")
+        shop.server.client("sqs").create_queue(QueueName="theirs")
+        assert "warning" not in shop.busway("dev", "--once", "--zip")
+        assert "there is no queue" not in shop.busway("status")
     finally:
         file.write_text(kept)
 
