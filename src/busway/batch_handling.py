@@ -26,6 +26,7 @@ from busway.event import Event
 from busway.handling import (
     DRY_RUN,
     HandlerOptions,
+    Permissions,
     check_event,
     is_dry_run,
     options_of,
@@ -169,6 +170,7 @@ def batch_handler(
     name: str | None = None,
     filter: Mapping[str, Any] | None = None,
     rate: str | None = None,
+    permissions: Permissions | None = None,
 ) -> Callable[[Callable[[A], R]], BatchHandler[A, R]]:
     """Make a function that takes `list[event_class]`, or one `event_class`, the handler of batches of its events.
 
@@ -192,6 +194,7 @@ def batch_handler(
         name, retries=within("retries", retries, limits, "retries"),
         max_age_s=seconds_of("max_age", "6h" if max_age is None else max_age, AGE_S), timeout=timeout,
         memory_mb=memory_mb, alert=alert, env=env, secrets=secrets, filter=filter, rate=rate, once=False,
+        permissions=permissions,
     )  # fmt: skip
     check_event(event_class)
     _check_source(batch, {"order_by": order_by, "bisect": bisect, "max_age": max_age})

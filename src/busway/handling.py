@@ -51,6 +51,12 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 # Its shape; what is in the brackets is judged where a project is read.
 _SCHEDULE = re.compile(r"(rate|cron)\([^()]+\)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
+_ACTION = re.compile(r"[a-z0-9-]+:[A-Za-z0-9*]+")
+_RESOURCE = re.compile(r"\*|arn:\S+")
+
+Permissions = Mapping[str, str | Sequence[str]]
+"""What a handler may do on AWS: an action to the ARN, or ARNs, that it is for."""
 
 
 def duration_s(text: str | int) -> int:
@@ -90,6 +96,7 @@ class HandlerOptions:
     once: bool = True
     schedule: str | None = None
     concurrency: int | None = None
+    permissions: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 class Handler(Generic[E, R]):
@@ -165,6 +172,7 @@ def handler(
     once: bool = True,
     schedule: str | None = None,
     concurrency: int | None = None,
+    permissions: Permissions | None = None,
 ) -> Callable[[Callable[[E], R]], Handler[E, R]]:
     """Make a function that takes `event_class` the handler of its events.
 
@@ -178,6 +186,7 @@ def handler(
     takes a DynamoDB table (`BUSWAY_ONCE_TABLE`). For a step within a handler, see `busway.once`.
     `schedule` runs a handler of `ScheduledEvent`: "rate(5 minutes)" or "cron(0 9 ? * MON-FRI *)", in UTC.
     `concurrency`: at most so many of its events are handled at a time, and as many are always possible.
+    `permissions`: what it may do on AWS, `{"s3:GetObject": "arn:aws:s3:::receipts/*"}`; here they do nothing.
     Raises InvalidHandler for what AWS would refuse.
     """
     if not 0 <= retries <= RETRIES_MAX:
@@ -185,7 +194,7 @@ def handler(
     options = options_of(
         name, retries=retries, max_age_s=seconds_of("max_age", max_age, MAX_AGE_S), timeout=timeout,
         memory_mb=memory_mb, alert=alert, env=env, secrets=secrets, filter=filter, rate=rate, once=once,
-        schedule=schedule, concurrency=concurrency,
+        schedule=schedule, concurrency=concurrency, permissions=permissions,
     )  # fmt: skip
     check_event(event_class)
     _check_schedule(event_class, options)
@@ -199,7 +208,7 @@ def handler(
 def options_of(
     name: str | None, *, retries: int, max_age_s: int, timeout: str | int, memory_mb: int, alert: str | None,
     env: Sequence[str], secrets: Sequence[str], filter: Mapping[str, Any] | None, rate: str | None, once: bool,
-    schedule: str | None = None, concurrency: int | None = None,
+    schedule: str | None = None, concurrency: int | None = None, permissions: Permissions | None = None,
 ) -> HandlerOptions:  # fmt: skip
     """The options of either kind of handler, whose `retries` and `max_age_s` have limits of their own."""
     return HandlerOptions(
@@ -216,6 +225,7 @@ def options_of(
         once=once,
         schedule=schedule,
         concurrency=None if concurrency is None else within("concurrency", concurrency, CONCURRENCY, "at a time"),
+        permissions=_permissions(permissions or {}),
     )
 
 
@@ -284,3 +294,20 @@ def _secrets(env: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
         if name in env:
             raise InvalidHandler(f"{name!r} is in env and in secrets; what is in env can be read by whoever may ask")
     return tuple(secrets)
+
+
+def _permissions(given: Permissions) -> dict[str, tuple[str, ...]]:
+    """By action, each with the ARNs that it is for."""
+    if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidHandler(f"permissions={given!r}; wanted actions and their ARNs", _PERMITTED)
+    found = {action: (named,) if isinstance(named, str) else tuple(named) for action, named in given.items()}
+    for action, resources in found.items():
+        if not _ACTION.fullmatch(action):
+            raise InvalidHandler(f"permissions names the action {action!r}; wanted one of IAM's", _PERMITTED)
+        wrong = next((one for one in resources if not _RESOURCE.fullmatch(one)), None)
+        if wrong is not None or not resources:
+            raise InvalidHandler(f"permissions: {action} is for {wrong!r}; wanted an ARN, or '*'", _PERMITTED)
+    return found
+
+
+_PERMITTED = 'for example: permissions={"s3:GetObject": "arn:aws:s3:::receipts/*"}'

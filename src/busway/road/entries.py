@@ -56,6 +56,7 @@ def handler_entry(
         once=options.once,
         schedule=_schedule(file, options.schedule),
         concurrency=options.concurrency,
+        permissions={action: list(named) for action, named in options.permissions.items()},
         batch=_batch_entry(handler.batch) if isinstance(handler, BatchHandler) else None,
         runtime=runtime,
         code=code,

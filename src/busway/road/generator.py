@@ -41,6 +41,12 @@ from busway.road.samples import find_sample
 from busway.road.typescript import texts as typescript
 from busway.road.typescript.package import put_package
 
+# What a template's handler has to be allowed on AWS. The sender's identity, and in SES's sandbox the recipient's.
+# https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html
+BODY_PERMISSIONS: Mapping[str, Mapping[str, str]] = {
+    "email": {"ses:SendEmail": "arn:aws:ses:*:*:identity/*"},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class BatchSpec:
@@ -136,7 +142,7 @@ def _texts(root: Path, event_class: type[Event], spec: HandlerSpec, sample: str)
         tries, minutes, ends_by = _batch_tries(spec, spec.batch)
     if spec.language == "typescript":
         expected = typescript.Expected(matches, tries, minutes, too_old=ends_by == TOO_OLD)
-        return typescript.handler_texts(root, spec, sample, expected)
+        return typescript.handler_texts(root, spec, sample, _permissions(spec), expected)
     event, folder = spec.event, f"handlers/{spec.name}"
     handler_import = import_line(f"handlers.{spec.name}.handler", spec.name)
     event_import = import_line(module_of(event), event.class_name)
@@ -268,7 +274,12 @@ def _decorator(spec: HandlerSpec) -> str:
     options += [laid_out("secrets=", list(spec.secrets), "", 4)] if spec.secrets else []
     options += [f"alert={literal(spec.alert)}"] if spec.alert else []
     options += [laid_out("filter=", dict(spec.filter), "", 4)] if spec.filter else []
+    options += [laid_out("permissions=", permissions, "", 4)] if (permissions := _permissions(spec)) else []
     return call("@batch_handler(" if spec.batch else "@handler(", options, ")")
+
+
+def _permissions(spec: HandlerSpec) -> dict[str, str]:
+    return {} if spec.schedule else dict(BODY_PERMISSIONS.get(spec.body, {}))
 
 
 def _signature(spec: HandlerSpec) -> str:

@@ -62,6 +62,7 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     once: bool = True
     schedule: str | None = None
     concurrency: int | None = None
+    permissions: dict[str, list[str]] = {}
     batch: BatchEntry | None = None
     runtime: str = ""
     code: str = ""

@@ -112,3 +112,24 @@ def test_a_schedule_and_the_event_it_makes_go_together():
             handler(ScheduledEvent, **wrong)
     with pytest.raises(InvalidHandler, match="concurrency is 0"):
         handler(ScheduledEvent, schedule="rate(1 day)", concurrency=0)
+
+
+def test_permissions_name_what_a_handler_may_do_on_aws():
+    wanted = {
+        "s3:GetObject": "arn:aws:s3:::receipts/*",
+        "sqs:SendMessage": ["arn:aws:sqs:*:*:a", "arn:aws:sqs:*:*:b"],
+    }
+    made = handler(Order, permissions=wanted)(lambda _: None)
+    assert made.options.permissions == {
+        "s3:GetObject": ("arn:aws:s3:::receipts/*",),
+        "sqs:SendMessage": ("arn:aws:sqs:*:*:a", "arn:aws:sqs:*:*:b"),
+    }
+
+
+@pytest.mark.parametrize(
+    "permissions",
+    [{"s3": "*"}, {"S3:GetObject": "*"}, {"s3:GetObject": "receipts"}, {"s3:GetObject": []}, ["s3:GetObject"]],
+)
+def test_permissions_that_iam_would_refuse_are_refused_here(permissions: Any):
+    with pytest.raises(InvalidHandler, match="permissions"):
+        handler(Order, permissions=permissions)

@@ -6,7 +6,10 @@ const SENDER = "notifications@example.com";
 const mail = new SESv2Client({});
 
 /** Throw to have the event tried again, and dead-lettered after the last try. */
-export const notifyCustomer = handler(CustomerNotification, { retries: 2 }, async (event) => {
+export const notifyCustomer = handler(CustomerNotification, {
+  retries: 2,
+  permissions: { "ses:SendEmail": "arn:aws:ses:*:*:identity/*" },
+}, async (event) => {
   const lines = Object.entries(event.detail).map(([name, value]) => `${name}: ${value}`);
   await mail.send(
     new SendEmailCommand({

@@ -16,7 +16,9 @@ def mail() -> Any:
     return boto3.client("sesv2")  # pyright: ignore -- boto3 ships no types
 
 
-@handler(CustomerNotification, retries=2)
+@handler(
+    CustomerNotification, retries=2, permissions={"ses:SendEmail": "arn:aws:ses:*:*:identity/*"}
+)
 def notify_customer(event: CustomerNotification) -> None:
     """Raise to have the event tried again, and dead-lettered after the last try."""
     detail = event.model_dump(by_alias=True)

@@ -100,6 +100,8 @@ export interface HandlerOptions {
   schedule?: `rate(${string})` | `cron(${string})`;
   /** How many of its events are handled at a time, at most. */
   concurrency?: number;
+  /** What it may do on AWS: `{ "s3:GetObject": "arn:aws:s3:::receipts/*" }`. On a Busway server it does nothing. */
+  permissions?: Readonly<Record<string, string | readonly string[]>>;
 }
 
 /** How a handler gets its events in batches, and the rest of its options. */

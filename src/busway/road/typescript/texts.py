@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,9 @@ class Expected:
     too_old: bool = False
 
 
-def handler_texts(root: Path, spec: HandlerSpec, sample: str, expected: Expected) -> dict[str, str]:
+def handler_texts(
+    root: Path, spec: HandlerSpec, sample: str, permissions: Mapping[str, str], expected: Expected
+) -> dict[str, str]:
     """A handler's three files, below the project."""
     name, folder = constant(spec.name), f"handlers/{kebab(spec.name)}"
     body = "batch" if spec.batch else "schedule" if spec.schedule else spec.body
@@ -115,7 +118,7 @@ def handler_texts(root: Path, spec: HandlerSpec, sample: str, expected: Expected
         "name": name,
         "event_class": spec.event.class_name,
         "event_file": literal(f"../../{event_file(spec.event)}"),
-        "head": _head(name, spec),
+        "head": _head(name, spec, permissions),
         "schedule": spec.schedule,
         "batch": spec.batch,
         **asdict(expected),
@@ -127,7 +130,7 @@ def handler_texts(root: Path, spec: HandlerSpec, sample: str, expected: Expected
     }
 
 
-def _head(name: str, spec: HandlerSpec) -> str:
+def _head(name: str, spec: HandlerSpec, permissions: Mapping[str, str]) -> str:
     """The line that begins a handler; only what differs from the defaults is written, but retries, always."""
     retries, timeout = (RETRIES_DEFAULT, TIMEOUT_DEFAULT) if spec.batch else (2, "30s")
     options: dict[str, Any] = {"size": spec.batch.size, "window": spec.batch.window} if spec.batch else {}
@@ -141,6 +144,7 @@ def _head(name: str, spec: HandlerSpec) -> str:
         "secrets": list(spec.secrets) or None,
         "alert": spec.alert,
         "filter": spec.filter or None,
+        "permissions": permissions or None,
     }
     shown = [f"{option}: {value_text(value)}" for option, value in options.items() if value is not None]
     made, given = ("batchHandler", "events") if spec.batch else ("handler", "event")
