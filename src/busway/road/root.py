@@ -29,17 +29,46 @@ NODE_SUFFIXES = (".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs")
 AWS = "aws"
 
 
+# What CloudWatch Logs takes.
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LogDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+
+
 class _Environment(msgspec.Struct, forbid_unknown_fields=True):
     target: str
 
 
+class AwsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a project lies on AWS. What is None is found out when it is deployed: the shell's region, its account.
+
+    `account`: deploying to another one is refused. `bucket`: where code and templates lie, instead of one that is
+    made for it. `create_bus`: whether the stack has the bus, or finds it there. `python`: the version on Lambda.
+    """
+
+    target: Literal["aws"] = "aws"
+    region: str | None = None
+    account: str | None = None
+    bucket: str | None = None
+    stack: str | None = None
+    create_bus: bool = True
+    log_days: LogDays = 30
+    architecture: Literal["arm64", "x86_64"] = "arm64"
+    python: Literal["3.11", "3.12", "3.13", "3.14"] = "3.13"
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectConfig:
-    """`name` begins the names of all that is deployed. `targets`: by environment, "aws" or a server's address."""
+    """`name` begins the names of all that is deployed. `targets`: by environment, "aws" or a server's address.
+
+    `aws`: what is set of the environments on AWS.
+    """
 
     name: str
     bus: str = "default"
     targets: Mapping[str, str] = field(default_factory=dict[str, str])
+    aws: Mapping[str, AwsSettings] = field(default_factory=dict[str, AwsSettings])
 
 
 def find_root(start: Path) -> Path:
@@ -87,7 +116,32 @@ def read_config(root: Path) -> ProjectConfig:
     for key, value in (("name", name), ("bus", bus)):
         if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
             raise BrokenProject(f"{file}: {key} is {value!r}; wanted letters, digits, ., - and _")
-    return ProjectConfig(re.sub(r"\.", "-", name), bus, _targets(file, settings.get("env", {})))
+    on_aws, others = _on_aws(file, settings.get("env", {}))
+    targets = {**_targets(file, others), **dict.fromkeys(on_aws, AWS)}
+    return ProjectConfig(re.sub(r"\.", "-", name), bus, targets, on_aws)
+
+
+def _on_aws(file: Path, given: object) -> tuple[dict[str, AwsSettings], object]:
+    """The environments on AWS, and all that is left. Raises BrokenProject."""
+    if not isinstance(given, dict):
+        return {}, given
+    tables = cast(dict[str, Any], given)
+    found = {name: cast(dict[str, Any], one) for name, one in tables.items() if isinstance(one, dict)}
+    on_aws = {name: one for name, one in found.items() if one.get("target") == AWS}
+    others = {name: one for name, one in tables.items() if name not in on_aws}
+    # package.json writes as TypeScript does: logDays.
+    settings = {
+        name: {re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key): value for key, value in one.items()}
+        for name, one in on_aws.items()
+    }
+    for name in settings:
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,30}", name):
+            raise BrokenProject(f"{file}: env.{name}: wanted at most 30 letters, digits and - as its name")
+    try:
+        return msgspec.convert(settings, dict[str, AwsSettings]), others
+    except msgspec.ValidationError as error:
+        known = ", ".join(AwsSettings.__struct_fields__)
+        raise BrokenProject(f"{file}: env: {error}", f"an environment on AWS has {known}: docs/aws.md") from error
 
 
 def _targets(file: Path, given: object) -> dict[str, str]:
