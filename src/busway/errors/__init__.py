@@ -107,11 +107,14 @@ from busway.errors.queue import (
     UnknownQueueAttribute as UnknownQueueAttribute,
 )
 from busway.errors.road import (
+    AwsRefused as AwsRefused,
+    AwsUnusable as AwsUnusable,
     BrokenProject as BrokenProject,
     GeneratorRefused as GeneratorRefused,
     ProjectNotFound as ProjectNotFound,
     ServerRefused as ServerRefused,
     ServerUnreachable as ServerUnreachable,
+    StackUnusable as StackUnusable,
     UnknownHandler as UnknownHandler,
 )
 from busway.errors.root import (

@@ -56,3 +56,27 @@ class ServerRefused(BuswayError):
     def __init__(self, asked: str, code: str, reason: str, hint: str = "") -> None:
         super().__init__(f"{asked}: {code}: {reason}" if code else reason)
         self.code, self.reason, self.hint = code, reason, hint
+
+
+class AwsUnusable(BuswayError):
+    """AWS cannot be asked from here: no credentials that it takes, no region, another account, no way there."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+class AwsRefused(BuswayError):
+    """AWS answered a call with an error; `code` is AWS's."""
+
+    def __init__(self, asked: str, code: str, reason: str, hint: str = "") -> None:
+        super().__init__(f"{asked}: {code}: {reason}")
+        self.code, self.reason, self.hint = code, reason, hint
+
+
+class StackUnusable(BuswayError):
+    """A stack cannot be changed in the state that it is in, or a change of it failed."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint

@@ -1,10 +1,11 @@
 """A project on AWS: its template, its packages, its stack.
 
-names         what things are called, and their logical ids             (pure)
-roles         who may do what                                           (pure)
-letters       dead letters, the alarm on them, who is told              (pure)
-function      a handler's function                                      (pure)
-batch_source  what a handler of batches reads                           (pure)
-targets       where the rules in rules/ lead                            (pure)
-template      all of it, as CloudFormation                              (pure)
+Pure: names, roles, letters (dead letters, alarm, who is told), function, batch_source, targets, template (all of it
+as CloudFormation), overlay (what the project changes in that), difference (between two templates).
+
+From files: imports (which files a handler needs), dependencies (for Lambda's platform), packages (the zips), release
+(a template with its packages).
+
+With AWS: access (calls, and errors that say what to do), bucket (where code and templates lie), stack (change sets,
+and waiting for them), deploy, rollback, compare, status.
 """

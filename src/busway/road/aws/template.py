@@ -28,7 +28,7 @@ from busway.road.aws.function import (
     uses_table,
 )
 from busway.road.aws.letters import KEPT, Resources, dead_letters, known, topics
-from busway.road.aws.names import Ids, Names, rule_arn
+from busway.road.aws.names import Ids, Names, rule_arn, url_variable
 from busway.road.manifest import HandlerEntry, Manifest
 from busway.road.plan import retry_policy
 from busway.road.root import AwsSettings
@@ -66,7 +66,7 @@ def make_template(manifest: Manifest, environment: str, settings: AwsSettings, c
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"{manifest.project} ({environment}): event handlers on Busway",
-        "Metadata": {ABOUT: _about(manifest, environment)},
+        "Metadata": {ABOUT: _about(manifest, environment, ids)},
         "Parameters": _parameters(ids),
         **_conditions(ids),
         "Resources": resources,
@@ -165,13 +165,18 @@ def _once_table(names: Names) -> dict[str, Any]:
     }
 
 
-def _about(manifest: Manifest, environment: str) -> dict[str, Any]:
+def _about(manifest: Manifest, environment: str, ids: Ids) -> dict[str, Any]:
     return {
         "Project": manifest.project,
         "Environment": environment,
         "Bus": manifest.bus,
         "Handlers": [entry.name for entry in manifest.handlers],
         "Rules": [entry.name for entry in manifest.rules],
+        # Which variable, where it is deployed, holds a parameter.
+        "Variables": {
+            **{ids.variable(variable): variable for variable in ids.variables},
+            **{ids.address(route): url_variable(route) for route in ids.routes},
+        },
     }
 
 

@@ -1,0 +1,99 @@
+"""How a project does on AWS: its stack, and of each handler the function, the dead letters and the alarm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from busway.errors import AwsRefused
+from busway.road.aws.access import Aws
+from busway.road.aws.bucket import bucket_of
+from busway.road.aws.release import Site
+from busway.road.aws.stack import Stack, StackState
+from busway.road.aws.template import ABOUT, template_hash
+
+GONE = "missing"
+_NOT_THERE = frozenset(("ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"))
+
+
+class EntryStatus(msgspec.Struct, frozen=True):
+    """A handler, or a rule, which has no function. `function`: Lambda's State, with LastUpdateStatus if that is not
+    Successful; `alarm`: CloudWatch's StateValue; "missing" for what somebody deleted. `dead_letters`: -1 then."""
+
+    name: str
+    function: str
+    dead_letters: int
+    alarm: str
+
+
+class SiteStatus(msgspec.Struct, frozen=True):
+    """`template`: the hash of what is deployed; `before`: how many deployments `rollback` can go back."""
+
+    stack: StackState
+    template: str
+    before: int
+    handlers: list[EntryStatus]
+    rules: list[EntryStatus]
+
+
+def site_status(site: Site, aws: Aws) -> SiteStatus:
+    """Raises AwsUnusable, AwsRefused."""
+    stack = Stack(aws, site.stack, lambda _: None, lambda _: None)
+    state = stack.state()
+    if not state.exists:
+        return SiteStatus(state, "", 0, [], [])
+    template = stack.template()
+    about: dict[str, Any] = template.get("Metadata", {}).get(ABOUT, {})
+    alarms = _alarms(aws, f"{site.names.project}-{site.names.environment}-")
+    deployed, bucket = template_hash(template), bucket_of(aws, site.settings)
+    line = bucket.line(site.stack) if bucket.is_there() else []
+    return SiteStatus(
+        state,
+        deployed,
+        line.index(deployed) if deployed in line else len(line),
+        [_entry(site, aws, name, alarms, _function(aws, site.names.of(name))) for name in about.get("Handlers", [])],
+        [_entry(site, aws, name, alarms, "") for name in about.get("Rules", [])],
+    )
+
+
+def _entry(site: Site, aws: Aws, name: str, alarms: dict[str, str], function: str) -> EntryStatus:
+    queue = site.names.dead_letters(name)
+    return EntryStatus(name, function, _waiting(aws, queue), alarms.get(queue, GONE))
+
+
+def _function(aws: Aws, name: str) -> str:
+    try:
+        found = aws.call("lambda", "GetFunctionConfiguration", FunctionName=name)
+    except AwsRefused as refusal:
+        if refusal.code not in _NOT_THERE:
+            raise
+        return GONE
+    state, update = str(found.get("State", "Active")), str(found.get("LastUpdateStatus", "Successful"))
+    reason = found.get("StateReason") or found.get("LastUpdateStatusReason") or ""
+    shown = state if update == "Successful" else f"{state}, update {update}"
+    return f"{shown} ({reason})" if reason else shown
+
+
+def _waiting(aws: Aws, queue: str) -> int:
+    try:
+        url = aws.call("sqs", "GetQueueUrl", QueueName=queue)["QueueUrl"]
+        number = "ApproximateNumberOfMessages"
+        found = aws.call("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=[number])
+    except AwsRefused as refusal:
+        if refusal.code not in _NOT_THERE:
+            raise
+        return -1
+    return int(found["Attributes"][number])
+
+
+def _alarms(aws: Aws, prefix: str) -> dict[str, str]:
+    """The state of each alarm, by name."""
+    found: dict[str, str] = {}
+    page: dict[str, Any] = {"AlarmNamePrefix": prefix}
+    while True:
+        answer = aws.call("cloudwatch", "DescribeAlarms", **page)
+        found |= {alarm["AlarmName"]: alarm["StateValue"] for alarm in answer.get("MetricAlarms", [])}
+        if not answer.get("NextToken"):
+            return found
+        page["NextToken"] = answer["NextToken"]
