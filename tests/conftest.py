@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +19,15 @@ PACKAGES = {
     "cc": "a C compiler",
     "bwrap": "the package `bubblewrap`",
     "root": "running as root",
+    "ministack": "the peers: make .build/peers/.ready",
 }
+PEERS = Path(__file__).parents[1] / ".build" / "peers" / "bin"
 
 
 def _present(tool: str) -> bool:
-    return os.geteuid() == 0 if tool == "root" else shutil.which(tool) is not None
+    if tool == "root":
+        return os.geteuid() == 0
+    return (PEERS / tool).exists() if tool == "ministack" else shutil.which(tool) is not None
 
 
 def pytest_configure(config: pytest.Config) -> None:

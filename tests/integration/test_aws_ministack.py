@@ -1,0 +1,169 @@
+"""The road to AWS, walked to its end on an AWS that is not ours: MiniStack's CloudFormation and Lambda."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from tests.conftest import PEERS
+from tests.unit.road.aws.manifests import EVERYTHING
+
+from busway.road.aws.access import Aws, open_aws
+from busway.road.aws.compare import compare
+from busway.road.aws.deploy import deploy, rollback
+from busway.road.aws.names import Names
+from busway.road.aws.packages import Package, zipped
+from busway.road.aws.release import Release, Site, make_release
+from busway.road.aws.stack import Progress
+from busway.road.aws.status import site_status
+from busway.road.aws.template import make_template
+from busway.road.root import AwsSettings
+
+pytestmark = pytest.mark.needs("ministack")
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60.0
+LOOK_S = 0.05
+FUNCTION = "customer-notification-prod-notify-customer"
+
+
+def until(found: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(LOOK_S)
+    raise AssertionError(f"{what} did not come within {PATIENCE_S:g} s")
+
+
+def asked(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)
+    except OSError:
+        return None
+
+
+@pytest.fixture(scope="module")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder, url = tmp_path_factory.mktemp("ministack"), f"http://127.0.0.1:{port}"
+    # On loopback only.
+    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [PEERS / "ministack"], cwd=folder, env={**os.environ, **settings}, stdout=log, stderr=log,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        until(lambda: asked(f"{url}/_ministack/health"), "MiniStack")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def aws(ministack: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    for name, value in {
+        "AWS_ENDPOINT_URL": ministack, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    return open_aws(AwsSettings(), "prod")
+
+
+def example(folder: Path) -> Path:
+    """The example for the machine that runs the tests, as MiniStack's functions run on it too."""
+    left_out = shutil.ignore_patterns(".busway", "__pycache__")
+    root = shutil.copytree(ROOT / "examples" / "customer-notification", folder / "example", ignore=left_out)
+    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+    settings = f'target = "aws"\narchitecture = "{architecture}"\npython = "3.{sys.version_info.minor}"'
+    text = (root / "pyproject.toml").read_text().replace('target = "aws"', settings)
+    (root / "pyproject.toml").write_text(text)
+    return root
+
+
+def sample_of(root: Path) -> dict[str, Any]:
+    return json.loads((root / "handlers" / "notify_customer" / "sample.json").read_text())
+
+
+def fired(root: Path) -> None:
+    sample = sample_of(root)
+    entry = {
+        "Source": sample["source"], "DetailType": sample["detail-type"], "Resources": sample["resources"],
+        "Detail": json.dumps(sample["detail"]),
+    }  # fmt: skip
+    (answer,) = boto3.client("events").put_events(Entries=[entry])["Entries"]
+    assert "EventId" in answer
+
+
+def test_the_example_is_deployed_fired_changed_and_brought_back(aws: Aws, ministack: str, tmp_path: Path):
+    root = example(tmp_path)
+    handler = root / "handlers" / "notify_customer" / "handler.py"
+    first = asyncio.run(make_release(root, "prod"))
+    said: list[Progress] = []
+    done = deploy(first, aws, {}, said.append, lambda _: time.sleep(LOOK_S))
+    assert done.changed and done.outputs["Bus"] == "default"
+    created = {one.what for one in said if one.status == "CREATE_COMPLETE"}
+    assert created == {*first.template["Resources"], "customer-notification-prod"}
+    boto3.client("sesv2").create_email_identity(EmailIdentity="notifications@example.com")
+
+    fired(root)
+    sent = f"{ministack}/_ministack/ses/messages"
+    until(lambda: "user@example.com" in json.dumps(asked(sent)), "the mail")
+    (row,) = until(
+        lambda: boto3.client("dynamodb").scan(TableName="customer-notification-prod-once")["Items"], "its row"
+    )
+    assert row["state"] == {"S": "done"}
+
+    handler.write_text(handler.read_text().replace("retries=2", "retries=1, memory_mb=512"))
+    second = asyncio.run(make_release(root, "prod"))
+    changed = {change.where.split(".")[1] for change in compare(second, aws, {}, said.append).changes}
+    assert changed == {"NotifyCustomerFunction", "NotifyCustomerInvokeConfig"}
+    assert deploy(second, aws, {}, said.append, lambda _: time.sleep(LOOK_S)).changed
+    assert memory() == 512
+    assert rollback(first.site, aws, {}, said.append, lambda _: time.sleep(LOOK_S)).template == done.template
+    assert memory() == 256
+    until(lambda: site_status(first.site, aws).handlers[0].function == "Active", "the function")
+
+
+def memory() -> int:
+    return boto3.client("lambda").get_function_configuration(FunctionName=FUNCTION)["MemorySize"]
+
+
+def test_a_project_with_everything_is_taken_whole(aws: Aws):
+    code = zipped({"app.py": b"def handle(event, context): return event"})
+    packages = {
+        entry.name: Package(code, entry.name.ljust(64, "0"), "app.handle", False) for entry in EVERYTHING.handlers
+    }
+    codes = {name: package.code for name, package in packages.items()}
+    settings = AwsSettings()
+    template = make_template(EVERYTHING, "prod", settings, codes)
+    release = Release(Site(Names("shop", "prod"), settings), template, packages, {"STRIPE_KEY": "handlers/x.py"})
+    environ = {"LEVEL": "debug", "STRIPE_KEY": "sk", "BUSWAY_ALERT_PAGERDUTY_URL": "https://127.0.0.1:9/enqueue"}
+    assert deploy(release, aws, environ, lambda _: None, lambda _: time.sleep(LOOK_S)).changed
+    there = boto3.client("cloudformation").describe_stack_resources(StackName="shop-prod")["StackResources"]
+    # No address for this route was given, so that nobody is subscribed.
+    assert {one["LogicalResourceId"] for one in there} == set(template["Resources"]) - {"AlertDatadogSubscription"}
+    assert {one["ResourceStatus"] for one in there} == {"CREATE_COMPLETE"}
+    assert {one.function for one in site_status(release.site, aws).handlers} == {"Active"}
+    again = replace(release, template=make_template(EVERYTHING, "prod", settings, codes))
+    assert not deploy(again, aws, environ, lambda _: None, lambda _: time.sleep(LOOK_S)).changed
