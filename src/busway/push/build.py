@@ -24,6 +24,7 @@ from typing import Any, cast
 
 import msgspec
 
+from busway.config import environment
 from busway.errors import BuildFailed, PushRefused
 from busway.function.build.tools import Job, Tools, find_uv, need_npm
 from busway.function.runtimes.node import find_node
@@ -131,7 +132,7 @@ class Builder:
         file = self._place.root / "requirements.txt"
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         await self._run(
-            "installing the dependencies", find_uv(os.environ), "pip", "install", "--no-config", "--quiet",
+            "installing the dependencies", find_uv(environment()), "pip", "install", "--no-config", "--quiet",
             "--no-progress", "--color", "never", "--python", sys.executable, "--target", str(self._place.packages),
             "--link-mode", "copy", "--requirements", str(file),
         )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from busway.arn import parse_arn
+from busway.bus.job_targets import JOB_KINDS
 from busway.bus.record import DEFAULT_BUS
 from busway.errors import BrokenProject
 from busway.road.aws.function import permission
@@ -18,6 +19,7 @@ from busway.road.aws.names import Ids, Names, arn, rule_arn
 from busway.road.aws.roles import EVENTS, Statement, allow, queue_policy, role
 from busway.road.batches import SHARDS
 from busway.road.manifest import Manifest
+from busway.road.rule_jobs import JOBS
 from busway.road.rules import RuleEntry, RuleTarget
 
 # By service and how its resource begins: what EventBridge's role must be allowed.
@@ -119,18 +121,25 @@ def _arn(manifest: Manifest, ids: Ids, target: RuleTarget) -> Any:
         return {"Fn::GetAtt": [f"{ids.entries[name]}Function", "Arn"]}
     if kind == "Bus" and name in (DEFAULT_BUS, manifest.bus):
         return arn("events", f"event-bus/{name}")
+    if kind in JOBS:
+        service = JOBS[kind].service
+        return name if name.startswith("arn:") else arn(service, JOB_KINDS[service].resource + name)
     return {"Fn::GetAtt": [_place(ids, kind, name), "Arn"]}
 
 
 def _statements(manifest: Manifest, ids: Ids, entry: RuleEntry, target: RuleTarget) -> list[Statement]:
     """What the rule's role for this target allows; none where the target has a policy of its own."""
     kind, name = target.place
-    if kind in ("Queue", "Handler"):
+    if kind in ("Queue", "Handler") or target.role_arn is not None:
         return []
     if kind == "Stream":
         return [allow("kinesis:PutRecord", _arn(manifest, ids, target))]
     if kind == "Bus":
         return [allow("events:PutEvents", _arn(manifest, ids, target))]
+    if kind in JOBS:
+        job = _arn(manifest, ids, target)
+        actions = next(allowed for (service, _), allowed in ROLE_ACTIONS.items() if service == JOBS[kind].service)
+        return [allow(list(actions), [job, *_job(target)] if kind == "Job" else job)]
     found = parse_arn(name)
     for (service, start), actions in ROLE_ACTIONS.items():
         if found and found.service == service and found.resource.startswith(start):
@@ -149,7 +158,7 @@ def _job(target: RuleTarget) -> list[Any]:
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsbatch.html
     """
-    definition = str((target.batch_parameters or {}).get("JobDefinition", "*"))
+    definition = target.batch_parameters.job_definition if target.batch_parameters else "*"
     if definition.startswith("arn:"):
         return [definition]
     return [arn("batch", f"job-definition/{definition}"), arn("batch", f"job-definition/{definition}:*")]
