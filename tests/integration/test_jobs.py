@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from busway.targets.aws_call import NO_KEYS, NOT_IN_DEVELOPMENT
+
 from .stand_in import StandIn, stand_in
-from .whole_server import BIN, PATIENCE_S, ROLE, WholeServer, arn, attributes_of, message_of, whole_server
+from .whole_server import PATIENCE_S, ROLE, WholeServer, arn, attributes_of, message_of, whole_server
 
 MACHINE = arn("states", "stateMachine:ship")
 
@@ -147,25 +149,6 @@ def test_a_sagemaker_pipeline_starts_with_values_of_the_event(server: WholeServe
     assert started["PipelineParameters"] == [{"Name": "Day", "Value": "monday"}, {"Name": "Model", "Value": "small"}]
 
 
-def test_a_rule_of_a_project_starts_a_job(server: WholeServer, cloud: StandIn, tmp_path: Path):
-    cloud.client("glue").create_workflow(Name="settle")
-
-    def busway(*words: str, folder: str = "shop") -> None:
-        done = server.run(BIN / "busway", *words, folder=tmp_path / folder)
-        assert done.returncode == 0, done.stderr
-
-    busway("new", "shop", folder="")
-    busway("add", "event", "DayEnded", "--source", "shop", "--field", "day:str=monday")
-    busway("add", "rule", "settle", "--event", "DayEnded", "--to", "workflow:settle", "--role", ROLE)
-    busway("test")
-    busway("dev", "--once", "--zip")
-    (target,) = server.client("events").list_targets_by_rule(Rule="shop-settle")["Targets"]
-    assert (target["Arn"], target["RoleArn"]) == (arn("glue", "workflow/settle"), ROLE)
-    busway("send", "DayEnded")
-    run = until(lambda: cloud.client("glue").get_workflow_runs(Name="settle")["Runs"])
-    assert json.loads(run["WorkflowRunProperties"]["busway:event"])["detail"] == {"day": "monday"}
-
-
 def test_targets_are_kept_as_they_were_put_and_checked_when_they_are(server: WholeServer):
     events = server.client("events")
     events.put_rule(Name="kept", EventPattern='{"source": ["kept"]}')
@@ -177,6 +160,22 @@ def test_targets_are_kept_as_they_were_put_and_checked_when_they_are(server: Who
     with pytest.raises(ClientError, match=r"ValidationException.*RoleArn is required for target") as caught:
         events.put_targets(Rule="kept", Targets=[target])
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+@pytest.mark.parametrize(("keys", "said"), [({}, NO_KEYS), ({"access_keys": ""}, NOT_IN_DEVELOPMENT)])
+def test_without_credentials_that_may_be_used_nothing_is_lost_and_it_is_said_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], said: str
+):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with whole_server(tmp_path, **keys) as server:
+        event_id = fire(server, {"Arn": MACHINE, "RoleArn": ROLE}, {"order": 9})
+        tried = until(
+            lambda: [each for each in server.busway("why", event_id)["deliveries"] if each.get("error_code")]
+        )
+        assert (tried["state"], tried["error_code"], tried["error_message"]) == ("pending", "NO_PERMISSIONS", said)
 
 
 def test_a_job_that_cannot_start_is_retried_by_the_clock_dead_lettered_and_redriven_when_it_can(tmp_path: Path):
