@@ -116,6 +116,20 @@ def test_a_target_that_is_not_there_is_said_where_it_is_deployed_and_in_the_stat
         file.write_text(kept)
 
 
+def test_an_environment_is_asked_by_its_name(shop: Shop):
+    file = shop.root / "pyproject.toml"
+    kept = file.read_text()
+    server = f'[tool.busway.env.ours]\ntarget = "{shop.server.url}"\n'
+    file.write_text(f'{kept}\n{server}\n[tool.busway.env.cloud]\ntarget = "aws"\n')
+    try:
+        (told,) = json.loads(shop.busway("rule", "preview", "big-orders", "--env", "ours", "--json"))
+        assert told["events"] == 3
+        assert "cloud is on AWS" in shop.busway("rule", "preview", "--env", "cloud", code=1)
+        assert "has no environment 'test'" in shop.busway("rule", "preview", "--env", "test", code=1)
+    finally:
+        file.write_text(kept)
+
+
 def test_what_cannot_be_compared_is_said(shop: Shop):
     said = shop.busway("rule", "preview", "nothing", code=1)
     assert "neither the project nor the server on bus orders has a rule 'nothing'; the project has big-orders" in said

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from busway.cli.environments import server_of, target_of
 from busway.cli.options import connect, project_root, server_options
 from busway.cli.output import ago, brief, line, print_json, say
+from busway.errors import BrokenProject
 from busway.handling import duration_s
 
 if TYPE_CHECKING:
+    from busway.road.connection import Connection
     from busway.road.preview import Preview, RuleChange, Sample
 
 DAY_S = 86_400
@@ -34,8 +38,11 @@ def rule() -> None:
     "--since", default="7d", show_default=True, metavar="TIME", help="By the events of the last TIME: 30m, 6h, 3d."
 )
 @click.option("--samples", type=click.IntRange(0, 100), default=3, show_default=True, help="How many events to show.")
+@click.option("--env", "environment", metavar="ENV", help="The server of this environment, instead of --endpoint.")
 @server_options
-def preview(names: Sequence[str], since: str, samples: int, endpoint: str, as_json: bool) -> None:
+def preview(
+    names: Sequence[str], since: str, samples: int, environment: str | None, endpoint: str, as_json: bool
+) -> None:
     """Tell which events a rule or handler NAME would get more, and which no more, if the project were deployed now.
 
     Its pattern here is compared with the one that the server has, by the events that the bus keeps. Without NAME it
@@ -44,13 +51,15 @@ def preview(names: Sequence[str], since: str, samples: int, endpoint: str, as_js
     \b
     Example:
       busway rule preview big-orders --since 3d
+      busway rule preview --env prod
     """
     from busway.road.describe import describe
     from busway.road.preview import preview_change, rule_changes
 
     since_s = span_s(since)
-    manifest = asyncio.run(describe(project_root()))
-    connection = connect(endpoint)
+    root = project_root()
+    connection = connect(endpoint) if environment is None else _server_of(root, environment)
+    manifest = asyncio.run(describe(root))
     changes = rule_changes(connection, manifest, [name.replace("_", "-") for name in names])
     chosen = [change for change in changes if names or change.changed]
     found = [
@@ -64,6 +73,14 @@ def preview(names: Sequence[str], since: str, samples: int, endpoint: str, as_js
         _show(change, result, since_s)
     if not found:
         say(f"all {len(changes)} patterns are those that the server has")
+
+
+def _server_of(root: Path, environment: str) -> Connection:
+    """Raises BrokenProject for AWS, whose buses keep no events that could be asked about."""
+    target = target_of(root, environment)
+    if target == "aws":
+        raise BrokenProject(f"{environment} is on AWS, where past events cannot be asked about: only a server's can")
+    return server_of(target)
 
 
 def span_s(text: str) -> int:
