@@ -14,7 +14,7 @@ from busway.errors import BrokenProject
 from busway.road.deploy import zip_code
 from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import parse_fields
-from busway.road.generate_rule import RuleSpec, add_rule, rule_target
+from busway.road.generate_rule import JobFlags, RuleSpec, add_rule, rule_targets
 from busway.road.generated import records
 from busway.road.generator import SCHEDULED, BatchSpec, HandlerSpec, add_event, add_handler
 from busway.road.project import load_project
@@ -196,7 +196,7 @@ def test_events_and_rules_follow_their_templates_too(tmp_path: Path):
     root = tmp_path / "shop"
     new_project(root, "shop")
     add_event(root, PLACED)
-    targets = [rule_target("queue:audit"), rule_target("stream:all")]
+    targets = rule_targets(["queue:audit", "stream:all"], JobFlags())
     add_rule(root, RuleSpec("big_orders", placed(root), targets, {"total": [5]}, "pagerduty"))
     assert generated_names(root) == ["big-orders", "order_placed"]
     assert [rule.name for rule in read_rules(root)] == ["big-orders"]
