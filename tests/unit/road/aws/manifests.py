@@ -9,6 +9,7 @@ from msgspec import structs
 
 from busway.road.aws.function import Code
 from busway.road.manifest import BatchEntry, HandlerEntry, Manifest
+from busway.road.rule_jobs import BatchParameters
 from busway.road.rules import RuleEntry, RuleFile, RuleTarget
 
 STREAM = BatchEntry(source="stream", size=100, window_s=5, parallelism=None, bisect=True, order_by="$.detail.id")
@@ -46,7 +47,7 @@ def rule(name: str, *targets: RuleTarget, alert: str | None = None) -> RuleEntry
 
 
 def target_of(service: str) -> RuleTarget:
-    job = {"JobDefinition": "resize", "JobName": "one"} if service == "batch" else None
+    job = BatchParameters(job_definition="resize", job_name="one") if service == "batch" else None
     return RuleTarget(arn=ARNS[service], batch_parameters=job)
 
 
