@@ -25,14 +25,14 @@ from typing import Any, cast
 import msgspec
 
 from busway.config import environment
-from busway.errors import BuildFailed, PushRefused
+from busway.errors import BrokenProject, BuildFailed, PushRefused
 from busway.function.build.tools import Job, Tools, find_uv, need_npm
 from busway.function.runtimes.node import find_node
 from busway.push.pack import CODES, MANIFEST
 from busway.road.deploy import ZIP_BYTES_MAX
 from busway.road.manifest import Manifest
 from busway.road.release.release import Project
-from busway.road.root import is_node, is_python
+from busway.road.root import NODE, PYTHON, Language, languages
 
 # Ours: users from 61,184 on are nobody's by convention. https://systemd.io/UIDS-GIDS/
 USERS = range(61_184, 65_520)
@@ -106,18 +106,12 @@ class Builder:
 
     async def build(self) -> Project:
         """Raises PushRefused when a step fails."""
-        root = self._place.source
-        if not (is_python(root) or is_node(root)):
-            raise PushRefused(
-                "no Busway project was pushed: no pyproject.toml with [tool.busway], and no package.json with "
-                '"busway", at its top',
-                "busway init",
-            )
+        languages = languages_of(self._place.source)
         if self._place.user is not None:
             await asyncio.to_thread(_give_to, self._place.root, self._place.user)
-        if is_python(root):
+        if "python" in languages:
             await self._install_python()
-        if is_node(root):
+        if "typescript" in languages:
             await self._install_node()
         self._say("running the tests")
         await self._run("the tests", sys.executable, "-m", "busway", "test")
@@ -158,12 +152,28 @@ class Builder:
             raise PushRefused(failure.reason.split("\n", 1)[0]) from failure
 
 
+def languages_of(root: Path) -> list[Language]:
+    """What a pushed project is written in. Raises PushRefused for what is none."""
+    for name in (PYTHON, NODE):
+        if (root / name).is_symlink():
+            # It is read here, where more can be read than was pushed.
+            raise PushRefused(f"{name} is a link; wanted a file")
+    try:
+        found = languages(root)
+    except BrokenProject as error:
+        raise PushRefused(str(error).replace(f"{root}/", ""), error.hint) from error
+    if not found:
+        raise PushRefused(
+            "no Busway project was pushed: no pyproject.toml with [tool.busway], and no package.json with "
+            '"busway", at its top',
+            "busway init",
+        )
+    return found
+
+
 def wanted_packages(file: Path) -> list[str]:
     """What a project's tests need: its dependencies and those of its group `dev`, but what is there anyway."""
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PushRefused(f"pyproject.toml is not TOML: {error}") from error
+    document = tomllib.loads(file.read_text(encoding="utf-8"))
     groups = cast(dict[str, list[Any]], document.get("dependency-groups", {}))
     lines = [*document.get("project", {}).get("dependencies", []), *groups.get("dev", [])]
     return [line for line in lines if isinstance(line, str) and not line.startswith(_GIVEN) and "\n" not in line]
