@@ -44,6 +44,7 @@ COMMANDS = {
     "alert": ("busway.cli.alert:alert", "Set who is told when an alarm fires."),
     "catalog": ("busway.cli.catalog:catalog", "Write a page of the project's events."),
     "schema": ("busway.cli.schema:schema", "Export events' schemas, check what a change breaks."),
+    "export": ("busway.cli.export:export", "Write an app of AWS CDK that deploys the project."),
     "synth": ("busway.cli.synth:synth", "Make the CloudFormation template of an environment on AWS."),
     "outbox": ("busway.cli.outbox:outbox", "Relay events that were written in a transaction."),
     "verify": ("busway.cli.verify:verify", "Prove from the data that no event was lost."),

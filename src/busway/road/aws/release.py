@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from busway.errors import BrokenProject
-from busway.road.aws.names import Names
+from busway.road.aws.names import Ids, Names
 from busway.road.aws.overlay import overlaid, read_overlay
 from busway.road.aws.packages import Package, make_packages
 from busway.road.aws.template import Template, make_template
@@ -30,12 +30,16 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """`packages`: by handler. `secrets`: by variable, the file of a handler that asks for it."""
+    """`packages`: by handler. `secrets`: by variable, the file of a handler that asks for it.
+
+    `handler_ids`: how the logical ids of each handler begin.
+    """
 
     site: Site
     template: Template
     packages: Mapping[str, Package]
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    handler_ids: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def site_of(root: Path, environment: str) -> Site:
@@ -62,7 +66,7 @@ async def make_release(root: Path, environment: str) -> Release:
     codes = {name: package.code for name, package in packages.items()}
     template = make_template(manifest, environment, site.settings, codes)
     secrets = {variable: entry.file for entry in manifest.handlers for variable in entry.secrets}
-    return Release(site, overlaid(template, read_overlay(root)), packages, secrets)
+    return Release(site, overlaid(template, read_overlay(root)), packages, secrets, Ids.of(manifest).entries)
 
 
 def write_release(release: Release, folder: Path) -> list[Path]:
