@@ -16,6 +16,8 @@ from typing import Any
 
 import boto3
 import pytest
+from cfnlint.api import lint as cfn_lint
+from cfnlint.config import ManualArgs
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal import moto_api_backend
 from moto.server import ThreadedMotoServer
@@ -23,6 +25,7 @@ from moto.ses.models import ses_backends
 
 from busway.errors import BrokenProject
 from busway.road.aws.packages import Package, make_packages
+from busway.road.aws.template import make_template, template_json
 from busway.road.describe import describe
 from busway.road.manifest import Manifest
 from busway.road.root import AwsSettings
@@ -157,10 +160,13 @@ EVENT = """
 """
 HANDLER = """
     import os
+    from typing import TYPE_CHECKING
     from busway import handler, {more}
     from events.order import Order
     from shop.money import doubled
     import rates
+    if TYPE_CHECKING:
+        import unused
 
     KEY = os.environ.get("KEY", "none")
 
@@ -233,8 +239,11 @@ def test_a_dependency_that_lambda_cannot_have_is_named(tmp_path: Path):
 def test_the_twin_in_typescript_sends_its_mail_from_its_bundle_alone(aws: str, tmp_path: Path):
     root = copied("customer-notification-ts", tmp_path)
     put_road_packages(root)
-    (package,) = packed(root)[1].values()
+    manifest, packages = packed(root)
+    (package,) = packages.values()
     assert names(package) == {"handler.mjs", "handler.mjs.map"}
+    template = make_template(manifest, "prod", HERE, {"notify-customer": package.code})
+    assert cfn_lint(template_json(template), config=ManualArgs(regions=["us-east-1"])) == []
     event = json.loads((root / "handlers" / "notify-customer" / "sample.json").read_text())
     boto3.client("sesv2").create_email_identity(EmailIdentity="notifications@example.com")
     with lambda_machine(package.data, package.entry_point, tmp_path, {"AWS_ENDPOINT_URL": aws}, node=True) as machine:

@@ -28,4 +28,5 @@ def test_an_app_names_the_stack_the_project_and_where_it_goes(settings: dict[str
     assert calls["Stack"][1] == "'shop-prod'"
     assert calls.get("Environment", []) == where
     assert "project=Path(__file__).parent / '../shop'" in calls["EventHandlers"]
+    assert "environment='prod'" in calls["EventHandlers"]
     assert json.loads(files["cdk.json"]) == {"app": "python3 app.py"}

@@ -85,7 +85,8 @@ def test_a_change_that_somebody_began_is_waited_for_and_told(script: Script):
     script.state("UPDATE_IN_PROGRESS")
     script.events(("1", "Old", "CREATE_COMPLETE", ""))
     script.state("UPDATE_IN_PROGRESS")
-    script.events(("2", "Queue", "UPDATE_COMPLETE", ""), ("1", "Old", "CREATE_COMPLETE", ""))
+    older = ("0", "Older", "CREATE_COMPLETE", "")
+    script.events(("2", "Queue", "UPDATE_COMPLETE", ""), ("1", "Old", "CREATE_COMPLETE", ""), older)
     script.state("UPDATE_COMPLETE")
     script.events(("3", "shop-prod", "UPDATE_COMPLETE", ""), ("2", "Queue", "UPDATE_COMPLETE", ""))
     assert script.stack.ready().status == "UPDATE_COMPLETE"
