@@ -280,3 +280,63 @@ def test_in_typescript_too_a_secret_is_there_before_the_handler_is_loaded(tmp_pa
     variables = {"NODE_PATH": str(tmp_path / "runtime" / "node_modules"), "BUSWAY_SECRETS": '{"KEY": "shop/KEY"}'}
     with lambda_machine(package.data, package.entry_point, tmp_path, variables, node=True) as machine:
         assert machine.invoke(event) == "value of shop/KEY"
+
+
+TABLE = """
+    const rows = new Map();
+    class Refused extends Error {
+      name = "ConditionalCheckFailedException";
+      constructor(Item) { super("no"); this.Item = Item; }
+    }
+    exports.DynamoDBClient = class {
+      async send({ kind, input }) {
+        const key = (input.Item ?? input.Key).id.S;
+        const row = rows.get(key);
+        if (kind === "delete") {
+          if (row?.claimant?.S !== input.ExpressionAttributeValues[":by"].S) throw new Refused(row);
+          return rows.delete(key);
+        }
+        const done = input.ConditionExpression.includes("#state");
+        const free = row === undefined || (done ? row.state.S !== "done" : Number(row.until.N) <= Date.now() / 1000);
+        if (!free) throw new Refused(row);
+        rows.set(key, input.Item);
+      }
+    };
+    exports.PutItemCommand = class { constructor(input) { this.input = input; } };
+    exports.DeleteItemCommand = class { kind = "delete"; constructor(input) { this.input = input; } };
+"""
+COUNTING = """
+    import { handler } from "busway";
+    import { CustomerNotification } from "../../events/customer-notification.ts";
+
+    let handled = 0;
+    export const count = handler(CustomerNotification, {}, (event) => {
+      handled += 1;
+      if (event.detail.notification === "fail once" && handled === 1) throw new Error("not yet");
+      return handled;
+    });
+"""
+
+
+@pytest.mark.needs("node")
+def test_in_typescript_too_an_event_that_was_handled_is_not_handled_again(tmp_path: Path):
+    root = copied("customer-notification-ts", tmp_path)
+    put_road_packages(root)
+    written(root, {"handlers/count/handler.ts": COUNTING})
+    sdk = "node_modules/@aws-sdk/client-dynamodb"
+    written(tmp_path / "runtime", {f"{sdk}/index.js": TABLE, f"{sdk}/package.json": "{}"})
+    package = packed(root)[1]["count"]
+    event = json.loads((root / "handlers" / "notify-customer" / "sample.json").read_text())
+    event["detail"]["notification"] = "fail once"
+    on_aws = {"NODE_PATH": str(tmp_path / "runtime" / "node_modules")}
+    with lambda_machine(
+        package.data, package.entry_point, tmp_path, {**on_aws, "BUSWAY_ONCE_TABLE": "t"}, node=True
+    ) as machine:
+        with pytest.raises(RuntimeError, match="not yet"):
+            machine.invoke(event)
+        assert [machine.invoke(event), machine.invoke(event)] == [2, 2]
+        assert machine.invoke({**event, "id": "2"}) == 3
+    with lambda_machine(package.data, package.entry_point, tmp_path, on_aws, node=True) as machine:
+        with pytest.raises(RuntimeError, match="not yet"):
+            machine.invoke(event)
+        assert [machine.invoke(event), machine.invoke(event)] == [2, 3], "without a table nobody remembers"

@@ -72,7 +72,7 @@ def function_resources(where: Setting, entry: HandlerEntry, code: Code, source: 
 
 def uses_table(entry: HandlerEntry, code: Code) -> bool:
     """Whether a handler keeps something in the table of `once`: its events, or steps of its own."""
-    return code.steps or (entry.once and entry.batch is None and not is_node(entry))
+    return code.steps or (entry.once and entry.batch is None)
 
 
 def is_node(entry: HandlerEntry) -> bool:

@@ -94,7 +94,7 @@ export interface HandlerOptions {
   filter?: Record<string, unknown>;
   /** How often it may start, where a third party throttles: "10/s", "600/m". On AWS it does nothing. */
   rate?: `${number}/${"s" | "m" | "h"}`;
-  /** An event that it completed is not given to it again within a day. On AWS it does nothing. Default: true. */
+  /** An event that it completed is not given to it again within a day. Default: true. */
   once?: boolean;
   /** For a handler of ScheduledEvent: "rate(5 minutes)" or "cron(0 9 ? * MON-FRI *)", in UTC. */
   schedule?: `rate(${string})` | `cron(${string})`;

@@ -2,6 +2,7 @@
 // @ts-check
 import * as z from "zod";
 import { Batch, recordsOf } from "./batch.js";
+import { once, onceTable } from "./once.js";
 import { sampleOf } from "./sample.js";
 
 /** By these, `describe.mjs` tells events and handlers from whatever else a file exports. */
@@ -112,8 +113,12 @@ function isDryRun(context) {
 export function handler(event, options, run) {
   /** @param {unknown} value @param {unknown} [context] */
   const entryPoint = async (value, context) => {
-    const typed = event.parse(value);
-    return isDryRun(context) ? DRY_RUN : run(typed, context);
+    const parsed = event.parse(value);
+    if (isDryRun(context)) return DRY_RUN;
+    const table = /** @type {any} */ (options).once === false ? undefined : onceTable();
+    if (table === undefined || parsed.id === "") return run(parsed, context);
+    const remainingMs = /** @type {any} */ (context)?.getRemainingTimeInMillis?.();
+    return once(table, parsed.id, remainingMs, () => run(parsed, context));
   };
   return Object.defineProperty(entryPoint, HANDLER, { value: { event, options, batch: false } });
 }
