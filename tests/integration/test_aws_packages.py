@@ -24,6 +24,7 @@ from moto.server import ThreadedMotoServer
 from moto.ses.models import ses_backends
 
 from busway.errors import BrokenProject
+from busway.road.aws.dependencies import requirements_of
 from busway.road.aws.packages import Package, make_packages
 from busway.road.aws.template import make_template, template_json
 from busway.road.describe import describe
@@ -228,6 +229,12 @@ def test_what_a_project_declares_is_installed_for_lambdas_machine_and_not_for_th
     compiled = [name for name in names(package) if name.endswith(".so")]
     assert {name.split("/")[0] for name in compiled} == {"msgspec", "pydantic_core"}
     assert all("cpython-313-aarch64" in name for name in compiled)
+
+
+def test_an_extra_of_busway_that_a_project_asks_for_comes_with_it(tmp_path: Path):
+    root = shop(tmp_path, dependency='"busway[outbox]", "msgspec>=0.20"')
+    asked = {line.split(">")[0] for line in requirements_of(root)}
+    assert asked == {"msgspec", "pydantic", "sqlalchemy"}
 
 
 def test_a_dependency_that_lambda_cannot_have_is_named(tmp_path: Path):

@@ -37,10 +37,22 @@ def requirements_of(root: Path) -> list[str]:
     declared: list[str] = (
         tomllib.loads((root / PYTHON).read_text(encoding="utf-8")).get("project", {}).get("dependencies", [])
     )
-    ours = [
-        line for line in requires("busway") or [] if _name_of(line) == _NEEDED_BY_BUSWAY and "extra ==" not in line
-    ]
-    return [line for line in declared if _name_of(line) not in (*GIVEN, "busway")] + ours
+    wanted = [line for line in declared if _name_of(line) not in (*GIVEN, "busway")]
+    extras = {extra for line in declared if _name_of(line) == "busway" for extra in _extras_of(line)}
+    ours = [line for line in requires("busway") or [] if _is_for(line, extras)]
+    # What is asked for is asked for outright.
+    return wanted + [line.partition(";")[0].strip() for line in ours]
+
+
+def _is_for(requirement: str, extras: set[str]) -> bool:
+    """Whether one of Busway's own requirements is for its modules in a zip, or for an extra that is asked for."""
+    extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
+    return extra[1] in extras if extra else _name_of(requirement) == _NEEDED_BY_BUSWAY
+
+
+def _extras_of(requirement: str) -> list[str]:
+    found = re.search(r"\[([^\]]*)\]", requirement)
+    return [extra.strip() for extra in found[1].split(",")] if found else []
 
 
 async def install(root: Path, settings: AwsSettings) -> Path:
