@@ -147,6 +147,26 @@ def test_the_same_files_make_the_same_bytes(sample: tuple[Path, Package], tmp_pa
     assert again.digest == sample[1].digest
 
 
+def test_synth_writes_a_template_beside_the_code_that_it_names(sample: tuple[Path, Package], tmp_path: Path):
+    root, out = sample[0], tmp_path / "build"
+
+    def synth(*words: str) -> str:
+        command = [sys.executable, "-m", "busway", "synth", "prod", *words]
+        return subprocess.run(
+            command, cwd=root, capture_output=True, check=True, text=True, timeout=PATIENCE_S
+        ).stdout
+
+    told = json.loads(synth("--out", str(out), "--json"))
+    template = json.loads((out / "template.json").read_text())
+    code = template["Resources"]["NotifyCustomerFunction"]["Properties"]["Code"]
+    assert told == {
+        "stack": "customer-notification-prod",
+        "files": [str(out / "template.json"), str(out / code["S3Key"])],
+    }
+    assert zipfile.is_zipfile(out / code["S3Key"])
+    assert json.loads(synth()) == template
+
+
 PYPROJECT = """
     [project]
     name = "shop"
