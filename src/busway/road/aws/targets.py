@@ -80,12 +80,22 @@ def target_resources(manifest: Manifest, names: Names, ids: Ids, entry: RuleEntr
         if statements := _statements(manifest, ids, entry, target):
             found[f"{logical}Target{number}Role"] = role(EVENTS, "rule", statements, rule)
         elif kind == "Handler":
+            _refuse_batches(manifest, entry, name)
             found[f"{logical}Target{number}Permission"] = permission(f"{ids.entries[name]}Function", rule)
         elif kind == "Arn" and _service(name) == "lambda":
             made = permission("", rule)
             made["Properties"]["FunctionName"] = name
             found[f"{logical}Target{number}Permission"] = made
     return found
+
+
+def _refuse_batches(manifest: Manifest, entry: RuleEntry, handler: str) -> None:
+    """A function of batches takes what its mapping makes, and no event by itself."""
+    if any(one.name == handler and one.batch is not None for one in manifest.handlers):
+        raise BrokenProject(
+            f"{entry.file}: {handler!r} takes batches, which a rule cannot hand over",
+            "widen the filter of that handler instead: its own rule fills what it reads",
+        )
 
 
 def targets_of(manifest: Manifest, ids: Ids, entry: RuleEntry) -> list[dict[str, Any]]:

@@ -231,6 +231,7 @@ def interrupting(aws: Aws, after: int, *, done: bool) -> Aws:
     return Until(aws.region, aws.client_of)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True])
 def test_a_deploy_that_is_interrupted_anywhere_is_finished_by_the_next(aws: Aws, done: bool):
     deployed(aws, release(128, b"one"))
@@ -248,6 +249,7 @@ def test_a_deploy_that_is_interrupted_anywhere_is_finished_by_the_next(aws: Aws,
     assert after > 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True])
 def test_a_first_deploy_that_is_interrupted_anywhere_is_finished_by_the_next(aws: Aws, done: bool):
     for after in range(0, 100, STEP):

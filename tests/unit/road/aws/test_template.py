@@ -82,6 +82,7 @@ def test_cfn_lint_has_nothing_against_the_examples(example: str):
 LINTED = 100 if os.environ.get("BUSWAY_NIGHTLY") else 6
 
 
+@pytest.mark.slow
 @settings(max_examples=LINTED, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(manifests())
 def test_cfn_lint_has_nothing_against_projects_that_nobody_thought_of(manifest: Manifest):
@@ -236,6 +237,12 @@ def test_a_queue_that_two_rules_fill_has_one_policy_that_names_both():
 def test_a_target_that_nobody_knows_is_refused_with_its_file():
     manifest = structs.replace(EVERYTHING, rules=[rule("odd", RuleTarget(arn="arn:aws:ecs:eu-west-1:1:cluster/x"))])
     with pytest.raises(BrokenProject, match=r"rules/odd\.json: .*arn:aws:ecs"):
+        template_of(manifest)
+
+
+def test_a_rule_that_leads_past_a_handlers_batches_is_refused():
+    manifest = structs.replace(EVERYTHING, rules=[rule("odd", RuleTarget(handler="ledger"))])
+    with pytest.raises(BrokenProject, match=r"rules/odd\.json: 'ledger' takes batches"):
         template_of(manifest)
 
 
