@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -320,6 +322,37 @@ def test_the_words_of_the_command_line_tell_the_same(
     assert "deployment 2 live" in capfd.readouterr().out
     assert main(["rollback", shop.url]) == 0
     assert "deployment 3 is live: what ran in 1" in capfd.readouterr().err
-    for environment, problem in (("prod", "is on AWS"), ("nowhere", "has no environment 'nowhere'; it has prod")):
-        assert main(["deploy", environment]) == 1
-        assert problem in capfd.readouterr().err
+    assert main(["deploy", "nowhere"]) == 1
+    assert "has no environment 'nowhere'; it has prod" in capfd.readouterr().err
+
+
+def test_a_diff_tells_which_events_a_changed_pattern_would_have_matched(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    shop.deploy()
+    for total in (1, 10, 100):
+        shop.put(total=total)
+    shop.edit("first", "retries=2", 'retries=2, filter={"total": [{"numeric": [">", 9]}]}')
+    monkeypatch.chdir(shop.root)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", shop.account)
+    capfd.readouterr()
+    assert main(["diff", shop.url, "--json"]) == 0
+    (preview,) = json.loads(capfd.readouterr().out)["previews"]
+    assert (preview["old"], preview["new"], preview["more"], preview["fewer"]) == (3, 2, 0, 1)
+    assert main(["diff", shop.url]) == 0
+    assert "of 3 events of the last 7 d, 3 matched and 2 would:" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["deploy", "diff", "status", "rollback"])
+def test_with_only_credentials_missing_aws_says_what_and_where(command: str, shop: Shop):
+    bare = {"PATH": os.environ["PATH"], "HOME": str(shop.root), "AWS_EC2_METADATA_DISABLED": "true"}
+    words = [sys.executable, "-m", "busway", command, "prod"]
+    done = subprocess.run(words, cwd=shop.root, env=bare, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and "\nhint: " in done.stderr
+    assert "region" in done.stderr
+    done = subprocess.run(
+        words, cwd=shop.root, env={**bare, "AWS_REGION": "eu-west-1"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "credentials" in done.stderr and "AWS_ACCESS_KEY_ID" in done.stderr

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -14,16 +13,33 @@ from busway.cli.environments import environment_argument, server_of, target_of
 from busway.cli.options import json_option, project_root
 from busway.cli.output import line, print_json, say
 from busway.cli.prompts import may_ask
-from busway.errors import BrokenProject
 
 if TYPE_CHECKING:
-    from busway.road.connection import Connection
-    from busway.road.release.changes import Change
-    from busway.road.release.drift import Drift
+    from busway.road.aws.compare import Difference
+    from busway.road.aws.deploy import Deployed
+    from busway.road.aws.stack import Progress
     from busway.road.release.history import Deployment
     from busway.road.release.release import Review
 
-_SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red"), "same": ("=", "dim")}
+
+class Place(Protocol):
+    """Where a project is deployed. Facts are what `--json` prints."""
+
+    idle: bool
+
+    def look(self) -> dict[str, Any]:
+        """What deploying would change; sets `idle` when that is nothing."""
+        ...
+
+    def show(self) -> None:
+        """The same for people."""
+        ...
+
+    def deploy(self) -> tuple[dict[str, Any], str]:
+        """Do what `look` told; what came of it, as facts and as a line."""
+        ...
+
+    def roll_back(self) -> tuple[dict[str, Any], str]: ...
 
 
 @click.command()
@@ -33,25 +49,27 @@ _SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "
 def deploy(environment: str, yes: bool, as_json: bool) -> None:
     """Make the project live in an environment: show what changes, then change it.
 
-    A handler's new version takes over when it starts and reads its sample event; until then, and if it does not, what
-    ran before goes on. What is under way when it takes over runs to its end.
+    On a Busway server a handler's new version takes over when it starts and reads its sample event; until then, and
+    if it does not, what ran before goes on. What is under way when it takes over runs to its end. On AWS it is a
+    change set of CloudFormation.
 
     \b
     Example:
       busway deploy prod
     """
-    from busway.road.release.release import deploy as make
-
-    found, connection = _review(environment)
+    place = place_of(environment)
+    facts = place.look()
     if not as_json:
-        _show(found, environment)
-    if found.idle:
-        _told(as_json, found.history.live, found, "nothing to do")
-        return
-    if not (yes or as_json) and may_ask() and not click.confirm("deploy this?", default=True):
-        click.get_current_context().exit(1)
-    made = make(found, connection, os.environ, say)
-    _told(as_json, made, found, f"deployment {made.number} is live")
+        place.show()
+    done, told = {}, "nothing to do"
+    if not place.idle:
+        if not (yes or as_json) and may_ask() and not click.confirm("deploy this?", default=True):
+            click.get_current_context().exit(1)
+        done, told = place.deploy()
+    if as_json:
+        print_json({**facts, **done})
+    else:
+        say(told)
 
 
 @click.command()
@@ -61,18 +79,22 @@ def deploy(environment: str, yes: bool, as_json: bool) -> None:
 def diff(environment: str, check: bool, as_json: bool) -> None:
     """Show what deploying would change in an environment, and what somebody changed there by hand.
 
+    For a pattern that changes: which of the events of the last seven days a server's handler or rule would have got
+    more, and which no more.
+
     \b
     Example:
       busway diff prod
     """
-    found, _ = _review(environment)
+    place = place_of(environment)
+    facts = place.look()
     if as_json:
-        print_json(_facts(found))
+        print_json(facts)
     else:
-        _show(found, environment)
-        if found.idle:
+        place.show()
+        if place.idle:
             say("nothing to do")
-    click.get_current_context().exit(1 if check and not found.idle else 0)
+    click.get_current_context().exit(1 if check and not place.idle else 0)
 
 
 @click.command()
@@ -85,83 +107,114 @@ def rollback(environment: str, as_json: bool) -> None:
     Example:
       busway rollback prod
     """
-    from busway.road.release.release import roll_back
-    from busway.road.root import read_config
-
-    root = project_root()
-    connection = _server(root, environment)
-    made = roll_back(read_config(root).name, connection, say)
-    _told(as_json, made, None, f"deployment {made.number} is live: what ran in {made.again}{_commit(made)}")
+    done, told = place_of(environment).roll_back()
+    if as_json:
+        print_json(done)
+    else:
+        say(told)
 
 
-def _server(root: Path, environment: str) -> Connection:
-    """Raises BrokenProject for an environment that is not a server's."""
+def place_of(environment: str) -> Place:
+    """Raises BrokenProject, ServerUnreachable."""
     from busway.road.root import AWS
 
-    target = target_of(root, environment)
-    if target == AWS:
-        raise BrokenProject(
-            f"environment {environment!r} is on AWS, which this version does not deploy to",
-            'name a Busway server: target = "https://bus.example.com"',
-        )
-    return server_of(target)
-
-
-def _review(environment: str) -> tuple[Review, Connection]:
-    from busway.road.release.release import read_project, review
-
     root = project_root()
-    connection = _server(root, environment)
-    return review(asyncio.run(read_project(root)), connection, os.environ), connection
+    target = target_of(root, environment)
+    return OnAws(root, environment) if target == AWS else OnServer(root, environment, target)
 
 
-def _told(as_json: bool, made: Deployment | None, found: Review | None, text: str) -> None:
-    if as_json:
-        about = {} if found is None else _facts(found)
-        print_json({**about, "deployment": made and {"number": made.number, "commit": made.commit}})
-    else:
-        say(text)
+class OnServer:
+    """A Busway server."""
+
+    def __init__(self, root: Path, environment: str, target: str) -> None:
+        self._root, self._environment, self._connection = root, environment, server_of(target)
+        self._review: Review | None = None
+        self.idle = False
+
+    def look(self) -> dict[str, Any]:
+        from busway.cli.deploy_review import facts_of, previews_of
+        from busway.road.release.release import read_project, review
+
+        self._review = review(asyncio.run(read_project(self._root)), self._connection, os.environ)
+        self._previews = previews_of(self._review, self._connection)
+        self.idle = self._review.idle
+        return facts_of(self._review, self._previews)
+
+    def show(self) -> None:
+        from busway.cli.deploy_review import show_review
+
+        assert self._review is not None
+        show_review(self._review, self._environment, self._previews)
+
+    def deploy(self) -> tuple[dict[str, Any], str]:
+        from busway.road.release.release import deploy as make
+
+        assert self._review is not None
+        made = make(self._review, self._connection, os.environ, say)
+        return _facts(made), f"deployment {made.number} is live"
+
+    def roll_back(self) -> tuple[dict[str, Any], str]:
+        from busway.road.release.release import roll_back
+        from busway.road.root import read_config
+
+        made = roll_back(read_config(self._root).name, self._connection, say)
+        commit = f" (commit {made.commit})" if made.commit else ""
+        return _facts(made), f"deployment {made.number} is live: what ran in {made.again}{commit}"
 
 
-def _facts(found: Review) -> dict[str, Any]:
-    live = found.history.live
-    return {
-        "project": found.project.manifest.project,
-        "live": live and {"number": live.number, "commit": live.commit, "at": live.begun_at},
-        "commit": found.project.commit,
-        "changes": [one for one in found.changes if one.kind != "same"],
-        "drift": found.drift,
-        "unfinished": [one.number for one in found.history.unfinished],
-    }
+def _facts(made: Deployment) -> dict[str, Any]:
+    return {"deployment": {"number": made.number, "commit": made.commit, "again": made.again}}
 
 
-def _show(found: Review, environment: str) -> None:
-    live, project = found.history.live, found.project
-    now = "nothing is deployed yet" if live is None else f"deployment {live.number} is live{_commit(live)}"
-    say(f"{project.manifest.project} in {environment}: {now}")
-    for one in found.history.unfinished:
-        why = one.error or "it was cut off"
-        say(f"deployment {one.number} did not get to its end: {why}; all it may have touched is made anew")
-    _show_changes(found.changes)
-    _show_drift(found.drift)
+class OnAws:
+    """A stack of CloudFormation."""
+
+    def __init__(self, root: Path, environment: str) -> None:
+        from busway.road.aws.access import open_aws
+        from busway.road.aws.release import site_of
+
+        self._root, self._environment = root, environment
+        self._site = site_of(root, environment)
+        self._aws = open_aws(self._site.settings, environment)
+        self._difference: Difference | None = None
+        self.idle = False
+
+    def look(self) -> dict[str, Any]:
+        import msgspec
+
+        from busway.road.aws.compare import compare
+        from busway.road.aws.release import make_release
+
+        self._release = asyncio.run(make_release(self._root, self._environment))
+        found = self._difference = compare(self._release, self._aws, os.environ, _progress)
+        self.idle = not (found.new or found.resources or found.changes)
+        return msgspec.to_builtins(found)
+
+    def show(self) -> None:
+        found = self._difference
+        assert found is not None
+        say(f"stack {found.stack}{', which is not there yet' if found.new else ''}")
+        for resource in found.resources:
+            line(str(resource))
+        for change in [] if found.new else found.changes:
+            line(("    ", "dim"), str(change))
+
+    def deploy(self) -> tuple[dict[str, Any], str]:
+        from busway.road.aws.deploy import deploy as make
+
+        return _outcome(make(self._release, self._aws, os.environ, _progress))
+
+    def roll_back(self) -> tuple[dict[str, Any], str]:
+        from busway.road.aws.deploy import rollback as back
+
+        return _outcome(back(self._site, self._aws, os.environ, _progress))
 
 
-def _commit(made: Deployment) -> str:
-    return f" (commit {made.commit})" if made.commit else ""
+def _outcome(made: Deployed) -> tuple[dict[str, Any], str]:
+    import msgspec
+
+    return {"deployment": msgspec.to_builtins(made)}, f"stack {made.stack} is deployed"
 
 
-def _show_changes(changes: Sequence[Change]) -> None:
-    for one in changes:
-        if one.kind == "same":
-            continue
-        sign, style = _SIGNS[one.kind]
-        line((f"{sign} {one.kind} {one.what} ", style), (one.name, "bold"))
-        for each in one.differences:
-            shown = "another" if each.name == "code" else f"{each.was!r} -> {each.to!r}"
-            line((f"    {each.name}: ", "dim"), shown)
-
-
-def _show_drift(drift: Sequence[Drift]) -> None:
-    for one in drift:
-        line(("! ", "red"), (f"{one.name} ", "bold"), f"{one.thing} {one.setting}: ".replace("  ", " "))
-        line("    ", f"it is {one.found!r}, and was deployed as {one.wanted!r}; deploying sets it back")
+def _progress(happened: Progress) -> None:
+    say(str(happened))

@@ -70,7 +70,7 @@ def preview(
         print_json([{**_plain(change), **_plain(result)} for change, result in found])
         return
     for change, result in found:
-        _show(change, result, since_s)
+        show_preview(change, result, since_s)
     if not found:
         say(f"all {len(changes)} patterns are those that the server has")
 
@@ -101,7 +101,7 @@ def _plain(told: RuleChange | Preview) -> dict[str, object]:
     return msgspec.to_builtins(told)
 
 
-def _show(change: RuleChange, result: Preview, since_s: int) -> None:
+def show_preview(change: RuleChange, result: Preview, since_s: int) -> None:
     what = "new" if change.deployed is None else "ends" if change.wanted is None else ""
     what = what or ("changed" if change.changed else "as deployed")
     line((change.name, "bold"), f" (rule {change.rule} on bus {change.bus}): {what}")

@@ -11,6 +11,7 @@ import click
 from busway.cli.environments import target_of
 from busway.cli.options import connect, project_root, server_options
 from busway.cli.output import ago, day, line, print_json, styled, table
+from busway.cli.status_aws import show_status
 from busway.cli.timeline import name_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _ALARM_STYLES = {"ALARM": "bold red", "OK": "green", "INSUFFICIENT_DATA": "dim"}
 def status(environment: str | None, endpoint: str, as_json: bool) -> None:
     """Show the server, its buses, handlers, streams, mappings, queues, dead letters and alarms.
 
-    With an environment of the project: that one's server, and what is deployed there.
+    With an environment of the project: that one's server, and what is deployed there; on AWS its stack.
 
     \b
     Example:
@@ -33,7 +34,11 @@ def status(environment: str | None, endpoint: str, as_json: bool) -> None:
       busway status prod
     """
     root = project_root() if environment else None
-    endpoint = target_of(root, environment) if root and environment else endpoint
+    if root and environment:
+        endpoint = target_of(root, environment)
+        if endpoint == "aws":
+            show_status(root, environment, as_json)
+            return
     connection = connect(endpoint)
     deployed = _deployments(connection, root) if root else None
     found = connection.get("/_busway/status")
