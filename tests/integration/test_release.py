@@ -112,6 +112,24 @@ def test_the_first_deployment_makes_all_and_the_second_finds_nothing_to_do(shop:
     assert found.history.live.released["first"].version == "1"
 
 
+def test_a_handler_is_changed_by_what_it_needs_and_not_by_other_handlers(shop: Shop):
+    shop.add("second")
+    shop.deploy()
+
+    def changed() -> list[str]:
+        return [one.name for one in review(shop.read(), shop.connection, {}).changes if one.kind == "change"]
+
+    shop.edit("second", "handling", "taking up")
+    assert changed() == ["second"]
+    (shop.root / "handlers/second/prices.py").write_text("PRICES = [1]\n")
+    shop.edit("first", "from busway import handler", "from busway import handler\nfrom handlers.second import prices")
+    assert changed() == ["first", "second"]
+    shop.edit("first", "\nfrom handlers.second import prices", "")
+    assert changed() == ["second"]
+    (shop.root / "prices.json").write_text("{}")
+    assert changed() == ["first", "second"]
+
+
 def test_a_version_that_cannot_start_changes_nothing(shop: Shop):
     was = answering(shop, "old")
     shop.deploy()

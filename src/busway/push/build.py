@@ -190,10 +190,12 @@ def read_built(out: Path) -> Project:
     try:
         manifest = msgspec.json.decode(_bytes(out / MANIFEST, MANIFEST_BYTES_MAX), type=Manifest)
         names = msgspec.json.decode(_bytes(out / CODES, MANIFEST_BYTES_MAX), type=dict[str, str])
-        codes = {folder: {"ZipFile": _bytes(out / Path(name).name, ZIP_BYTES_MAX)} for folder, name in names.items()}
+        codes = {
+            handler: {"ZipFile": _bytes(out / Path(name).name, ZIP_BYTES_MAX)} for handler, name in names.items()
+        }
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise PushRefused(f"what was built cannot be read: {error}") from error
-    if {entry.code for entry in manifest.handlers} - set(codes):
+    if {entry.name for entry in manifest.handlers} != set(codes):
         raise PushRefused("what was built lacks the code of a handler")
     return Project(manifest, codes)
 

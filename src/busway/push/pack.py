@@ -1,6 +1,6 @@
 """Writes down what of a project is to be deployed: `python -m busway.push.pack OUT`, in the project's folder.
 
-OUT/manifest.json is the manifest, OUT/codes.json the zips' names by code folder. It imports the project's modules,
+OUT/manifest.json is the manifest, OUT/codes.json the zips' names by handler. It imports the project's modules,
 so it runs where the project's tests did.
 """
 
@@ -24,9 +24,9 @@ def main(out: str) -> int:
     except BuswayError as error:
         print(f"error: {error}" + (f"\nhint: {error.hint}" if error.hint else ""))
         return 1
-    names = {folder: f"code-{number}.zip" for number, folder in enumerate(sorted(project.codes))}
-    for folder, name in names.items():
-        Path(out, name).write_bytes(project.codes[folder]["ZipFile"])
+    names = {handler: f"code-{number}.zip" for number, handler in enumerate(sorted(project.codes))}
+    for handler, name in names.items():
+        Path(out, name).write_bytes(project.codes[handler]["ZipFile"])
     Path(out, MANIFEST).write_bytes(msgspec.json.encode(project.manifest))
     Path(out, CODES).write_bytes(msgspec.json.encode(names))
     return 0

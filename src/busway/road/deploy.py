@@ -31,11 +31,11 @@ def folder_code(root: Path) -> dict[str, Any]:
     return {"S3Bucket": "hot-reload", "S3Key": str(root.resolve())}
 
 
-def zip_code(root: Path) -> dict[str, Any]:
+def zip_code(root: Path, left_out: Callable[[Path], bool] = lambda file: False) -> dict[str, Any]:
     """Code as a zip of the project without tests and hidden folders. Raises BrokenProject when it is too large."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
-        for file in shipped_files(root):
+        for file in (one for one in shipped_files(root) if not left_out(one)):
             entry = zipfile.ZipInfo(str(file.relative_to(root)), _ZIP_TIME)
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED

@@ -41,8 +41,8 @@ async def deploy_once(deployment: Deployment) -> Manifest:
     """Deploy the project as it is now, and end the handlers that it has no more."""
     _tell_of_other_handlers(deployment)
     manifest = await describe(deployment.root)
-    folders = {entry.code for entry in manifest.handlers}
-    codes = {folder: deployment.code(deployment.root / folder) for folder in folders}
+    folders = {entry.code: deployment.code(deployment.root / entry.code) for entry in manifest.handlers}
+    codes = {entry.name: folders[entry.code] for entry in manifest.handlers}
     await asyncio.to_thread(refuse_a_namesake, manifest.project, deployment.root, deployment.connection)
     await asyncio.to_thread(deploy, manifest, codes, deployment.connection, deployment.environment, deployment.say)
     for name in await asyncio.to_thread(retire_missing, manifest, deployment.connection):

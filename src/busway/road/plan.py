@@ -40,7 +40,7 @@ ALARM_PERIOD_S = 60
 TARGET_AGE_S_MAX = 86_400
 
 
-# By folder below the project's: the function's Code as Lambda takes it (a zip, or a folder's place).
+# By handler: the function's Code as Lambda takes it (a zip, or a folder's place).
 Codes = Mapping[str, Mapping[str, Any]]
 
 
@@ -65,7 +65,7 @@ class Step:
 
 def plan(manifest: Manifest, codes: Codes, ground: Ground) -> list[Step]:
     """The calls for each handler. Raises BrokenProject when one passes on a variable that is not set."""
-    return [_handler_step(manifest, entry, codes[entry.code], ground) for entry in manifest.handlers]
+    return [_handler_step(manifest, entry, codes[entry.name], ground) for entry in manifest.handlers]
 
 
 def bus_calls(manifest: Manifest) -> list[Call]:

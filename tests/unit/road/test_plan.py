@@ -38,7 +38,7 @@ QUEUE_ARN = "arn:aws:sqs:eu-west-1:123456789012:shop-send-receipt-dead-letters"
 
 
 def calls_of(manifest: Manifest = MANIFEST) -> dict[str, dict[str, Any]]:
-    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, GROUND)
+    (step,) = plan(manifest, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
     return {call.operation: dict(call.parameters) for call in step.calls}
 
 
@@ -90,7 +90,7 @@ def test_the_alarm_watches_the_queue_and_tells_the_route_both_ways():
 
 def test_a_variable_that_is_not_set_is_named_before_anything_is_called():
     with pytest.raises(BrokenProject, match="passes on env 'LEVEL', which is not set here"):
-        plan(MANIFEST, {"": {}}, Ground(SCOPE, "python3.11", {}))
+        plan(MANIFEST, {"send-receipt": {}}, Ground(SCOPE, "python3.11", {}))
 
 
 STREAM = BatchEntry(source="stream", size=100, window_s=5, parallelism=None, bisect=True, order_by=None)
@@ -147,7 +147,7 @@ def test_a_batch_may_come_over_a_queue_whose_redrive_policy_is_the_retries():
 def test_a_source_that_the_handler_has_no_more_is_ended_if_its_own_mapping_read_it(
     manifest: Manifest, ended: set[str]
 ):
-    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, GROUND)
+    (step,) = plan(manifest, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
     sources = ("DeleteStream", "DeleteQueue", "DeleteEventSourceMapping")
     deleted = [call for call in step.calls if call.operation in sources]
     assert {call.operation for call in deleted} - {"DeleteEventSourceMapping"} == ended
@@ -183,7 +183,7 @@ def test_every_call_is_one_that_aws_would_take(manifest: Manifest, count: int):
             check(call.then)
         return len(calls)
 
-    (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, GROUND)
+    (step,) = plan(manifest, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
     assert check(list(step.calls)) == count
     assert check(bus_calls(manifest)) == 1
     assert check(retire("shop", "orders", "send-receipt", SCOPE)) == 10
@@ -209,12 +209,12 @@ def test_the_same_files_give_the_same_zip(tmp_path: Path):
 
 def test_a_rate_is_a_tag_of_the_function_and_follows_the_handler_when_it_changes():
     limited = structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, rate="10/s", retries=5)])
-    (step,) = plan(limited, {"": {"ZipFile": b"zip"}}, GROUND)
+    (step,) = plan(limited, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
     create = next(call for call in step.calls if call.operation == "CreateFunction")
     assert create.parameters["Tags"]["busway:rate"] == "10/s"
     tag = next(call for call in step.switch if call.operation == "TagResource")
     assert tag.parameters["Tags"]["busway:rate"] == "10/s"
-    (step,) = plan(MANIFEST, {"": {"ZipFile": b"zip"}}, GROUND)
+    (step,) = plan(MANIFEST, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
     create = next(call for call in step.calls if call.operation == "CreateFunction")
     assert "busway:rate" not in create.parameters["Tags"]
     untag = next(call for call in step.switch if call.operation == "UntagResource")
@@ -224,7 +224,7 @@ def test_a_rate_is_a_tag_of_the_function_and_follows_the_handler_when_it_changes
 def test_a_scheduled_handler_has_its_rule_on_the_default_bus_and_none_on_its_own():
     (entry,) = MANIFEST.handlers
     timed = msgspec.structs.replace(MANIFEST, handlers=[msgspec.structs.replace(entry, schedule="rate(1 day)")])
-    (step,) = plan(timed, {"": {"ZipFile": b"zip"}}, GROUND)
+    (step,) = plan(timed, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
     rule = next(call for call in step.calls if call.operation == "PutRule")
     expected = {"Name": "shop-send-receipt", "EventBusName": "default", "ScheduleExpression": "rate(1 day)"}
     assert rule.parameters == expected
@@ -238,6 +238,6 @@ def test_concurrency_is_reserved_and_is_given_back_when_it_is_asked_for_no_more(
     (entry,) = MANIFEST.handlers
     asked = msgspec.structs.replace(MANIFEST, handlers=[msgspec.structs.replace(entry, concurrency=4)])
     for manifest, operation in ((asked, "PutFunctionConcurrency"), (MANIFEST, "DeleteFunctionConcurrency")):
-        (step,) = plan(manifest, {"": {"ZipFile": b"zip"}}, GROUND)
+        (step,) = plan(manifest, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
         (call,) = [one for one in step.calls if one.operation.endswith("FunctionConcurrency")]
         assert call.operation == operation

@@ -93,7 +93,7 @@ def forward(
 def back(to: Deployment, ground: Ground, others: Sequence[Manifest]) -> Plan:
     """To a deployment that ran before, whose versions are still there."""
     manifest = to.manifest
-    codes: dict[str, dict[str, Any]] = {entry.code: {} for entry in manifest.handlers}
+    codes: dict[str, dict[str, Any]] = {entry.name: {} for entry in manifest.handlers}
     # The versions have their variables in them.
     known = {variable: "" for entry in manifest.handlers for variable in entry.env}
     handlers = plan(manifest, codes, Ground(ground.scope, ground.runtime, known, ground.qualifier))

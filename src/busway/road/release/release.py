@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from busway.errors import BrokenProject, ServerRefused
+from busway.road.aws.imports import needed_by
 from busway.road.connection import Connection
 from busway.road.deploy import deployed_tags, zip_code
 from busway.road.describe import describe
 from busway.road.function_plan import Ground
-from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, Manifest, function_name
+from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, HandlerEntry, Manifest, function_name
 from busway.road.plan import plan as steps_of
 from busway.road.release.changes import Change, changes
 from busway.road.release.drift import Drift, drift
 from busway.road.release.execute import end, execute
 from busway.road.release.history import Deployment, History, Journal, is_gone, maker, read_history
 from busway.road.release.plan import LIVE, Plan, back, forward, outlived
+from busway.road.root import handler_files
 from busway.road.rule_plan import rule_plan
 from busway.road.secrets import seal_secrets
 
@@ -31,7 +33,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project as it is to be deployed: `codes` by folder, as Lambda takes them."""
+    """A project as it is to be deployed: `codes` by handler, as Lambda takes them."""
 
     manifest: Manifest
     codes: Mapping[str, Mapping[str, Any]]
@@ -40,8 +42,7 @@ class Project:
     @property
     def shas(self) -> dict[str, str]:
         """CodeSha256 by handler."""
-        made = {folder: _sha256(code["ZipFile"]) for folder, code in self.codes.items()}
-        return {entry.name: made[entry.code] for entry in self.manifest.handlers}
+        return {name: _sha256(code["ZipFile"]) for name, code in self.codes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,20 @@ class Review:
 async def read_project(root: Path) -> Project:
     """Raises BrokenProject."""
     manifest = await describe(root)
-    codes = {folder: zip_code(root / folder) for folder in {entry.code for entry in manifest.handlers}}
-    return Project(manifest, codes, commit_of(root))
+    return Project(manifest, {entry.name: code_of(root, entry) for entry in manifest.handlers}, commit_of(root))
+
+
+def code_of(root: Path, entry: HandlerEntry) -> dict[str, Any]:
+    """A handler's zip: its bundle, or the project without the other handlers, whose changes are none of its own."""
+    if entry.code:
+        return zip_code(root / entry.code)
+    needed = needed_by(root, [entry.entry_point.rpartition(".")[0]]).files
+    others = [file.parent for file in handler_files(root) if file != root / entry.file]
+
+    def is_anothers(file: Path) -> bool:
+        return any(file.is_relative_to(folder) for folder in others) and str(file.relative_to(root)) not in needed
+
+    return zip_code(root, is_anothers)
 
 
 def commit_of(root: Path) -> str:

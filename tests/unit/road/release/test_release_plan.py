@@ -22,7 +22,7 @@ EVENT = EventEntry(name="OrderPlaced", file="events/o.py", source="shop", detail
 MANIFEST = replace(SHOP, events=[EVENT])
 SCOPE = Scope("123456789012", "eu-west-1")
 GROUND = Ground(SCOPE, "python3.11", {}, LIVE)
-CODES = {"": {"ZipFile": b"zip"}}
+CODES = {"send-receipt": {"ZipFile": b"zip"}}
 ALIAS = "arn:aws:lambda:eu-west-1:123456789012:function:shop-send-receipt:live"
 
 
