@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, cast, get_args, get_origin
 from uuid import UUID
 
 import pydantic
@@ -130,9 +130,11 @@ class Event(pydantic.BaseModel):
         return cls.from_envelope({**around, **(envelope or {}), "detail": pydantic_core.from_json(detail)})
 
     def detail_json(self) -> str:
-        """The detail as JSON text with the names on the wire; a field left at its default None is left out."""
-        unset = {name for name in type(self).model_fields if name not in self.model_fields_set}
-        return self.model_dump_json(by_alias=True, exclude={n for n in unset if getattr(self, n) is None})
+        """The detail as JSON text with the names on the wire; a field left at its default None is left out.
+
+        So is one of a model within it.
+        """
+        return self.model_dump_json(by_alias=True, exclude=_left_at_none(self) or None)
 
     def to_entry(self, *, bus: str = "default", resources: Sequence[str] | None = None) -> dict[str, Any]:
         """The entry for boto3's `put_events(Entries=[...])`; resources default to those of the envelope, if any."""
@@ -156,6 +158,21 @@ class Event(pydantic.BaseModel):
         from busway.publishing import publish
 
         return publish(self.to_entry(bus=bus, resources=resources), client=client)[0]
+
+
+def _left_at_none(value: object) -> dict[Any, Any]:
+    """What of a value was never given and is None, as pydantic excludes it; {} for nothing."""
+    if isinstance(value, pydantic.BaseModel):
+        inner = {name: getattr(value, name) for name in type(value).model_fields}
+        never = {name: True for name, one in inner.items() if one is None and name not in value.model_fields_set}
+        return never | {name: found for name, one in inner.items() if (found := _left_at_none(one))}
+    if isinstance(value, Mapping):
+        members = cast(Mapping[Any, object], value)
+        return {name: found for name, one in members.items() if (found := _left_at_none(one))}
+    if isinstance(value, list | tuple):
+        elements = cast(Sequence[object], value)
+        return {place: found for place, one in enumerate(elements) if (found := _left_at_none(one))}
+    return {}
 
 
 class ScheduledEvent(Event, source="aws.events", detail_type="Scheduled Event"):

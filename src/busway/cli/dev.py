@@ -67,7 +67,10 @@ def dev(once: bool, as_zip: bool, smtp: str | None, upstream: str | None, endpoi
             print_json({"project": manifest.project, "handlers": manifest.handlers, "events": manifest.events})
         return
     with _server(connection, root, {"--smtp": smtp, "--upstream": upstream}):
-        say(f"serving at {endpoint}: export AWS_ENDPOINT_URL={endpoint}")
+        say(
+            f"serving at {endpoint}; for AWS's SDKs: export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1 "
+            "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
+        )
         asyncio.run(_loop(deployment, as_json))
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from busway.cli.output import line, print_line
 from busway.cli.timeline import flat, name_of, show_step
+from busway.cli.traces import brief_lines
 from busway.cli.verdict import show_fields
 from busway.errors import BuswayError
 
@@ -66,14 +67,15 @@ class Feed:
         name = quote(name_of(function), safe="")
         lines = self._connection.get(f"/_busway/logs/{name}", limit=200, request_id=request_id)["lines"]
         starts = [index for index, one in enumerate(lines) if str(one["line"]).startswith("START ")]
-        for one in lines[starts[-1] if starts else 0 :]:
-            text = str(one["line"])
-            if text.startswith(_RUNTIMES_OWN):
-                continue
-            if self._as_json:
+        tried = [
+            one for one in lines[starts[-1] if starts else 0 :] if not str(one["line"]).startswith(_RUNTIMES_OWN)
+        ]
+        if self._as_json:
+            for one in tried:
                 print_line({"kind": "printed", "function": function, **one})
-            else:
-                line((f"{_INDENT}│ {text}", "dim"))
+            return
+        for text in brief_lines([str(one["line"]) for one in tried]):
+            line((f"{_INDENT}│ {text}", "dim"))
 
     def _unmatched(self, event_id: str, found: Mapping[str, Any]) -> None:
         closest = found["closest"][:1]

@@ -22,13 +22,19 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs to read.")
 
 
+def default_endpoint() -> str:
+    """The server of this machine, at the port that one started here would have."""
+    port = os.environ.get("BUSWAY_PORT", "")
+    return f"http://127.0.0.1:{port}" if port.isdigit() and port != "0" else DEFAULT_ENDPOINT
+
+
 def server_options(command: F) -> F:
     """`--endpoint` and `--json`."""
     endpoint = click.option(
         "--endpoint",
         envvar="BUSWAY_ENDPOINT",
-        default=DEFAULT_ENDPOINT,
-        show_default=True,
+        default=default_endpoint,
+        show_default=DEFAULT_ENDPOINT,
         show_envvar=True,
         metavar="URL",
         help="The server to speak to.",
@@ -59,7 +65,7 @@ def project_root() -> Path:
 
 def chosen_language(root: Path, given: Language | None, *, asking: bool = False) -> Language:
     """What is generated: the language of the project, or one of its two. Raises GeneratorRefused."""
-    from busway.cli.prompts import ask_choice
+    from busway.cli.prompts import ask_choice, missing
     from busway.errors import GeneratorRefused
     from busway.road.root import languages
 
@@ -68,7 +74,9 @@ def chosen_language(root: Path, given: Language | None, *, asking: bool = False)
         raise GeneratorRefused(
             f"{root} is no project in {given}", f"`busway init --language {given}` makes it one in {given} too"
         )
-    if given is None and asking and len(known) > 1:
+    if given is None and len(known) > 1:
+        if not asking:
+            raise missing(["--language"], f"--language {known[0]}, or --language {known[1]}")
         chosen = ask_choice("In which language?", known, known[0])
         return next(language for language in known if language == chosen)
     return given or known[0]
@@ -77,7 +85,7 @@ def chosen_language(root: Path, given: Language | None, *, asking: bool = False)
 language_option = click.option(
     "--language",
     type=click.Choice(["python", "typescript"]),
-    help="What it is written in.  [default: what the project is in, else python]",
+    help="What it is written in.  [default: what the project is in, if that is one]",
 )
 
 

@@ -60,6 +60,8 @@ def schema(dialect: str, as_json: bool) -> None:
 def relay(database: str, aws: bool, once: bool, endpoint: str, as_json: bool) -> None:
     """Publish what was committed, until it is ended. Several may run; one works, the others wait for its end.
 
+    With --once it exits 1 when something is left that the bus did not take.
+
     \b
     Example:
       busway outbox relay --database postgresql+psycopg://shop@localhost/shop
@@ -72,13 +74,17 @@ def relay(database: str, aws: bool, once: bool, endpoint: str, as_json: bool) ->
     from busway.outbox.relay import Relay
 
     try:
-        published = Relay(engine, None if aws else _client(endpoint), say).run(once=once)
+        relaying = Relay(engine, None if aws else _client(endpoint), say)
+        published = relaying.run(once=once)
     except (OperationalError, ProgrammingError) as error:
         raise OutboxUnreachable(str(error.orig)) from error
     if as_json:
-        print_json({"published": published})
+        print_json({"published": published, "stuck": relaying.stuck})
     else:
         click.echo(f"{published} published")
+        if relaying.stuck:
+            say("events are left, and nobody tries them again until the relay runs again")
+    click.get_current_context().exit(1 if relaying.stuck else 0)
 
 
 @outbox.command()

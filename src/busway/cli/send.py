@@ -80,6 +80,8 @@ def _chosen(
     raw: bool,
 ) -> tuple[dict[str, Any], str]:
     """The entry without its bus, and the bus it goes to unless another is named."""
+    from busway.road.manifest import sample_of
+
     envelope: dict[str, Any] = {"resources": [], "detail": {}}
     known: ProjectEvent | None = None
     bus = "default"
@@ -87,7 +89,9 @@ def _chosen(
         envelope |= _event_file(file)
     if event is not None:
         known, bus = _from_project(event)
-        envelope = {**known.entry.sample, **envelope} if file is not None else dict(known.entry.sample)
+        sample = known.entry.sample if file is not None or detail is not None else sample_of(known.entry)
+        envelope = {**sample, **envelope} if file is not None or not sample else dict(sample)
+        envelope |= {"source": known.entry.source, "detail-type": known.entry.detail_type} if not sample else {}
     envelope["source"] = source or envelope.get("source")
     envelope["detail-type"] = detail_type or envelope.get("detail-type")
     for name, flag in (("source", "--source"), ("detail-type", "--detail-type")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,9 +205,15 @@ def _dead(depth: int | None) -> Any:
     return styled("no queue" if depth is None else str(depth), "bold red" if depth else "dim")
 
 
+def _told(action: str, routes: Set[str]) -> str:
+    name = name_of(action).removeprefix("busway-alert-")
+    return name if action in routes else f"{name} (not set: nobody is told)"
+
+
 def _alarms(found: Mapping[str, Any]) -> None:
     if not found["alarms"]:
         return
+    routes = {route["arn"] for route in found["routes"]}
     line("")
     table(
         ("alarm", "state", "since", "tells"),
@@ -216,7 +222,7 @@ def _alarms(found: Mapping[str, Any]) -> None:
                 alarm["name"],
                 styled(alarm["state"], _ALARM_STYLES.get(alarm["state"], "")),
                 ago(max(0.0, found["now"] - alarm["since"])),
-                ", ".join(name_of(action).removeprefix("busway-alert-") for action in alarm["actions"]) or "nobody",
+                ", ".join(_told(action, routes) for action in alarm["actions"]) or "nobody",
             )
             for alarm in found["alarms"]
         ],

@@ -77,15 +77,20 @@ class Relay:
         self, engine: Engine, client: Any, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._engine, self._client, self._say, self._sleep = engine, client, say, sleep
+        self.stuck = False
 
     def run(self, *, once: bool = False) -> int:
-        """Publish for ever, or (`once`) until nothing is left that can be published now; the number published."""
+        """Publish for ever, or (`once`) until nothing is left that can be published now; the number published.
+
+        `stuck` says after that whether something is left, which the bus did not take.
+        """
         published, pause_s = 0, PAUSE_S
         with self._engine.connect() as connection, self._turn(connection):
             while True:
                 done, stuck = self._pass(connection)
                 published += done
                 if once and (stuck or not done):
+                    self.stuck = stuck
                     return published
                 if stuck:
                     self._sleep(pause_s)

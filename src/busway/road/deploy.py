@@ -75,6 +75,7 @@ def deploy(
     for step in (*steps, *rule_plan(manifest, connection.scope)):
         make_calls(connection, step.calls)
         say(step.says)
+    say_unknown_routes(manifest, connection, say)
 
 
 def target_problems(manifest: Manifest, connection: Connection) -> list[str]:
@@ -90,6 +91,18 @@ def target_problems(manifest: Manifest, connection: Connection) -> list[str]:
         for target in rule["targets"]
         if target["problem"]
     ]
+
+
+def unknown_routes(manifest: Manifest, connection: Connection) -> list[str]:
+    """The alert routes that the project's alarms tell and the server does not have: nobody would hear of them."""
+    asked = {entry.alert for entry in manifest.handlers} | {entry.rule.alert for entry in manifest.rules}
+    known = {route["name"] for route in connection.get("/_busway/routes")["routes"]}
+    return sorted(name for name in asked - known if name)
+
+
+def say_unknown_routes(manifest: Manifest, connection: Connection, say: Callable[[str], None]) -> None:
+    for name in unknown_routes(manifest, connection):
+        say(f"nobody is told by alert {name!r} yet: busway alert set {name}")
 
 
 def retire_missing(manifest: Manifest, connection: Connection) -> list[str]:

@@ -15,6 +15,7 @@ from busway.errors import BuswayError, GeneratorRefused
 from busway.event import Event, ScheduledEvent
 from busway.road.fields import TYPES, FieldSpec
 from busway.road.layout import call, literal
+from busway.road.manifest import sample_of
 from busway.road.naming import event_class_name, event_module
 from busway.road.rendering import render
 from busway.road.root import SUFFIXES, Language
@@ -63,7 +64,7 @@ def class_and_sample(root: Path, event: EventSpec) -> tuple[type[Event], Mapping
         return ScheduledEvent, None
     if event.file and event.file.suffix == SUFFIXES["typescript"]:
         entry = asyncio.run(read_event(root, event.class_name))
-        return event_class_of(entry.source, entry.detail_type), entry.sample
+        return event_class_of(entry.source, entry.detail_type), sample_of(entry)
     source = event.file.read_text() if event.file else event_source(root, event)
     return loaded_class(root, source, module_of(event), event.class_name), None
 

@@ -70,6 +70,7 @@ def class_text(event: EventSpec, schema: Mapping[str, Any]) -> str:
     """The text of the event's file. Raises GeneratorRefused."""
     # What says something of the schema itself is no part of what fits it.
     kept = {word: value for word, value in schema.items() if word not in ("$schema", "title", "$comment")}
+    kept = cast(dict[str, Any], _without_emails(kept))
     text = _generated(event.class_name, kept)
     tree = ast.parse(text)
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -84,6 +85,17 @@ def class_text(event: EventSpec, schema: Mapping[str, Any]) -> str:
     bases = ["Event", f"source={literal(event.source)}", f"detail_type={literal(event.detail_type)}"]
     lines[root.lineno - 1] = call(f"class {event.class_name}(", bases, "):")
     return _formatted("\n".join(lines))
+
+
+def _without_emails(value: object) -> object:
+    """A class that checks addresses of mail would need a package more wherever it is used: they are text."""
+    if isinstance(value, Mapping):
+        members = cast(Mapping[str, object], value)
+        mail = members.get("type") == "string" and members.get("format") in ("email", "idn-email")
+        return {word: _without_emails(one) for word, one in members.items() if not (mail and word == "format")}
+    if isinstance(value, list):
+        return [_without_emails(one) for one in cast(list[object], value)]
+    return value
 
 
 def _generated(class_name: str, schema: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from busway.arn import Scope
+from busway.errors import BrokenProject
 from busway.handling import FOLDER_TAG as FOLDER_TAG
 from busway.road.rules import RuleEntry
 
@@ -19,7 +20,10 @@ PROJECT_TAG, HANDLER_TAG, EVENT_TAG = "busway:project", "busway:handler", "buswa
 
 
 class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An event class of the project with a sample of its whole envelope, and the JSON Schema of its detail."""
+    """An event class of the project with a sample of its whole envelope, and the JSON Schema of its detail.
+
+    `sample` is empty where none can be made, and `no_sample` says why: whoever needs one asks `sample_of`.
+    """
 
     name: str
     file: str
@@ -27,6 +31,19 @@ class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
     detail_type: str
     sample: dict[str, Any]
     json_schema: dict[str, Any] = {}
+    no_sample: str = ""
+
+
+def sample_of(event: EventEntry) -> dict[str, Any]:
+    """Raises BrokenProject for an event of which no sample can be made."""
+    if event.no_sample:
+        advice = (
+            "z.string().meta({ examples: [...] })"
+            if event.file.endswith(".ts")
+            else "Annotated[..., Field(examples=[...])]"
+        )
+        raise BrokenProject(f"{event.file}: {event.no_sample}", f"give the field an example that fits: {advice}")
+    return event.sample
 
 
 class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):

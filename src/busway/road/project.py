@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import cast
 
 from busway.batch_handling import BatchHandler
 from busway.errors import BrokenProject, EventMismatch
@@ -116,25 +116,21 @@ def _handlers(root: Path) -> Iterator[tuple[str, AnyHandler]]:
 
 
 def _event_entry(root: Path, event_class: type[Event]) -> EventEntry:
+    sample, problem = find_sample(root, event_class.event_source, event_class.event_detail_type), ""
+    if sample is None:
+        try:
+            sample = dict(event_class.sample().envelope.raw)
+        except EventMismatch as error:
+            problem = str(error)
     return EventEntry(
         name=event_class.__name__,
         file=f"{event_class.__module__.replace('.', '/')}.py",
         source=event_class.event_source,
         detail_type=event_class.event_detail_type,
-        sample=find_sample(root, event_class.event_source, event_class.event_detail_type)
-        or _made_sample(event_class),
+        sample=sample or {},
         json_schema=event_class.model_json_schema(by_alias=True),
+        no_sample=problem,
     )
-
-
-def _made_sample(event_class: type[Event]) -> dict[str, Any]:
-    try:
-        return dict(event_class.sample().envelope.raw)
-    except EventMismatch as error:
-        raise BrokenProject(
-            f"{event_class.__module__.replace('.', '/')}.py: {error}",
-            "give the field an example that fits: Annotated[..., Field(examples=[...])]",
-        ) from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import msgspec
 
 from busway.errors import BrokenProject
 from busway.event import ScheduledEvent
-from busway.road.manifest import HandlerEntry, Manifest, function_name
+from busway.road.manifest import HandlerEntry, Manifest, function_name, sample_of
 from busway.road.samples import handler_samples
 
 # Of a record that lies nowhere.
@@ -27,7 +27,7 @@ def sample_payload(root: Path, manifest: Manifest, handler: str) -> dict[str, An
     elif entry.schedule:
         event = dict(ScheduledEvent.sample().envelope.raw)
     else:
-        event = next(e.sample for e in manifest.events if e.name == entry.event)
+        event = next(sample_of(e) for e in manifest.events if e.name == entry.event)
     return event if entry.batch is None else _batch(entry.batch.source, event)
 
 

@@ -29,7 +29,7 @@ def seal_secrets(
         elif given is None and kept is None:
             raise BrokenProject(
                 f"{file} asks for secret {variable!r}, which is neither on the server nor set here",
-                f"busway secret set {variable}",
+                f"busway secret set {variable}; then deploy again, as `busway dev` does at the next save",
             )
 
 

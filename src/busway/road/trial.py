@@ -10,7 +10,7 @@ import msgspec
 
 from busway.event import Event
 from busway.handling import pattern_of
-from busway.pattern import parse
+from busway.pattern import Pattern, explain, parse
 from busway.road.event_files import EventSpec, class_and_sample
 from busway.road.samples import samples_of
 
@@ -33,5 +33,16 @@ def tried(event_class: type[Event], detail: Mapping[str, Any], samples: Samples)
     if len(matched) == len(samples):
         return f"matches {'all ' if len(samples) > 1 else 'the '}{number}"
     if not matched:
-        return f"matches none of {number}: {', '.join(samples)}"
+        return f"matches none of {number}: {', '.join(samples)}{_why_not(pattern, samples)}"
     return f"matches {len(matched)} of {number}: {', '.join(matched)}"
+
+
+def _why_not(pattern: Pattern, samples: Samples) -> str:
+    """The first field of the first sample that misses: `; detail.total is "9.99", wanted a number > 5`."""
+    first = next(iter(samples.values()))
+    fields = explain(pattern, msgspec.json.encode(first)).as_dict()["fields"]
+    missed = next((field for field in fields if not field["matched"]), None)
+    if missed is None:
+        return ""
+    found = ", ".join(map(str, missed.get("found") or ())) or "not there"
+    return f"; {missed['path']} is {found}, wanted {missed.get('wanted', '')}"

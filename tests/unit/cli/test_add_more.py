@@ -173,3 +173,21 @@ def test_templates_update_names_what_it_wrote_and_what_it_left(shop: Path, capfd
     (shop / "handlers/one/.generated.json").write_text("{")
     assert main(["templates", "update"]) == 1
     assert "hint: it is the generator's own: take it back from git" in capfd.readouterr().err
+
+
+def test_a_filter_that_matches_no_sample_says_which_field_misses(shop: Path, capfd: pytest.CaptureFixture[str]):
+    words = ["add", "handler", "large", "--event", "Paid", "--source", "shop", "--detail-type", "Paid"]
+    words += ["--field", "total:decimal=9.99"]
+    assert main(words) == 0
+    only = '{"total": [{"numeric": [">", 5]}]}'
+    assert main(["add", "handler", "larger", "--event", "Paid", "--filter", only]) == 0
+    assert 'detail.total is "9.99", wanted a number > 5' in capfd.readouterr().err
+
+
+def test_in_a_project_of_two_languages_the_flag_is_named_where_nobody_can_be_asked(
+    shop: Path, capfd: pytest.CaptureFixture[str]
+):
+    assert main(["init", "--language", "typescript"]) == 0
+    assert main(["add", "event", "Paid", "--source", "shop"]) == 2
+    assert "--language is missing" in capfd.readouterr().err
+    assert main(["add", "event", "Paid", "--source", "shop", "--language", "python"]) == 0

@@ -200,7 +200,7 @@ def test_a_schedule_is_asked_for(shop: Path):
 
 
 def test_a_rule_is_asked_for(shop: Path):
-    where = "Where do they go (queue:NAME, stream:NAME, bus:NAME, handler:NAME or an ARN)?"
+    where = "Where do they go (queue:NAME, stream:NAME, bus:NAME, handler:NAME, a job on AWS or an ARN)?"
     answers = [
         ("Name of the rule?", "large-orders\r"),
         ("Which event? Enter for OrderPaid, letters find others", "nothing"),

@@ -62,6 +62,18 @@ def relay(engine: Engine, bus: Bus, said: list[str] | None = None) -> int:
     return Relay(engine, bus, told.append, lambda _: None).run(once=True)
 
 
+def test_once_says_that_something_is_left_which_the_bus_did_not_take(engine: Engine):
+    with Session(engine) as session:
+        add(session, Paid(number=1), Paid(number=2))
+        session.commit()
+    bus = Bus()
+    bus.fault = ConnectionError("no bus")
+    relaying = Relay(engine, bus, lambda _: None, lambda _: None)
+    assert (relaying.run(once=True), relaying.stuck) == (0, True)
+    bus.fault = None
+    assert (relaying.run(once=True), relaying.stuck) == (2, False)
+
+
 def waiting(engine: Engine) -> list[int]:
     with engine.connect() as connection:
         rows = connection.execute(select(OUTBOX.c.entry).where(OUTBOX.c.failed.is_(None)).order_by(OUTBOX.c.id))

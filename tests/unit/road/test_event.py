@@ -176,3 +176,22 @@ def test_a_tuple_is_sampled_member_by_member():
 
     assert Placed.sample().place == (1.5, 1)
     assert len(Placed.sample().others) == 1
+
+
+def test_what_was_never_given_is_left_out_of_models_within_it_too():
+    class Part(BaseModel):
+        name: str
+        size: int | None = None
+        parts: list[Part] | None = None
+
+    class Made(Event, source="shop", detail_type="Made"):
+        part: Part
+        others: dict[str, Part]
+        note: str | None = None
+
+    inner = Part(name="b", size=None)
+    made = Made(part=Part(name="a", parts=[inner, Part(name="c")]), others={"x": Part(name="d")})
+    assert json.loads(made.detail_json()) == {
+        "part": {"name": "a", "parts": [{"name": "b", "size": None}, {"name": "c"}]},
+        "others": {"x": {"name": "d"}},
+    }

@@ -20,7 +20,7 @@ from busway.event import ScheduledEvent
 from busway.road.batches import end_calls
 from busway.road.calls import Call
 from busway.road.function_plan import Ground
-from busway.road.manifest import HandlerEntry, Manifest, function_name
+from busway.road.manifest import EventEntry, HandlerEntry, Manifest, function_name, sample_of
 from busway.road.plan import Codes, Step, bus_calls, cut_off, end_rule, forget, plan
 from busway.road.release.changes import Change
 from busway.road.release.history import Deployment, Released
@@ -71,12 +71,12 @@ def forward(
     """To the project as it is. `redo`: what is made anew though it is the same, by name.
 
     `others` are the manifests of the deployments that there may be something of. Raises BrokenProject when a handler
-    passes on a variable that is not set.
+    passes on a variable that is not set, or its event has no sample.
     """
     touched = {(one.what, one.name) for one in changes if one.name in redo or one.kind in ("create", "change")}
     handlers = [one for one in plan(manifest, codes, ground) if ("handler", one.name) in touched]
     rules = [one for one in rule_plan(manifest, ground.scope, LIVE) if ("rule", one.name) in touched]
-    samples = {event.name: event.sample for event in manifest.events}
+    samples = {event.name: event for event in manifest.events}
     trials = [
         Trial(entry.name, function_name(manifest.project, entry.name), _sample(entry, samples))
         for entry in manifest.handlers
@@ -119,8 +119,9 @@ def _switched(steps: Sequence[Step]) -> list[Stage]:
     return [Stage(step.name, step.switch, step.says) for step in steps]
 
 
-def _sample(entry: HandlerEntry, samples: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    return samples.get(entry.event) or dict(ScheduledEvent.sample().envelope.raw)
+def _sample(entry: HandlerEntry, events: Mapping[str, EventEntry]) -> Mapping[str, Any]:
+    event = events.get(entry.event)
+    return dict(ScheduledEvent.sample().envelope.raw) if event is None else sample_of(event)
 
 
 def _endings(to: Manifest, handlers: Sequence[Step], others: Sequence[Manifest]) -> list[Stage]:

@@ -14,7 +14,7 @@ from typing import Any
 from busway.errors import BrokenProject, ServerRefused
 from busway.road.aws.imports import needed_by
 from busway.road.connection import Connection
-from busway.road.deploy import deployed_tags, zip_code
+from busway.road.deploy import deployed_tags, say_unknown_routes, zip_code
 from busway.road.describe import describe
 from busway.road.function_plan import Ground
 from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, HandlerEntry, Manifest, function_name
@@ -146,6 +146,7 @@ def _make(plan: Plan, begun: Deployment, history: History, connection: Connectio
     journal = Journal(connection, begun, takes_over=left)
     execute(plan, connection, journal, say)
     _tidy(begun.manifest.project, connection, say)
+    say_unknown_routes(begun.manifest, connection, say)
     return journal.deployment
 
 

@@ -28,15 +28,18 @@ async function exportsOf(file, load) {
   }
 }
 
+/** Where no sample can be made, `no_sample` says why. That is for whoever needs one. */
 function eventOf(file, name, event) {
+  const about = { name, file, source: event.source, detail_type: event.detailType };
   try {
-    return {
-      name, file, source: event.source, detail_type: event.detailType, json_schema: event.jsonSchema(),
-      sample: event.sample(),
-    };
+    Object.assign(about, { json_schema: event.jsonSchema() });
   } catch (error) {
-    const advice = "give the field an example that fits: z.string().meta({ examples: [...] })";
-    throw new Broken(`${file}: ${name}: ${whereOf(error)}`, { cause: advice });
+    throw new Broken(`${file}: ${name}: ${whereOf(error)}`);
+  }
+  try {
+    return { ...about, sample: event.sample() };
+  } catch (error) {
+    return { ...about, sample: {}, no_sample: `${name}: ${whereOf(error)}` };
   }
 }
 

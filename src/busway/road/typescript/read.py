@@ -38,6 +38,7 @@ class _Event(msgspec.Struct):
     detail_type: str
     json_schema: dict[str, Any]
     sample: dict[str, Any]
+    no_sample: str = ""
 
 
 class _Handler(msgspec.Struct):
@@ -134,13 +135,15 @@ def need_node() -> str:
 
 
 def _event_entry(root: Path, event: _Event) -> EventEntry:
+    found = find_sample(root, event.source, event.detail_type)
     return EventEntry(
         name=event.name,
         file=event.file,
         source=event.source,
         detail_type=event.detail_type,
-        sample=find_sample(root, event.source, event.detail_type) or event.sample,
+        sample=found or event.sample,
         json_schema=event.json_schema,
+        no_sample="" if found else event.no_sample,
     )
 
 
