@@ -67,7 +67,7 @@ def test_once_says_that_something_is_left_which_the_bus_did_not_take(engine: Eng
         add(session, Paid(number=1), Paid(number=2))
         session.commit()
     bus = Bus()
-    bus.fault = ConnectionError("no bus")
+    bus.fault = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
     relaying = Relay(engine, bus, lambda _: None, lambda _: None)
     assert (relaying.run(once=True), relaying.stuck) == (0, True)
     bus.fault = None
