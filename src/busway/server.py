@@ -153,6 +153,8 @@ class Server:
         own = InspectApp(rooms.inspection())
         open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
         doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, clock))
+        if settings.push_keys and not keys:
+            raise ValueError("push_keys are set and access_keys are not: without those anybody may push")
         access = Access(keys, parse_push_keys(settings.push_keys), strict=bool(keys))
         git = GitDoor(access, data_folder(settings).absolute(), rooms.functions.machine, ground.entropy, self.url)
         gateway = Gateway(

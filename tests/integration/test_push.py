@@ -42,7 +42,9 @@ def serving(data: Path, **settings: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with a variable that is nobody's business."""
-    with serving(tmp_path_factory.mktemp("served"), SERVER_SECRET="of the server") as found:
+    with serving(
+        tmp_path_factory.mktemp("served"), SERVER_SECRET="of the server", UV_INDEX_CORP_PASSWORD="x"
+    ) as found:
         yield found
 
 
@@ -153,6 +155,8 @@ def test_variables_come_with_a_push_and_stay(clone: Clone, url: str):
     clone.edit("handlers/note/handler.py", "retries=2", 'retries=2, env=["LEVEL"]')
     clone.push("-o", "LEVEL=debug")
     clone.edit("handlers/note/handler.py", "handling", "handling it:")
+    stolen = "LEVEL={{resolve:secretsmanager:other/KEY}}"
+    assert "-o LEVEL refers to a secret" in clone.push("-o", stolen, fails=True)
     clone.push()
     asked = {"FunctionName": f"{clone.project}-note", "Qualifier": "live"}
     told = Connection(url).call("lambda", "GetFunctionConfiguration", asked)
@@ -171,7 +175,12 @@ def test_a_build_sees_nothing_of_the_server_and_writes_nowhere_else(clone: Clone
 
 
         def test_it_is_shut_in() -> None:
-            assert "SERVER_SECRET" not in os.environ
+            assert not {{"SERVER_SECRET", "UV_INDEX_CORP_PASSWORD"}} & set(os.environ)
+            # What the next step finds where this one ran is what was there.
+            with pytest.raises(OSError):
+                os.rename("../source", "../elsewhere")
+            with pytest.raises(OSError):
+                os.symlink("/", "../other")
             with pytest.raises(OSError):
                 pathlib.Path({str(outside)!r}).write_text("here")
             with pytest.raises(OSError):

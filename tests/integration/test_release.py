@@ -254,6 +254,20 @@ def test_projects_that_share_a_bus_leave_each_other_alone(shop: Shop, tmp_path: 
         review(shop.read(), shop.connection, {})
 
 
+def test_a_rule_of_another_project_is_neither_replaced_nor_ended(shop: Shop, tmp_path: Path):
+    other = Shop(tmp_path / "more", shop.url)
+    other.connection = shop.connection
+    settings = other.root / "pyproject.toml"
+    settings.write_text(settings.read_text().replace('name = "shop"', 'name = "shop-eu"'))
+    other.deploy()
+    (shop.root / "rules").mkdir()
+    rule = {"EventPattern": {"source": ["shop"]}, "Targets": [{"Queue": "mine"}]}
+    (shop.root / "rules/eu-first.json").write_text(json.dumps(rule))
+    with pytest.raises(BrokenProject, match=r"rule shop-eu-first is on bus default .* of project 'shop-eu'"):
+        shop.deploy()
+    assert review(other.read(), other.connection, {}).idle
+
+
 class Killed(BaseException):
     """As by kill -9: nothing of ours runs after it."""
 

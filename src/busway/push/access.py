@@ -30,6 +30,8 @@ def parse_push_keys(text: str) -> dict[str, PushKey]:
         parts = each.split(":")
         if len(parts) != 3 or not all(parts):
             raise ValueError(f"push key {place} is not of the form KEY:SECRET:PROJECT")
+        if parts[0] in keys:
+            raise ValueError(f"push key {place} has the name of another; a key is for one project")
         keys[parts[0]] = PushKey(parts[1], parts[2], account_of(parts[0]))
     return keys
 

@@ -10,35 +10,38 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
-import tomllib
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from busway.config import environment
-from busway.errors import BrokenProject, BuildFailed, PushRefused
+from busway.errors import BuildFailed, PushRefused
 from busway.function.build.tools import Job, Tools, find_uv, need_npm
 from busway.function.runtimes.node import find_node
+from busway.push.asked import BYTES_MAX, ENTRIES_MAX, Asked
 from busway.push.pack import CODES, MANIFEST
 from busway.road.deploy import ZIP_BYTES_MAX
 from busway.road.manifest import Manifest
 from busway.road.release.release import Project
-from busway.road.root import NODE, PYTHON, Language, languages
 
 # Ours: users from 61,184 on are nobody's by convention. https://systemd.io/UIDS-GIDS/
 USERS = range(61_184, 65_520)
 MANIFEST_BYTES_MAX = 8_388_608
-# What a worker has anyway.
-_GIVEN = ("busway",)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
@@ -66,21 +69,39 @@ class Workplace:
     def out(self) -> Path:
         return self.root / "out"
 
+    @property
+    def told(self) -> Path:
+        """What is written down for the steps that come: theirs to read only."""
+        return self.root / "told"
 
-@contextmanager
-def workplace(project: str, cache: Path) -> Generator[Workplace]:
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return self.source, self.packages, self.out, self.told
+
+
+@asynccontextmanager
+async def workplace(project: str, cache: Path) -> AsyncGenerator[Workplace]:
     """Empty folders, which are gone afterwards."""
     user = user_for(project)
     # Not below the server's data, which is for nobody else.
     top = Path(tempfile.mkdtemp(prefix="busway-push-", dir="/var/tmp" if Path("/var/tmp").is_dir() else None))
     try:
         made = Workplace(top / "build", user, cache if user is None else None)
-        for folder in (made.root, made.source, made.packages, made.out, *([made.cache] if made.cache else [])):
+        for folder in (made.root, *made.folders, *([made.cache] if made.cache else [])):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Who builds goes through these two, and can change nothing in them: not what `source` is, for one.
         top.chmod(0o711)
+        made.root.chmod(0o711)
         yield made
     finally:
-        shutil.rmtree(top, ignore_errors=True)
+        await asyncio.to_thread(_remove, top)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        log.warning("%s is too deep to be removed", folder)
 
 
 def user_for(project: str) -> int | None:
@@ -104,85 +125,85 @@ class Builder:
     def __init__(self, tools: Tools, place: Workplace, say: Say) -> None:
         self._tools, self._place, self._say = tools, place, say
 
-    async def build(self) -> Project:
+    async def build(self, repository: Path, pack: Path, commit: str) -> Project:
         """Raises PushRefused when a step fails."""
-        languages = languages_of(self._place.source)
-        if self._place.user is not None:
-            await asyncio.to_thread(_give_to, self._place.root, self._place.user)
-        if "python" in languages:
-            await self._install_python()
-        if "typescript" in languages:
-            await self._install_node()
+        place = self._place
+        asked = await self._unpack(repository, pack, commit)
+        if place.user is not None:
+            await asyncio.to_thread(_give_to, (place.source, place.packages, place.out), place.user)
+        if asked.packages:
+            await self._install_python(asked.packages)
+        if "typescript" in asked.languages:
+            await self._install_node(asked.locked)
         self._say("running the tests")
-        await self._run("the tests", sys.executable, "-m", "busway", "test")
-        await self._run("reading the project", sys.executable, "-m", "busway.push.pack", str(self._place.out))
-        return read_built(self._place.out)
+        await self._run("the tests", (sys.executable, "-m", "busway", "test"), place.source)
+        pack_it = (sys.executable, "-m", "busway.push.pack", str(place.out))
+        await self._run("reading the project", pack_it, place.out, place.source)
+        return await asyncio.to_thread(read_built, place.out)
 
-    async def _install_python(self) -> None:
-        lines = wanted_packages(self._place.source / "pyproject.toml")
-        if not lines:
-            return
+    async def _unpack(self, repository: Path, pack: Path, commit: str) -> Asked:
+        """The commit's files in their folder, by a process that may run out of memory alone."""
+        place, told = self._place, self._place.told / "asked.json"
+        words = (str(repository), str(pack), commit, str(place.source), str(told))
+        command = (sys.executable, "-m", "busway.push.unpack", *words)
+        writes = (repository, place.source)
+        job = Job("unpacking", command, place.told, place.source, (pack,), heard=self._say, writes=writes, bare=True)
+        await self._do(job)
+        try:
+            asked = msgspec.json.decode(_bytes(told, MANIFEST_BYTES_MAX), type=Asked)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise PushRefused(f"what was pushed cannot be read: {error}") from error
+        if asked.problem:
+            raise PushRefused(asked.problem, asked.hint)
+        return asked
+
+    async def _install_python(self, lines: Sequence[str]) -> None:
         self._say(f"installing {', '.join(lines)}")
-        file = self._place.root / "requirements.txt"
+        file = self._place.told / "requirements.txt"
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        await self._run(
-            "installing the dependencies", find_uv(environment()), "pip", "install", "--no-config", "--quiet",
-            "--no-progress", "--color", "never", "--python", sys.executable, "--target", str(self._place.packages),
-            "--link-mode", "copy", "--requirements", str(file),
+        file.chmod(0o644)
+        self._place.told.chmod(0o755)
+        command = (
+            find_uv(environment()), "pip", "install", "--no-config", "--quiet", "--no-progress", "--color", "never",
+            "--python", sys.executable, "--target", str(self._place.packages), "--link-mode", "copy",
+            "--requirements", str(file),
         )  # fmt: skip
+        await self._run("installing the dependencies", command, self._place.packages, installs=True)
 
-    async def _install_node(self) -> None:
-        locked = (self._place.source / "package-lock.json").is_file()
+    async def _install_node(self, locked: bool) -> None:
         self._say("installing the packages of npm")
-        await self._run(
-            "installing the packages of npm", *need_npm(find_node()), "ci" if locked else "install",
-            "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--prefer-offline", "--loglevel=error",
-            "--logs-max=0",
+        command = (
+            *need_npm(find_node()), "ci" if locked else "install", "--ignore-scripts", "--no-audit", "--no-fund",
+            "--no-progress", "--prefer-offline", "--loglevel=error", "--logs-max=0",
         )  # fmt: skip
+        await self._run("installing the packages of npm", command, self._place.source, installs=True)
 
-    async def _run(self, what: str, *command: str) -> None:
+    async def _run(
+        self, what: str, command: tuple[str, ...], into: Path, *writes: Path, installs: bool = False
+    ) -> None:
         place = self._place
         paths = {"PYTHONPATH": str(place.packages), "CI": "true", "BUSWAY_ENDPOINT": ""}
         job = Job(
-            what, command, place.root, place.source, (), paths, heard=self._say, user=place.user, cache=place.cache
-        )
+            what, command, into, place.source, (place.packages, place.told), paths, heard=self._say, user=place.user,
+            cache=place.cache if installs else None, writes=writes, bare=not installs,
+        )  # fmt: skip
+        await self._do(job)
+
+    async def _do(self, job: Job) -> None:
+        # Nothing but the steps' own folders is theirs, so none of these can have become a link.
+        for folder in self._place.folders:
+            if folder.is_symlink() or not folder.is_dir():
+                raise PushRefused(f"{folder.name} is no folder any more")
         try:
             await self._tools.run(job)
         except BuildFailed as failure:
             raise PushRefused(failure.reason.split("\n", 1)[0]) from failure
 
 
-def languages_of(root: Path) -> list[Language]:
-    """What a pushed project is written in. Raises PushRefused for what is none."""
-    for name in (PYTHON, NODE):
-        if (root / name).is_symlink():
-            # It is read here, where more can be read than was pushed.
-            raise PushRefused(f"{name} is a link; wanted a file")
-    try:
-        found = languages(root)
-    except BrokenProject as error:
-        raise PushRefused(str(error).replace(f"{root}/", ""), error.hint) from error
-    if not found:
-        raise PushRefused(
-            "no Busway project was pushed: no pyproject.toml with [tool.busway], and no package.json with "
-            '"busway", at its top',
-            "busway init",
-        )
-    return found
-
-
-def wanted_packages(file: Path) -> list[str]:
-    """What a project's tests need: its dependencies and those of its group `dev`, but what is there anyway."""
-    document = tomllib.loads(file.read_text(encoding="utf-8"))
-    groups = cast(dict[str, list[Any]], document.get("dependency-groups", {}))
-    lines = [*document.get("project", {}).get("dependencies", []), *groups.get("dev", [])]
-    return [line for line in lines if isinstance(line, str) and not line.startswith(_GIVEN) and "\n" not in line]
-
-
-def _give_to(folder: Path, user: int) -> None:
-    os.chown(folder, user, user)
-    for place in folder.rglob("*"):
-        os.chown(place, user, user, follow_symlinks=False)
+def _give_to(folders: Sequence[Path], user: int) -> None:
+    for folder in folders:
+        for place in (folder, *folder.rglob("*")):
+            os.chown(place, user, user, follow_symlinks=False)
 
 
 def read_built(out: Path) -> Project:
@@ -190,14 +211,30 @@ def read_built(out: Path) -> Project:
     try:
         manifest = msgspec.json.decode(_bytes(out / MANIFEST, MANIFEST_BYTES_MAX), type=Manifest)
         names = msgspec.json.decode(_bytes(out / CODES, MANIFEST_BYTES_MAX), type=dict[str, str])
-        codes = {
-            handler: {"ZipFile": _bytes(out / Path(name).name, ZIP_BYTES_MAX)} for handler, name in names.items()
-        }
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        check_manifest(manifest, names)
+        codes: dict[str, dict[str, Any]] = {}
+        left = BYTES_MAX
+        for handler, name in sorted(names.items()):
+            codes[handler] = {"ZipFile": _bytes(out / Path(name).name, min(ZIP_BYTES_MAX, left))}
+            left -= len(codes[handler]["ZipFile"])
+    except (OSError, ValueError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise PushRefused(f"what was built cannot be read: {error}") from error
-    if {entry.name for entry in manifest.handlers} != set(codes):
-        raise PushRefused("what was built lacks the code of a handler")
     return Project(manifest, codes)
+
+
+def check_manifest(manifest: Manifest, codes: Mapping[str, str]) -> None:
+    """What a project's own decorators check, again: they ran where the project's code did. Raises ValueError."""
+    entries = [*manifest.handlers, *manifest.rules]
+    if len(entries) > ENTRIES_MAX:
+        raise ValueError(f"{len(entries)} handlers and rules; wanted at most {ENTRIES_MAX}")
+    if {entry.name for entry in manifest.handlers} != set(codes) or len(set(codes.values())) != len(codes):
+        raise ValueError("a code of its own is wanted for each handler")
+    for entry in entries:
+        if not _NAME.fullmatch(entry.name):
+            raise ValueError(f"{entry.name!r} is no name of a handler or rule")
+    for variable in (one for entry in manifest.handlers for one in (*entry.env, *entry.secrets)):
+        if not _VARIABLE.fullmatch(variable) or variable.startswith("AWS_"):
+            raise ValueError(f"{variable!r} is no name of a variable")
 
 
 def _bytes(file: Path, bytes_max: int) -> bytes:

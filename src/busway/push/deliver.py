@@ -17,6 +17,10 @@ Say = Callable[[str], None]
 def deliver(project: Project, connection: Connection, options: Mapping[str, str], say: Say) -> None:
     """Blocks until it is live, or was refused (PushRefused); what ran before goes on then."""
     try:
+        for name, value in options.items():
+            if "{{resolve:" in value:
+                # A reference is looked up in the server's name, and may be of another project's secret.
+                raise PushRefused(f"-o {name} refers to a secret", "secrets=[…] of a handler is for those")
         environment = {**_variables_now(project, connection), **options}
         _check_variables(project, environment)
         found = review(project, connection, environment)

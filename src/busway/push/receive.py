@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from dulwich.errors import NotGitRepository
-from dulwich.index import build_index_from_tree
-from dulwich.objects import Commit, ObjectID
+from dulwich.objects import ObjectID
 from dulwich.protocol import pkt_line
 from dulwich.refs import Ref
 from dulwich.repo import Repo
@@ -94,27 +93,11 @@ def _lines(body: IO[bytes]) -> Iterator[bytes]:
     raise PushRefused(f"the push has more than {LINES_MAX} lines before its objects")
 
 
-def take_objects(repository: Repo, push: Push, body: IO[bytes], size_max: int) -> None:
-    """Put the pack into the store. Raises PushRefused for one that is broken or lacks the commit."""
-    try:
-        if ObjectID(push.new) not in repository.object_store:
-            repository.object_store.add_thin_pack(body.read, None, max_input_size=size_max)
-        commit = repository.object_store[ObjectID(push.new)]
-    except Exception as error:
-        raise PushRefused(f"the objects cannot be read: {type(error).__name__}: {error}") from error
-    if not isinstance(commit, Commit):
-        raise PushRefused(f"main is to be {type(commit).__name__} {push.new.decode()}; wanted a commit")
-
-
-def check_out(repository: Repo, push: Push, folder: Path) -> None:
-    """Write the commit's files. Raises PushRefused for names that lead out of the folder."""
-    commit = repository.object_store[ObjectID(push.new)]
-    assert isinstance(commit, Commit)
-    try:
-        index = folder.parent / "index"
-        build_index_from_tree(str(folder), str(index), repository.object_store, commit.tree)
-    except Exception as error:
-        raise PushRefused(f"the files cannot be written: {type(error).__name__}: {error}") from error
+def check_current(repository: Repo, push: Push) -> None:
+    """Raises PushRefused when the branch is not where who pushes believes it to be: nothing is built then."""
+    refs = repository.get_refs()
+    if refs.get(Ref(BRANCH), NO_COMMIT) != push.old:
+        raise PushRefused("main moved meanwhile", "git pull busway main, then push again")
 
 
 def move_branch(repository: Repo, push: Push) -> None:
@@ -128,6 +111,11 @@ def move_branch(repository: Repo, push: Push) -> None:
         raise PushRefused("main moved meanwhile", "git pull busway main, then push again")
 
 
+def harmless(text: str) -> str:
+    """A line for a terminal of somebody else's: control characters are shown, not obeyed."""
+    return "".join(one if one.isprintable() or one == "\t" else repr(one)[1:-1] for one in text)
+
+
 def band(channel: bytes, data: bytes) -> bytes:
     """Data on a channel, in as many lines as it takes."""
     parts = [data[place : place + BAND_BYTES_MAX] for place in range(0, len(data), BAND_BYTES_MAX)]
@@ -136,6 +124,6 @@ def band(channel: bytes, data: bytes) -> bytes:
 
 def report(refusal: str) -> bytes:
     """The end of the answer: whether the branch moved, "" for yes."""
-    verdict = b"ng " + BRANCH + b" " + refusal.encode() + b"\n" if refusal else b"ok " + BRANCH + b"\n"
+    verdict = b"ng " + BRANCH + b" " + harmless(refusal).encode() + b"\n" if refusal else b"ok " + BRANCH + b"\n"
     status = pkt_line(b"unpack ok\n") + pkt_line(verdict) + FLUSH
     return band(DATA, status) + FLUSH

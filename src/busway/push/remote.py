@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from dulwich.repo import Repo
 from dulwich.server import DictBackend, UploadPackHandler
 
 from busway.aws.gateway import AsgiScope, Receive, Send
-from busway.clock import Entropy, first_of
+from busway.clock import Clock, Entropy, first_of
 from busway.errors import PushRefused
 from busway.function.build.tools import Machine, Tools
 from busway.push.access import Access, Caller
@@ -34,15 +35,14 @@ from busway.push.build import Builder, workplace
 from busway.push.deliver import deliver, of_commit
 from busway.push.receive import (
     PROGRESS,
-    Push,
     advertised,
     band,
-    check_out,
+    check_current,
+    harmless,
     move_branch,
     open_repository,
     read_push,
     report,
-    take_objects,
 )
 from busway.road.connection import Connection
 
@@ -107,7 +107,12 @@ class Remote:
             if not await self._read(headers, body, receive, send):
                 return
             repository = await asyncio.to_thread(self._repository, caller)
-            answer = await asyncio.to_thread(_uploaded, repository, body.read(), advertise=False)
+            try:
+                answer = await asyncio.to_thread(_uploaded, repository, body.read(), advertise=False)
+            except Exception as error:  # noqa: BLE001 - whatever dulwich says against what it was asked
+                log.info("a fetch of %s was refused: %r", caller.project, error)
+                await _answer(send, 400, b"text/plain", b"that is not what a fetch asks\n")
+                return
         await _answer(send, 200, b"application/x-git-upload-pack-result", answer)
 
     async def _receive(self, caller: Caller, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
@@ -121,8 +126,10 @@ class Remote:
                 return
             body.seek(0)
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind), _FRESH]})
-            refusal = await self._judged(caller, body, _telling(send))
-            await send({"type": "http.response.body", "body": report(refusal)})
+            refusal = await self._judged(caller, body, _telling(send, self._clock))
+            await first_of(
+                self._clock, _done(send({"type": "http.response.body", "body": report(refusal)})), SILENCE_S_MAX
+            )
 
     async def _read(self, headers: Mapping[bytes, bytes], body: IO[bytes], receive: Receive, send: Send) -> bool:
         """The body into a file, from its beginning; False when that was refused."""
@@ -147,8 +154,7 @@ class Remote:
         """Build and deploy what was pushed; why it was refused, "" when it is live."""
         try:
             with self._alone(caller):
-                async with self._slots:
-                    await self._take(caller, body, tell)
+                await self._take(caller, body, tell)
         except PushRefused as refusal:
             await tell(f"error: {refusal}")
             if refusal.hint:
@@ -173,13 +179,15 @@ class Remote:
 
     async def _take(self, caller: Caller, body: IO[bytes], tell: Tell) -> None:
         repository = await asyncio.to_thread(self._repository, caller)
-        push: Push = read_push(body)
-        await asyncio.to_thread(take_objects, repository, push, body, PUSH_BYTES_MAX)
-        async with _lines_to(tell) as say:
-            name = f"{caller.scope.account}-{caller.project}"
-            with workplace(name, self._folder / "caches" / name) as place:
-                await asyncio.to_thread(check_out, repository, push, place.source)
-                built = await Builder(self._tools, place, say).build()
+        push = read_push(body)
+        await asyncio.to_thread(check_current, repository, push)
+        name = f"{caller.scope.account}-{caller.project}"
+        async with _LinesTo(tell) as say:
+            async with self._slots, workplace(name, self._folder / "caches" / name) as place:
+                pack = place.root / "pack"
+                await asyncio.to_thread(_copy, body, pack)
+                commit = push.new.decode("ascii", "replace")
+                built = await Builder(self._tools, place, say).build(Path(repository.path), pack, commit)
             if built.manifest.project != caller.project:
                 raise PushRefused(
                     f"this project is called {built.manifest.project!r}, and was pushed to {caller.project!r}",
@@ -193,20 +201,37 @@ class Remote:
         await asyncio.to_thread(move_branch, repository, push)
 
 
+def _copy(body: IO[bytes], file: Path) -> None:
+    with file.open("wb") as target:
+        shutil.copyfileobj(body, target)
+
+
 Tell = Callable[[str], Awaitable[None]]
 _FRESH = (b"cache-control", b"no-cache")
 
 
-def _telling(send: Send) -> Tell:
-    """Lines that git shows to who pushes, with `remote: ` before them."""
+def _telling(send: Send, clock: Clock) -> Tell:
+    """Lines that git shows to who pushes, with `remote: ` before them. Who does not read is told no more."""
+    gone = False
 
     async def tell(line: str) -> None:
-        await send({"type": "http.response.body", "body": band(PROGRESS, f"{line}\n".encode()), "more_body": True})
+        nonlocal gone
+        if gone:
+            return
+        told = send(
+            {"type": "http.response.body", "body": band(PROGRESS, f"{harmless(line)}\n".encode()), "more_body": True}
+        )
+        gone = await first_of(clock, _done(told), SILENCE_S_MAX) is None
 
     return tell
 
 
-class _lines_to:
+async def _done(sending: Awaitable[None]) -> bool:
+    await sending
+    return True
+
+
+class _LinesTo:
     """Lines said without waiting, told one after the other; all are told when it ends."""
 
     def __init__(self, tell: Tell) -> None:

@@ -26,6 +26,7 @@ from busway.road.function_plan import (
 )
 from busway.road.manifest import (
     DEAD_LETTER_RETENTION_S,
+    PROJECT_TAG,
     HandlerEntry,
     Manifest,
     alarm_name,
@@ -175,11 +176,16 @@ def _rule_calls(
     )
     other = next((one for one in (manifest.bus, DEFAULT_BUS) if one != bus), None)
     return [
-        Call("events", "PutRule", {"Name": name, "EventBusName": bus, **trigger}),
+        Call("events", "PutRule", {"Name": name, "EventBusName": bus, **trigger, "Tags": rule_tags(manifest, {})}),
         Call("events", "PutTargets", {"Rule": name, "EventBusName": bus, "Targets": [target]}),
         # It may have been triggered by the other kind before.
         *(end_rule(name, other) if other else ()),
     ]
+
+
+def rule_tags(manifest: Manifest, more: Mapping[str, str]) -> list[dict[str, str]]:
+    """By these a rule is known to be the project's."""
+    return [{"Key": name, "Value": value} for name, value in {PROJECT_TAG: manifest.project, **more}.items()]
 
 
 def retry_policy(max_age_s: int) -> dict[str, int]:

@@ -14,8 +14,8 @@ from busway.bus.record import DEFAULT_BUS
 from busway.road.batches import SHARDS
 from busway.road.calls import Call
 from busway.road.function_plan import MISSING, function_arn, permission_call, role_arn
-from busway.road.manifest import PROJECT_TAG, Manifest, dead_letter_queue, function_name
-from busway.road.plan import Step, alarm_call, dead_letters_call, end_rule, retry_policy
+from busway.road.manifest import Manifest, dead_letter_queue, function_name
+from busway.road.plan import Step, alarm_call, dead_letters_call, end_rule, retry_policy, rule_tags
 from busway.road.rule_jobs import job_arn, service_of
 from busway.road.rules import TARGETS_MAX, RuleEntry, RuleTarget
 
@@ -56,7 +56,7 @@ def _step(manifest: Manifest, entry: RuleEntry, scope: Scope, qualifier: str) ->
         "EventBusName": bus,
         "EventPattern": msgspec.json.encode(entry.rule.event_pattern).decode(),
         "Description": entry.rule.description,
-        "Tags": [{"Key": PROJECT_TAG, "Value": manifest.project}, {"Key": RULE_TAG, "Value": entry.name}],
+        "Tags": rule_tags(manifest, {RULE_TAG: entry.name}),
     }
     targets = [
         {

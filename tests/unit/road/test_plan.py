@@ -227,7 +227,7 @@ def test_a_scheduled_handler_has_its_rule_on_the_default_bus_and_none_on_its_own
     (step,) = plan(timed, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
     rule = next(call for call in step.calls if call.operation == "PutRule")
     expected = {"Name": "shop-send-receipt", "EventBusName": "default", "ScheduleExpression": "rate(1 day)"}
-    assert rule.parameters == expected
+    assert rule.parameters == {**expected, "Tags": [{"Key": "busway:project", "Value": "shop"}]}
     (ended,) = [call for call in step.calls if call.operation == "DeleteRule"]
     assert ended.parameters["EventBusName"] == MANIFEST.bus != "default"
     (permission,) = [call for call in step.calls if call.operation == "AddPermission"]

@@ -79,7 +79,8 @@ class Machine:
 class Job:
     """One tool to run in the folder `at`, to fill the folder `into`; `reads` is what it reads beside those.
 
-    `cache` is a folder that the next such tool finds again, if there is one.
+    `cache` is a folder that the next such tool finds again, if there is one, `writes` are further ones that it may
+    write. `bare`: it installs nothing, and gets no index's address or password.
 
     `trusted`: it runs nothing of the code, which is the user's own folder, and may read what that leads to. `heard`
     gets each line that it prints. `user` is the number of the system's user that it becomes, behind the walls.
@@ -95,6 +96,8 @@ class Job:
     heard: Callable[[str], None] | None = None
     user: int | None = None
     cache: Path | None = None
+    writes: tuple[Path, ...] = ()
+    bare: bool = False
 
 
 class Tools:
@@ -123,7 +126,8 @@ class Tools:
             raise BuildFailed(f"{job.what} failed: {problem}" + (f"\n{said}" if said else ""))
 
     def _start(self, job: Job, name: str, home: Path) -> Start:
-        passed_on = {name: value for name, value in self._machine.environment.items() if _is_passed_on(name)}
+        passes = _is_bare if job.bare else _is_passed_on
+        passed_on = {name: value for name, value in self._machine.environment.items() if passes(name)}
         named = {name.lower(): Path(value) for name, value in passed_on.items() if os.path.isabs(value)}
         environment = {
             **passed_on, "HOME": str(home), "TMPDIR": str(home), **job.environment, **_cached(job.cache),
@@ -135,7 +139,7 @@ class Tools:
             for cache in caches:
                 cache.mkdir(parents=True, exist_ok=True)
             reads = (*job.reads, *(named[name] for name in _FILES if name in named), *_folders_of(job.command))
-            enclosure = self._machine.sandbox.enclose(job.at, reads, home, job.into, *caches)
+            enclosure = self._machine.sandbox.enclose(job.at, reads, home, job.into, *job.writes, *caches)
             if job.user is not None:
                 os.chown(home, job.user, job.user)
                 enclosure = replace(enclosure, walls=(*enclosure.walls, f"u{job.user}"))
@@ -176,6 +180,10 @@ def _cached(folder: Path | None) -> dict[str, str]:
     if folder is None:
         return {}
     return {"UV_CACHE_DIR": str(folder / "uv"), "npm_config_cache": str(folder / "npm")}
+
+
+def _is_bare(name: str) -> bool:
+    return name.lower() in ("path", "lang", "ssl_cert_file", "ssl_cert_dir")
 
 
 def _is_passed_on(name: str) -> bool:

@@ -97,6 +97,7 @@ def review(project: Project, connection: Connection, environment: Mapping[str, s
     live = history.live
     released = live.released if live else {}
     _check_names(manifest, connection)
+    _check_rules(manifest, connection)
     found = changes(live.manifest if live else None, released, manifest, project.shas)
     same = {(one.what, one.name) for one in found if one.kind == "same"}
     steps = [one for one in steps_of(manifest, project.codes, ground) if ("handler", one.name) in same]
@@ -211,6 +212,26 @@ def _check_names(manifest: Manifest, connection: Connection) -> None:
             raise BrokenProject(
                 f"function {name} is on {connection.endpoint} already, and {whose}",
                 "give this project another name, or deploy to another server",
+            )
+
+
+def _check_rules(manifest: Manifest, connection: Connection) -> None:
+    """Raises BrokenProject where a rule has the name of one of ours and is another project's."""
+    for entry in (*manifest.handlers, *manifest.rules):
+        name = function_name(manifest.project, entry.name)
+        try:
+            found = connection.call("events", "DescribeRule", {"Name": name, "EventBusName": manifest.bus})
+            tags = connection.call("events", "ListTagsForResource", {"ResourceARN": found["Arn"]})["Tags"]
+        except ServerRefused as refusal:
+            if refusal.code != "ResourceNotFoundException":
+                raise
+            continue
+        whose = {tag["Key"]: tag["Value"] for tag in tags}.get(PROJECT_TAG)
+        if whose != manifest.project:
+            raise BrokenProject(
+                f"rule {name} is on bus {manifest.bus} of {connection.endpoint} already, and it is of "
+                + (f"project {whose!r}" if whose else "no project"),
+                "give the handler or rule another name",
             )
 
 
