@@ -9,20 +9,11 @@ import msgspec
 
 from busway.bus.record import DEFAULT_BUS
 from busway.errors import BrokenProject, ServerRefused
+from busway.inspect.change import Sample as Sample
 from busway.road.connection import Connection
 from busway.road.manifest import Manifest, function_name
 
 SAMPLES = 3
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """An event on which the two differ. `time` is the sender's; `detail` is cut."""
-
-    event_id: str
-    time: str
-    source: str
-    detail_type: str
-    detail: str
 
 
 class Preview(msgspec.Struct, frozen=True):
