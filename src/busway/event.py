@@ -23,7 +23,7 @@ from uuid import UUID
 
 import pydantic
 import pydantic_core
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import AliasChoices, AliasPath, AwareDatetime, ConfigDict, PrivateAttr
 from pydantic.fields import FieldInfo
 
 from busway.errors import EventMismatch, InvalidEventClass, NoEnvelope
@@ -81,6 +81,20 @@ class Event(pydantic.BaseModel):
             )
         if source:
             cls.event_source, cls.event_detail_type = source, detail_type
+
+    def __new__(cls, **fields: Any) -> Self:
+        """Who builds an event must not misspell a member; who receives one ignores what was added since.
+
+        A class that sets pydantic's `extra` itself decides for both.
+        """
+        if fields and cls.model_config.get("extra") is None:
+            unknown = [name for name in fields if name not in _accepted(cls)]
+            if unknown:
+                raise pydantic_core.ValidationError.from_exception_data(
+                    cls.__name__,
+                    [{"type": "extra_forbidden", "loc": (name,), "input": fields[name]} for name in unknown],
+                )
+        return super().__new__(cls)
 
     @property
     def envelope(self) -> Envelope:
@@ -211,6 +225,16 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def _accepted(event: type[Event]) -> set[str]:
+    """Every name under which a constructor takes a field's value."""
+    names = set(event.model_fields)
+    for field in event.model_fields.values():
+        also = field.validation_alias
+        for alias in also.choices if isinstance(also, AliasChoices) else [also]:
+            names |= {str(alias.path[0]) if isinstance(alias, AliasPath) else alias} if alias is not None else set()
+    return names
+
+
 def names_by_wire(event: type[Event]) -> dict[str, str]:
     """What an event's members are called on the wire → the names of its fields, in their order."""
     return {field.alias or name: name for name, field in event.model_fields.items()}
@@ -249,6 +273,7 @@ _SAMPLES: Mapping[Any, Any] = {
     bool: True,
     Decimal: Decimal("9.99"),
     datetime: datetime(2026, 1, 1, 12, tzinfo=UTC),
+    AwareDatetime: datetime(2026, 1, 1, 12, tzinfo=UTC),
     date: date(2026, 1, 1),
     UUID: UUID("00000000-0000-4000-8000-000000000002"),
 }

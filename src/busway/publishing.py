@@ -121,6 +121,10 @@ def _batches(sendings: Sequence[_Sending]) -> Iterator[list[_Sending]]:
 def _entry(event: Event | Entry, bus: str) -> Entry:
     if isinstance(event, Mapping):
         return {"EventBusName": bus, **event}
+    if not hasattr(event, "to_entry"):
+        raise TypeError(
+            f"publish was given a {type(event).__name__}; wanted events, each an argument: publish(*events)"
+        )
     return event.to_entry(bus=bus)
 
 

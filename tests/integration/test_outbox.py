@@ -316,7 +316,11 @@ def test_status_tells_what_waits_and_what_was_refused(database: str, server: Ser
 
 
 def test_a_database_without_the_table_is_told_how_to_get_it(tmp_path: Path):
-    run = cli("status", "--database", f"sqlite:///{tmp_path / 'empty.db'}")
+    empty = tmp_path / "empty.db"
+    run = cli("status", "--database", f"sqlite:///{empty}")
+    assert run.returncode == 2 and f"there is no file {empty}" in run.stderr and not empty.exists()
+    empty.touch()
+    run = cli("status", "--database", f"sqlite:///{empty}")
     assert run.returncode == 1 and "no such table" in run.stderr and "busway outbox schema" in run.stderr
     run = cli("schema", "--dialect", "sqlite")
     assert run.returncode == 0 and run.stdout.startswith("CREATE TABLE busway_outbox")

@@ -220,6 +220,8 @@ def test_a_name_that_nothing_has_is_an_error_and_never_nothing_to_do(served: Sho
         assert "has no handler 'nope'; it has shop-notify-customer" in complaint
     assert served.busway("redrive", "notify-customer") == "0 sent back\n"
     assert served.busway("redrive", "--id", "nope", code=1) == "0 sent back\n"
+    complaint = served.complaint("explain", "--rule", "nope", "{}")
+    assert "hint: the server has shop-notify-customer on bus default" in complaint
     assert "Event bus nope does not exist" in served.complaint("send", "CustomerNotification", "--bus", "nope")
 
 
@@ -241,8 +243,10 @@ def test_a_reader_that_had_enough_is_no_failure(served: Shop):
 def test_with_access_keys_only_who_signs_is_heard(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ENVIRONMENT, "BUSWAY_ACCESS_KEYS", "AKIDSHOP:s3cret")
     with serving(shop):
-        assert "security token" in shop.complaint("status")
-        assert "security token" in shop.complaint("send", "CustomerNotification")
+        refused = shop.complaint("status")
+        assert "security token" in refused
+        assert "hint: set AWS_ACCESS_KEY_ID" in refused
+        assert "hint: set AWS_ACCESS_KEY_ID" in shop.complaint("send", "CustomerNotification")
         monkeypatch.setitem(ENVIRONMENT, "AWS_ACCESS_KEY_ID", "AKIDSHOP")
         monkeypatch.setitem(ENVIRONMENT, "AWS_SECRET_ACCESS_KEY", "wrong")
         assert "signature" in shop.complaint("why", "an id/with? things")
@@ -358,6 +362,22 @@ def test_dev_serves_deploys_on_save_shows_faults_and_goes_on(shop: Shop):
         code = window.close()
     assert code == 130
     shop.busway("status", code=1)
+
+
+def test_a_secret_that_was_missing_is_set_and_dev_deploys(shop: Shop):
+    handler = shop.root / "handlers/notify_customer/handler.py"
+    before = handler.read_text()
+    handler.write_text(before.replace("retries=2", 'retries=2, secrets=["STRIPE_KEY"]'))
+    window = Window(shop)
+    try:
+        place = window.shows("busway secret set STRIPE_KEY; then deploy again, as `busway dev` does by itself")
+        place = window.shows("watching for saves", place)
+        given = {"Name": "shop/STRIPE_KEY", "SecretString": "sk"}
+        Connection(f"http://127.0.0.1:{shop.port}", "k", "k").call("secretsmanager", "CreateSecret", given)
+        place = window.shows("the secret is set", place)
+        window.shows("CustomerNotification -> notify-customer", place)
+    finally:
+        window.close()
 
 
 PRINTING = """

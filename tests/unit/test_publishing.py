@@ -57,6 +57,11 @@ def test_nothing_published_asks_nobody():
     assert publish() == []
 
 
+def test_a_list_of_events_is_refused_with_how_to_give_them():
+    with pytest.raises(TypeError, match=r"given a list; wanted events, .* publish\(\*events\)"):
+        publish([entry("{}")])  # type: ignore[arg-type]
+
+
 @given(st.lists(st.integers(1, 700_000), max_size=14))
 def test_every_batch_is_one_that_the_bus_takes(sizes: list[int]):
     bus = Bus()

@@ -1,12 +1,12 @@
 """The event EveryType, as producers put it and handlers get it."""
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
 from busway import Event
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 
 class EveryType(Event, source='com."Shop"', detail_type="Every Type"):
@@ -15,7 +15,7 @@ class EveryType(Event, source='com."Shop"', detail_type="Every Type"):
     a_float: Annotated[float, Field(alias="a-float")]
     a_bool: Annotated[bool, Field(alias="a-bool")]
     a_decimal: Annotated[Decimal, Field(alias="a-decimal")]
-    a_datetime: Annotated[datetime, Field(alias="a-datetime")]
+    a_datetime: Annotated[AwareDatetime, Field(alias="a-datetime")]
     a_date: Annotated[date, Field(alias="a-date")]
     a_uuid: Annotated[UUID, Field(alias="a-uuid")]
     a_object: Annotated[dict[str, Any], Field(alias="a-object")]

@@ -34,4 +34,5 @@ def catalog(out: str, as_json: bool) -> None:
         print_json({"file": str(file), "events": [event.name for event in manifest.events]})
         return
     click.echo(str(file))
-    say(f"{len(manifest.events)} events; open it in a browser, or put the folder on any web server")
+    events = f"{len(manifest.events)} event{'' if len(manifest.events) == 1 else 's'}"
+    say(f"{events}; open it in a browser, or put the folder on any web server")

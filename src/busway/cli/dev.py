@@ -19,7 +19,7 @@ import click
 from busway.cli.dev_feed import follow
 from busway.cli.options import connect, project_root, server_options
 from busway.cli.output import line, print_json, say
-from busway.errors import BuswayError, ServerRefused, ServerUnreachable
+from busway.errors import BuswayError, MissingSecret, ServerRefused, ServerUnreachable
 
 if TYPE_CHECKING:
     from busway.road.connection import Connection
@@ -77,14 +77,16 @@ def dev(once: bool, as_zip: bool, smtp: str | None, upstream: str | None, endpoi
 async def _loop(deployment: Deployment, as_json: bool) -> None:
     from busway.road.loop import deploy_on_save, deploy_once
 
+    missing: MissingSecret | None = None
     try:
         await deploy_once(deployment)
     except ServerUnreachable:
         raise
     except BuswayError as error:
+        missing = error if isinstance(error, MissingSecret) else None
         _tell(error)
     say("watching for saves; Ctrl-C ends it")
-    saving = asyncio.create_task(deploy_on_save(deployment, _tell))
+    saving = asyncio.create_task(deploy_on_save(deployment, _tell, missing))
     showing = asyncio.create_task(_show(deployment.connection, as_json))
     done, pending = await asyncio.wait({saving, showing}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:

@@ -55,7 +55,15 @@ def explain(pattern: str | None, event: str | None, rule: str | None, bus: str, 
 def _pattern_of(rule: str, bus: str, endpoint: str) -> str:
     from busway.errors import ServerRefused
 
-    answer = connect(endpoint).call("events", "DescribeRule", {"Name": rule, "EventBusName": bus})
+    connection = connect(endpoint)
+    try:
+        answer = connection.call("events", "DescribeRule", {"Name": rule, "EventBusName": bus})
+    except ServerRefused as refusal:
+        if refusal.code == "ResourceNotFoundException":
+            rules = connection.get("/_busway/status")["rules"]
+            known = ", ".join(f"{each['name']} on bus {each['bus']}" for each in rules)
+            refusal.hint = f"the server has {known or 'no rules yet'}"
+        raise
     if "EventPattern" not in answer:
         raise ServerRefused("DescribeRule", "NoPattern", f"rule {rule} runs on a schedule and has no event pattern")
     return str(answer["EventPattern"])

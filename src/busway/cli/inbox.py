@@ -21,12 +21,17 @@ def inbox(limit: int, endpoint: str, as_json: bool) -> None:
     Example:
       busway inbox
     """
-    found = connect(endpoint).get("/_busway/inbox", limit=limit)
+    connection = connect(endpoint)
+    found = connection.get("/_busway/inbox", limit=limit)
     if as_json:
         print_json(found)
         return
     if not found["messages"]:
-        say("no mail")
+        status = connection.get("/_busway/status")
+        going = any(bus["behind"] for bus in status["buses"]) or any(
+            any(function["invocations"].values()) for function in status["functions"]
+        )
+        say("no mail yet; a handler is at work: ask again in a moment" if going else "no mail")
     for mail in found["messages"]:
         _show(mail)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def new(folder: str, language: Language | None, bus: str, as_json: bool) -> None
     name = _project_name(folder, root.resolve().name)
     _report(root, name, new_project(root, name, bus, language), as_json)
     if not as_json:
-        say(f"\nnext: cd {folder} && {_INSTALL[language]}busway add handler")
+        say(f"\nnext: cd {shlex.quote(folder)} && {_INSTALL[language]}busway add handler")
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -129,9 +130,14 @@ def _engine(database: str) -> Engine:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return create_engine(database)
+        engine = create_engine(database)
     except (ArgumentError, ImportError) as error:
         raise click.UsageError(f"--database: {error}") from error
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    # SQLite would make an empty one.
+    if file and file != ":memory:" and not file.startswith("file:") and not Path(file).exists():
+        raise click.UsageError(f"--database: there is no file {file}")
+    return engine
 
 
 def _client(endpoint: str) -> Any:

@@ -34,14 +34,15 @@ def ask_text(
 ) -> str:
     """An answer that `check` accepts; `check` raises a BuswayError whose text is shown beside the question.
 
-    `live` says something about what stands there, as it is typed. `words` are found by some of their letters.
+    `default` is what an empty answer means, shown in grey until something is typed. `live` says something about what
+    stands there, as it is typed. `words` are found by some of their letters.
     """
     import questionary
 
     def verdict(text: str) -> bool | str:
         try:
             if check is not None:
-                check(text)
+                check(text or default)
         except BuswayError as error:
             return _first_line(error)
         return True
@@ -51,7 +52,9 @@ def ask_text(
         from prompt_toolkit.completion import FuzzyWordCompleter
 
         more |= {"completer": FuzzyWordCompleter(list(words)), "complete_while_typing": True}
-    return str(_answered(questionary.text(question, default=default, validate=verdict, **more)))
+    if default:
+        more["placeholder"] = [("fg:ansibrightblack", default)]
+    return str(_answered(questionary.text(question, validate=verdict, **more))) or default
 
 
 def by_letters(text: str, words: Sequence[str]) -> str:

@@ -70,5 +70,7 @@ def check(against: str, as_json: bool) -> None:
             line((f"{each.event} {each.path}", "bold"), f": {each.problem}")
             line("  breaks ", (each.breaks, "red"))
             line("  better ", (each.fix, "green"))
-        say(f"{len(found)} breaking changes" if found else f"{len(after)} events, nothing that breaks anybody")
+        changes = f"{len(found)} breaking change{'' if len(found) == 1 else 's'}"
+        events = f"{len(after)} event{'' if len(after) == 1 else 's'}"
+        say(changes if found else f"{events}, nothing that breaks anybody")
     click.get_current_context().exit(1 if found else 0)

@@ -108,6 +108,8 @@ def _chosen(
 
 def _from_project(name: str) -> tuple[ProjectEvent, str]:
     """The event called so (as a class, a file or a detail-type), and the project's bus."""
+    import difflib
+
     from busway.errors import BrokenProject
     from busway.road.events import load_events
     from busway.road.naming import snake
@@ -118,9 +120,11 @@ def _from_project(name: str) -> tuple[ProjectEvent, str]:
     for event in events:
         if name in (event.entry.name, event.entry.detail_type) or snake(name) == snake(event.entry.name):
             return event, read_config(root).bus
-    known = ", ".join(event.entry.name for event in events) or "none yet"
+    names = {snake(event.entry.name): event.entry.name for event in events}
+    near = difflib.get_close_matches(snake(name), [*names], 1, cutoff=0.5)
     raise BrokenProject(
-        f"the project has no event {name!r}; it has {known}", "give --source, --detail-type and --detail"
+        f"the project has no event {name!r}; it has {', '.join(names.values()) or 'none yet'}",
+        f"did you mean {names[near[0]]}?" if near else "give --source, --detail-type and --detail",
     )
 
 

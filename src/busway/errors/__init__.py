@@ -111,6 +111,7 @@ from busway.errors.road import (
     AwsUnusable as AwsUnusable,
     BrokenProject as BrokenProject,
     GeneratorRefused as GeneratorRefused,
+    MissingSecret as MissingSecret,
     ProjectNotFound as ProjectNotFound,
     ServerRefused as ServerRefused,
     ServerUnreachable as ServerUnreachable,

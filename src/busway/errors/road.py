@@ -26,6 +26,17 @@ class BrokenProject(BuswayError):
         self.hint = hint
 
 
+class MissingSecret(BrokenProject):
+    """A handler asks for a secret that nobody has set; `name` is what the server would call it."""
+
+    def __init__(self, file: str, variable: str, name: str) -> None:
+        super().__init__(
+            f"{file} asks for secret {variable!r}, which is neither on the server nor set here",
+            f"busway secret set {variable}; then deploy again, as `busway dev` does by itself",
+        )
+        self.name = name
+
+
 class GeneratorRefused(BuswayError):
     """What should be generated has an impossible name or would overwrite a file."""
 

@@ -35,10 +35,12 @@ def add(session: Executes, *events: Event | Entry, key: str | None = None, bus: 
         session.execute(insert(OUTBOX), rows)
 
 
-def rows_of(events: tuple[Event | Entry, ...], key: str | None, bus: str) -> list[dict[str, Any]]:
-    """What is written: a row an event."""
+def rows_of(events: tuple[Event | Entry, ...], key: object, bus: str) -> list[dict[str, Any]]:
+    """What is written: a row an event. `key` is what the caller gave."""
     from busway.outbox.table import KEY_CHARS_MAX, read_entry
 
+    if key is not None and not isinstance(key, str):
+        raise MalformedRow(f"key is the {type(key).__name__} {key!r}; wanted text")
     if key is not None and not 1 <= len(key) <= KEY_CHARS_MAX:
         raise MalformedRow(f"key has {len(key)} characters; wanted 1 to {KEY_CHARS_MAX}")
     rows: list[dict[str, Any]] = []

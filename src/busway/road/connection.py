@@ -26,6 +26,9 @@ from busway.errors import ServerRefused, ServerUnreachable
 SERVICE = "busway"
 # Ours: how long /health may take.
 HEALTH_S = 2.0
+# What a server with access keys answers to others, and what mends it.
+_UNKNOWN_KEY = frozenset(("UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"))
+_KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a pair of the server's BUSWAY_ACCESS_KEYS"
 # Ours: how long the installation of a function's dependencies is waited for.
 BUILD_S_MAX = 900
 
@@ -61,7 +64,7 @@ class Connection:
             return cast(dict[str, Any], method(**parameters))
         except exceptions.ClientError as error:
             found = cast(dict[str, Any], error.response).get("Error", {})
-            raise ServerRefused(operation, str(found.get("Code")), str(found.get("Message"))) from error
+            raise _told(operation, str(found.get("Code")), str(found.get("Message"))) from error
         except exceptions.ParamValidationError as error:
             raise ServerRefused(operation, "ParamValidation", str(error)) from error
         except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
@@ -197,4 +200,8 @@ def _refusal(endpoint: str, asked: str, status: int, content: bytes) -> ServerRe
         return ServerRefused(asked, "", said, "another server has this port; name Busway's with --endpoint")
     if "error" in answer:
         return ServerRefused(asked, "", str(answer["error"]), str(answer.get("hint", "")))
-    return ServerRefused(asked, str(answer.get("__type", status)), str(answer.get("message", "")))
+    return _told(asked, str(answer.get("__type", status)), str(answer.get("message", "")))
+
+
+def _told(asked: str, code: str, reason: str) -> ServerRefused:
+    return ServerRefused(asked, code, reason, _KEYS if code in _UNKNOWN_KEY else "")

@@ -116,20 +116,21 @@ def event_source(root: Path, event: EventSpec) -> str:
     """The text of a new event's file."""
     event_class_name(event.class_name)
     needed = {TYPES[spec.type_name][1] for spec in event.fields} - {""}
-    uses_field = any("Field(" in spec.line for spec in event.fields)
-    typing_names = {line.rsplit(" ", 1)[1] for line in needed if line.startswith("from typing")}
-    typing_names |= {"Annotated"} if uses_field else set()
-    datetime_names = {line.rsplit(" ", 1)[1] for line in needed if line.startswith("from datetime")}
-    imports = {line for line in needed if not line.startswith(("from typing", "from datetime"))}
-    imports |= {f"from datetime import {', '.join(sorted(datetime_names))}"} if datetime_names else set()
-    imports |= {f"from typing import {', '.join(sorted(typing_names))}"} if typing_names else set()
+    if any("Field(" in spec.line for spec in event.fields):
+        needed |= {"from typing import Annotated", "from pydantic import Field"}
+    modules: dict[str, list[str]] = {}
+    for line in sorted(needed):
+        _, module, _, name = line.split(" ")
+        modules.setdefault(module, []).append(name)
+    imports = {module: f"from {module} import {', '.join(names)}" for module, names in modules.items()}
+    pydantic_import = imports.pop("pydantic", "")
     bases = ["Event", f"source={literal(event.source)}", f"detail_type={literal(event.detail_type)}"]
     return render(
         root,
         "handler/event.py.jinja",
         event_class=event.class_name,
-        standard_imports=sorted(imports),
-        uses_field=uses_field,
+        standard_imports=sorted(imports.values()),
+        pydantic_import=pydantic_import,
         class_header=call(f"class {event.class_name}(", bases, "):"),
         fields=event.fields,
     )

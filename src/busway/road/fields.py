@@ -19,7 +19,7 @@ TYPES: dict[str, tuple[str, str]] = {
     "float": ("float", ""),
     "bool": ("bool", ""),
     "decimal": ("Decimal", "from decimal import Decimal"),
-    "datetime": ("datetime", "from datetime import datetime"),
+    "datetime": ("AwareDatetime", "from pydantic import AwareDatetime"),
     "date": ("date", "from datetime import date"),
     "uuid": ("UUID", "from uuid import UUID"),
     "object": ("dict[str, Any]", "from typing import Any"),

@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from busway.errors import BuswayError
+from busway.errors import BuswayError, MissingSecret
 from busway.road.connection import Connection
 from busway.road.deploy import deploy, refuse_a_namesake, retire_missing, target_problems
 from busway.road.describe import describe
 from busway.road.manifest import Manifest, function_name
 from busway.road.root import NODE_SUFFIXES, is_test, other_handlers, read_config
+from busway.road.secrets import is_sealed
 
 # Several files saved at once are one change.
 DEBOUNCE_MS = 120
+# Ours: how soon a secret that was missing is noticed.
+SECRET_MS = 1_000
 # What a Node.js handler's function is called everywhere.
 ENTRY = "handler"
 _IGNORED = {".busway", ".venv", "venv", "__pycache__", ".git", ".pytest_cache", ".ruff_cache", "node_modules"}
@@ -73,26 +76,36 @@ def by_hand(root: Path, file: Path, project: str, endpoint: str) -> str:
     )
 
 
-async def deploy_on_save(deployment: Deployment, failed: Callable[[BuswayError], None]) -> None:
-    """Deploy after each save, for ever."""
+async def deploy_on_save(
+    deployment: Deployment, failed: Callable[[BuswayError], None], missing: MissingSecret | None = None
+) -> None:
+    """Deploy after each save, and when a secret for want of which that failed is set, for ever.
+
+    `missing`: what the deploy before this failed by.
+    """
     async for files in saved_files(deployment.root):
-        deployment.say(f"saved {', '.join(files)}")
+        if not files and not (missing and await asyncio.to_thread(is_sealed, missing.name, deployment.connection)):
+            continue
+        deployment.say(f"saved {', '.join(files)}" if files else "the secret is set")
+        missing = None
         try:
             await deploy_once(deployment)
         except BuswayError as error:
+            missing = error if isinstance(error, MissingSecret) else None
             failed(error)
             deployment.say("what was deployed before goes on")
 
 
 async def saved_files(root: Path) -> AsyncIterator[list[str]]:
-    """The names of files that were written or removed, batch by batch, for ever."""
+    """The names of files that were written or removed, batch by batch, for ever; none after a second without any."""
     # Loaded when first used (it is compiled code); its type has a hole that is closed here.
     awatch: Any = importlib.import_module("watchfiles").awatch
-    async for changes in awatch(root, debounce=DEBOUNCE_MS, step=20, recursive=True):
+    quiet = {"rust_timeout": SECRET_MS, "yield_on_timeout": True}
+    async for changes in awatch(root, debounce=DEBOUNCE_MS, step=20, recursive=True, **quiet):
         paths = [file for _, path in changes for file in _files_of(Path(path))]
         names = sorted({str(file.relative_to(root.resolve())) for file in paths})
         wanted = [name for name in names if deployable(name)]
-        if wanted:
+        if wanted or not changes:
             yield wanted
 
 

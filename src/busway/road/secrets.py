@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from busway.errors import BrokenProject, ServerRefused
+from busway.errors import MissingSecret, ServerRefused, ServerUnreachable
 from busway.road.connection import Connection
 from busway.road.manifest import Manifest
 from busway.secret.reference import secret_name
@@ -17,7 +17,7 @@ def seal_secrets(
 ) -> None:
     """Put what the environment has, where the server has another value or none.
 
-    Raises BrokenProject for a secret that neither has, ServerUnreachable, ServerRefused.
+    Raises MissingSecret for a secret that neither has, ServerUnreachable, ServerRefused.
     """
     files = {name: entry.file for entry in manifest.handlers for name in entry.secrets}
     for variable, file in sorted(files.items()):
@@ -27,10 +27,7 @@ def seal_secrets(
             put_secret(connection, name, given)
             say(f"secret {variable}: taken from the environment, sealed")
         elif given is None and kept is None:
-            raise BrokenProject(
-                f"{file} asks for secret {variable!r}, which is neither on the server nor set here",
-                f"busway secret set {variable}; then deploy again, as `busway dev` does at the next save",
-            )
+            raise MissingSecret(file, variable, name)
 
 
 def put_secret(connection: Connection, name: str, value: str) -> bool:
@@ -43,6 +40,14 @@ def put_secret(connection: Connection, name: str, value: str) -> bool:
         connection.call("secretsmanager", "CreateSecret", {"Name": name, "SecretString": value})
         return True
     return False
+
+
+def is_sealed(name: str, connection: Connection) -> bool:
+    """Whether the server has a secret of that name now; False also while it cannot be asked."""
+    try:
+        return _value(connection, name) is not None
+    except (ServerRefused, ServerUnreachable):
+        return False
 
 
 def _value(connection: Connection, name: str) -> str | None:

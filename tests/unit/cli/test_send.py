@@ -87,8 +87,15 @@ def test_a_sample_with_resources_is_sent_rather_than_one_without(shop: Path):
 
 
 def test_an_unknown_event_lists_those_that_are_there(shop: Path):
-    with pytest.raises(BrokenProject, match="has no event 'Nope'; it has OrderPlaced"):
+    with pytest.raises(BrokenProject, match="has no event 'Nope'; it has OrderPlaced") as caught:
         chosen("Nope")
+    assert caught.value.hint == "give --source, --detail-type and --detail"
+
+
+def test_an_event_whose_name_is_nearly_that_is_asked_for(shop: Path):
+    with pytest.raises(BrokenProject) as caught:
+        chosen("orderplacd")
+    assert caught.value.hint == "did you mean OrderPlaced?"
 
 
 def test_any_event_can_be_given_in_full_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

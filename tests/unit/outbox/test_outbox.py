@@ -176,6 +176,8 @@ def test_what_no_bus_could_take_is_refused_before_it_is_written(engine: Engine):
                 add(connection, Paid(number=1), wrong)
         with pytest.raises(MalformedRow, match="0 characters"):
             add(connection, Paid(number=1), key="")
+        with pytest.raises(MalformedRow, match="key is the int 7; wanted text"):
+            add(connection, Paid(number=1), key=7)  # type: ignore[arg-type]
     assert waiting(engine) == []
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -9,7 +11,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, AliasPath, AwareDatetime, BaseModel, Field, ValidationError
 
 from busway import Event
 from busway.errors import EventMismatch, InvalidEventClass, NoEnvelope, PublishFailed
@@ -111,10 +113,34 @@ def test_samples_know_the_usual_types():
         maybe: int | None
         free: dict[str, Any]
         at: datetime
+        due: AwareDatetime
 
     sample = Everything.sample()
     assert sample.lines == [Line(product="product", price=Decimal("9.99"))]
     assert (sample.kind, sample.colour, sample.maybe, sample.free) == ("a", Colour.RED, 1, {})
+
+
+def test_who_builds_an_event_cannot_misspell_a_member_and_who_receives_one_ignores_what_is_new():
+    given = {"notification": "n", "ip-address": "i", "location": "l"}
+    with pytest.raises(ValidationError, match=r"loction\n +Extra inputs are not permitted"):
+        CustomerNotification(**given, loction="Oslo")  # type: ignore[call-arg]
+    assert CustomerNotification(notification="n", ip_address="i", location="l").location == "l"  # type: ignore[call-arg]
+    newer = {**ENVELOPE, "detail": {**given, "added-since": 1}}
+    assert CustomerNotification.from_envelope(newer).location == "l"
+    assert CustomerNotification.model_validate(newer["detail"]).location == "l"
+
+
+def test_every_alias_of_a_field_is_a_name_of_it_and_a_class_may_decide_for_itself():
+    class Order(Event, source="shop", detail_type="Order"):
+        number: int = Field(validation_alias=AliasChoices("no", AliasPath("id", "number")))
+
+    class Open(Order, extra="allow"):
+        pass
+
+    for given in ({"number": 1}, {"no": 1}, {"id": {"number": 1}}):
+        assert Order(**given).number == 1  # type: ignore[arg-type]
+    assert Open(no=1, more=2).model_extra == {"more": 2}  # type: ignore[call-arg]
+    assert copy.deepcopy(pickle.loads(pickle.dumps(CustomerNotification.sample()))) == CustomerNotification.sample()
 
 
 def test_a_sample_with_an_unknown_or_wrong_field_is_refused_by_name():

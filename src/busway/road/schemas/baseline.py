@@ -43,7 +43,12 @@ def _lend_packages(root: Path, copy: Path) -> None:
 
 def _commit(root: Path, reference: str) -> str:
     # What begins with a dash would be an option.
-    return _git(root, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}").decode().strip()
+    try:
+        return _git(root, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}").decode().strip()
+    except BrokenProject as error:
+        raise BrokenProject(
+            f"there is no folder {reference!r}, and git knows no commit by that name", error.hint
+        ) from error
 
 
 def _git(root: Path, *words: str) -> bytes:
