@@ -7,6 +7,7 @@ from dataclasses import dataclass
 # What a client without a configured account is given (LocalStack's habit, which its users' scripts rely on).
 DEFAULT_ACCOUNT = "000000000000"
 DEFAULT_REGION = "us-east-1"
+DEFAULT_BUS = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,9 @@ class Scope:
     def arn(self, service: str, resource: str) -> str:
         """`scope.arn("sqs", "orders")` is `arn:aws:sqs:us-east-1:000000000000:orders`."""
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+    def rule_arn(self, bus: str, name: str) -> str:
+        return self.arn("events", rule_resource(bus, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,11 @@ class Arn:
         if self.resource.startswith("function:"):
             return self.resource.split(":")[1]
         return self.resource.replace(":", "/").rsplit("/", 1)[-1]
+
+
+def rule_resource(bus: str, name: str) -> str:
+    """What stands for a rule in its ARN: on the default bus the bus's name is left out."""
+    return f"rule/{name}" if bus == DEFAULT_BUS else f"rule/{bus}/{name}"
 
 
 def parse_arn(text: str) -> Arn | None:

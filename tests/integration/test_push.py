@@ -40,11 +40,14 @@ def serving(data: Path, **settings: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def url(data: Path) -> Iterator[str]:
     """A server with a variable that is nobody's business."""
-    with serving(
-        tmp_path_factory.mktemp("served"), SERVER_SECRET="of the server", UV_INDEX_CORP_PASSWORD="x"
-    ) as found:
+    with serving(data, SERVER_SECRET="of the server", UV_INDEX_CORP_PASSWORD="x") as found:
         yield found
 
 
@@ -111,14 +114,18 @@ def test_what_passes_its_tests_is_live_when_the_push_returns(clone: Clone, url: 
     assert (again / "handlers/note/handler.py").read_text() == (clone.root / "handlers/note/handler.py").read_text()
 
 
-def test_a_test_that_fails_refuses_the_push_and_changes_nothing(clone: Clone, url: str):
+def test_a_test_that_fails_refuses_the_push_and_changes_nothing(clone: Clone, url: str, data: Path):
     clone.push()
+    objects = data / f"git/000000000000/{clone.project}.git/objects"
+    kept = sorted(objects.rglob("*"))
+    assert [file.suffix for file in kept if file.is_file()] == [".idx", ".pack"]
     first = clone.git("rev-parse", "HEAD")
     clone.edit("handlers/note/test_note.py", "assert sample.envelope.id in", "assert sample.envelope.id not in")
     said = clone.push(fails=True)
     assert "remote: FAILED handlers/note/test_note.py::test_the_sample_event_is_handled" in said
     assert "! [remote rejected] main -> main (the tests failed: it ended with status 1)" in said
     assert live_version(url, clone.project) == "1"
+    assert sorted(objects.rglob("*")) == kept
     assert clone.git("ls-remote", "busway", "main").split()[0] == first.strip()
     clone.edit("handlers/note/test_note.py", "assert sample.envelope.id not in", "assert sample.envelope.id in")
     assert "this is what runs already" in clone.push()

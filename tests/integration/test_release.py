@@ -20,7 +20,7 @@ from busway.errors import BrokenProject, ServerRefused
 from busway.road.connection import Connection
 from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import parse_fields
-from busway.road.generator import BatchSpec, HandlerSpec, add_handler
+from busway.road.generator import SCHEDULED, BatchSpec, HandlerSpec, add_handler
 from busway.road.project_files import new_project
 from busway.road.release.history import Deployment, read_history
 from busway.road.release.release import Project, deploy, read_project, review, roll_back
@@ -266,6 +266,16 @@ def test_a_rule_of_another_project_is_neither_replaced_nor_ended(shop: Shop, tmp
     with pytest.raises(BrokenProject, match=r"rule shop-eu-first is on bus default .* of project 'shop-eu'"):
         shop.deploy()
     assert review(other.read(), other.connection, {}).idle
+
+
+def test_the_rule_of_a_schedule_is_looked_for_where_schedules_are(shop: Shop):
+    settings = shop.root / "pyproject.toml"
+    settings.write_text(settings.read_text().replace('bus = "default"', 'bus = "orders"'))
+    add_handler(shop.root, HandlerSpec("nightly", SCHEDULED, schedule="rate(1 day)"))
+    theirs = {"Name": "shop-nightly", "ScheduleExpression": "rate(1 hour)"}
+    shop.connection.call("events", "PutRule", theirs)
+    with pytest.raises(BrokenProject, match=r"rule shop-nightly is on bus default .* it is of no project"):
+        shop.deploy()
 
 
 class Killed(BaseException):

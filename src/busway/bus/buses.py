@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from busway.arn import Scope
+from busway.arn import DEFAULT_BUS, Scope
 from busway.bus.record import (
-    DEFAULT_BUS,
     BusRecord,
     RuleRecord,
     bus_arn,

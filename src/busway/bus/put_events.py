@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from busway.arn import Scope, parse_arn
+from busway.arn import DEFAULT_BUS, Scope, parse_arn
 from busway.bus.buses import Bus, Buses
 from busway.bus.envelope import NO_NOTES, Notes, build_envelope, check_detail, frame, time_text
-from busway.bus.record import DEFAULT_BUS, TICK_SOURCE, TICK_TYPE, bus_arn
+from busway.bus.record import TICK_SOURCE, TICK_TYPE, bus_arn
 from busway.clock import uuids
 from busway.errors import InvalidBusRequest, MalformedDetail, MalformedTime, StorageFull
 from busway.publishing import ENTRIES_MAX, TIME_BYTES, TOTAL_BYTES_MAX, sized

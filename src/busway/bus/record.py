@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 
-from busway.arn import Scope
+from busway.arn import Scope, rule_resource
 from busway.bus.envelope import KIND_RULE
 from busway.delivery import InputTransformer, RetryPolicy, Subscriber
 from busway.errors import CorruptRecord
 
 ENABLED = "ENABLED"
 DISABLED = "DISABLED"
-DEFAULT_BUS = "default"
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
 TICK_SOURCE, TICK_TYPE = "aws.events", "Scheduled Event"
 
@@ -196,9 +195,8 @@ def bus_arn(scope: Scope, name: str) -> str:
 
 
 def rule_arn(bus: BusRecord, name: str) -> str:
-    """On the default bus the bus's name is left out."""
     head = bus.arn.rsplit(":", 1)[0]
-    return f"{head}:rule/{name}" if bus.name == DEFAULT_BUS else f"{head}:rule/{bus.name}/{name}"
+    return f"{head}:{rule_resource(bus.name, name)}"
 
 
 def bus_key(arn: str) -> str:

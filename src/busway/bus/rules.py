@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 
-from busway.arn import Arn, Scope, parse_arn
+from busway.arn import DEFAULT_BUS, Arn, Scope, parse_arn
 from busway.bus.buses import LIMIT_TEXT, Bus, Buses, check_tags
 from busway.bus.job_targets import JOB_KINDS, check_job_target, is_job
 from busway.bus.record import (
-    DEFAULT_BUS,
     DISABLED,
     ENABLED,
     Rule,

@@ -9,17 +9,11 @@ server's Python is root's alone. What they get of the server's environment is wh
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import logging
 import os
 import re
-import shutil
 import stat
 import sys
-import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,92 +25,17 @@ from busway.function.build.tools import Job, Tools, find_uv, need_npm
 from busway.function.runtimes.node import find_node
 from busway.push.asked import BYTES_MAX, ENTRIES_MAX, Asked
 from busway.push.pack import CODES, MANIFEST
+from busway.push.receive import quarantine
+from busway.push.workplace import Workplace
 from busway.road.deploy import ZIP_BYTES_MAX
 from busway.road.manifest import Manifest
 from busway.road.release.release import Project
 
-# Ours: users from 61,184 on are nobody's by convention. https://systemd.io/UIDS-GIDS/
-USERS = range(61_184, 65_520)
 MANIFEST_BYTES_MAX = 8_388_608
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-log = logging.getLogger(__name__)
-
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """The folders of one build: the commit's files, what is installed for them, and what comes of it.
-
-    `cache` is the project's, kept from push to push; a user of its own has none, as the server's data is shut to it.
-    """
-
-    root: Path
-    user: int | None
-    cache: Path | None = None
-
-    @property
-    def source(self) -> Path:
-        return self.root / "source"
-
-    @property
-    def packages(self) -> Path:
-        return self.root / "packages"
-
-    @property
-    def out(self) -> Path:
-        return self.root / "out"
-
-    @property
-    def told(self) -> Path:
-        """What is written down for the steps that come: theirs to read only."""
-        return self.root / "told"
-
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        return self.source, self.packages, self.out, self.told
-
-
-@asynccontextmanager
-async def workplace(project: str, cache: Path) -> AsyncGenerator[Workplace]:
-    """Empty folders, which are gone afterwards."""
-    user = user_for(project)
-    # Not below the server's data, which is for nobody else.
-    top = Path(tempfile.mkdtemp(prefix="busway-push-", dir="/var/tmp" if Path("/var/tmp").is_dir() else None))
-    try:
-        made = Workplace(top / "build", user, cache if user is None else None)
-        for folder in (made.root, *made.folders, *([made.cache] if made.cache else [])):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Who builds goes through these two, and can change nothing in them: not what `source` is, for one.
-        top.chmod(0o711)
-        made.root.chmod(0o711)
-        yield made
-    finally:
-        await asyncio.to_thread(_remove, top)
-
-
-def _remove(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-    except RecursionError:
-        log.warning("%s is too deep to be removed", folder)
-
-
-def user_for(project: str) -> int | None:
-    """The number of the project's own user; None where the server may not become one, or that could run nothing."""
-    if os.geteuid() != 0 or not all(_is_anybodys(Path(place)) for place in (sys.executable, sys.prefix, __file__)):
-        return None
-    digest = hashlib.sha256(project.encode()).digest()
-    return USERS[int.from_bytes(digest[:4], "big") % len(USERS)]
-
-
-def _is_anybodys(place: Path) -> bool:
-    """Whether everybody may read it, and go to where it lies."""
-    real = place.resolve()
-    mode = stat.S_IROTH | (stat.S_IXOTH if real.is_dir() else 0)
-    return real.stat().st_mode & mode == mode and all(one.stat().st_mode & stat.S_IXOTH for one in real.parents)
 
 
 class Builder:
@@ -144,10 +63,12 @@ class Builder:
     async def _unpack(self, repository: Path, pack: Path, commit: str) -> Asked:
         """The commit's files in their folder, by a process that may run out of memory alone."""
         place, told = self._place, self._place.told / "asked.json"
-        words = (str(repository), str(pack), commit, str(place.source), str(told))
+        words = (str(place.repository), str(pack), commit, str(place.source), str(told))
         command = (sys.executable, "-m", "busway.push.unpack", *words)
-        writes = (repository, place.source)
-        job = Job("unpacking", command, place.told, place.source, (pack,), heard=self._say, writes=writes, bare=True)
+        await asyncio.to_thread(quarantine, place.repository, repository)
+        writes = (place.repository, place.source)
+        reads = (pack, repository)
+        job = Job("unpacking", command, place.told, place.source, reads, heard=self._say, writes=writes, bare=True)
         await self._do(job)
         try:
             asked = msgspec.json.decode(_bytes(told, MANIFEST_BYTES_MAX), type=Asked)

@@ -5,6 +5,7 @@ https://git-scm.com/docs/pack-protocol and https://git-scm.com/docs/protocol-cap
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from dulwich.protocol import pkt_line
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
+from busway.engine.embedded.disk import sync_tree
 from busway.errors import PushRefused
 
 BRANCH = b"refs/heads/main"
@@ -47,6 +49,23 @@ def open_repository(folder: Path) -> Repo:
         repository = Repo.init_bare(str(folder))
         repository.refs.set_symbolic_ref(Ref(b"HEAD"), Ref(BRANCH))
         return repository
+
+
+def quarantine(folder: Path, repository: Path) -> None:
+    """A repository for what is pushed, which sees what the project's has and adds nothing to it."""
+    store = Repo.init_bare(str(folder)).object_store
+    store.add_alternate_path(str(repository / "objects"))
+
+
+def keep_objects(folder: Path, repository: Path) -> None:
+    """Take what was in quarantine into the project's repository; on the disk when it returns."""
+    packs = repository / "objects" / "pack"
+    # The index last: by it git finds a pack.
+    for file in sorted((folder / "objects" / "pack").glob("pack-*"), key=lambda file: file.suffix == ".idx"):
+        coming = packs / f"tmp_{file.name}"
+        shutil.copyfile(file, coming)
+        coming.rename(packs / file.name)
+    sync_tree(packs)
 
 
 def advertised(repository: Repo, service: bytes) -> bytes:

@@ -31,24 +31,31 @@ from busway.clock import Clock, Entropy, first_of
 from busway.errors import PushRefused
 from busway.function.build.tools import Machine, Tools
 from busway.push.access import Access, Caller
-from busway.push.build import Builder, workplace
+from busway.push.build import Builder
 from busway.push.deliver import deliver, of_commit
 from busway.push.receive import (
     PROGRESS,
+    Push,
     advertised,
     band,
     check_current,
     harmless,
+    keep_objects,
     move_branch,
     open_repository,
     read_push,
     report,
 )
+from busway.push.workplace import workplace
 from busway.road.connection import Connection
+from busway.road.release.release import Project
 
-# Ours: what a push may weigh, how long its sender may say nothing, and how many are built at once.
+# Ours: what a push may weigh, how long its sender may say nothing and take in all, and how many are read and built
+# at once.
 PUSH_BYTES_MAX = 104_857_600
 SILENCE_S_MAX = 60.0
+SENDING_S_MAX = 900.0
+SENDERS_MAX = 8
 BUILDS_MAX = 2
 _PATH = re.compile(rb"/git/([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:\.git)?/(info/refs|git-receive-pack|git-upload-pack)")
 _SPOOLED_BYTES = 8_388_608
@@ -65,7 +72,7 @@ class Remote:
         self._tools = Tools(data / "tools", data / "pushes", machine)
         self._entropy, self._url = entropy, url
         self._busy = set[tuple[str, str]]()
-        self._slots = asyncio.Semaphore(BUILDS_MAX)
+        self._slots, self._senders = asyncio.Semaphore(BUILDS_MAX), asyncio.Semaphore(SENDERS_MAX)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -136,17 +143,19 @@ class Remote:
         if headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
             await _answer(send, 415, b"text/plain", b"bodies are wanted as they are: git config http.postBuffer\n")
             return False
-        size, more = 0, True
-        while more:
-            message = await first_of(self._clock, receive(), SILENCE_S_MAX)
-            if message is None or message["type"] == "http.disconnect":
-                return False
-            chunk, more = message.get("body", b""), message.get("more_body", False)
-            size += len(chunk)
-            if size > PUSH_BYTES_MAX:
-                await _answer(send, 413, b"text/plain", f"more than {PUSH_BYTES_MAX} bytes\n".encode())
-                return False
-            body.write(chunk)
+        async with self._senders:
+            size, more, until = 0, True, self._clock.monotonic() + SENDING_S_MAX
+            while more:
+                patience_s = min(SILENCE_S_MAX, until - self._clock.monotonic())
+                message = await first_of(self._clock, receive(), patience_s) if patience_s > 0 else None
+                if message is None or message["type"] == "http.disconnect":
+                    return False
+                chunk, more = message.get("body", b""), message.get("more_body", False)
+                size += len(chunk)
+                if size > PUSH_BYTES_MAX:
+                    await _answer(send, 413, b"text/plain", f"more than {PUSH_BYTES_MAX} bytes\n".encode())
+                    return False
+                body.write(chunk)
         body.seek(0)
         return True
 
@@ -182,23 +191,25 @@ class Remote:
         push = read_push(body)
         await asyncio.to_thread(check_current, repository, push)
         name = f"{caller.scope.account}-{caller.project}"
-        async with _LinesTo(tell) as say:
-            async with self._slots, workplace(name, self._folder / "caches" / name) as place:
-                pack = place.root / "pack"
-                await asyncio.to_thread(_copy, body, pack)
-                commit = push.new.decode("ascii", "replace")
-                built = await Builder(self._tools, place, say).build(Path(repository.path), pack, commit)
+        cache = self._folder / "caches" / name
+        async with _LinesTo(tell) as say, self._slots, workplace(name, cache) as place:
+            pack = place.root / "pack"
+            await asyncio.to_thread(_copy, body, pack)
+            commit = push.new.decode("ascii", "replace")
+            built = await Builder(self._tools, place, say).build(Path(repository.path), pack, commit)
             if built.manifest.project != caller.project:
                 raise PushRefused(
                     f"this project is called {built.manifest.project!r}, and was pushed to {caller.project!r}",
                     f"git remote set-url busway …/git/{built.manifest.project}.git",
                 )
-            with self._access.lent(caller.scope, self._entropy) as (key, secret):
-                connection = Connection(self._url, key, secret, caller.scope.region)
-                await asyncio.to_thread(
-                    deliver, of_commit(built, push.new), connection, push.options, _from_thread(say)
-                )
+            await self._deliver(of_commit(built, push.new), caller, push, say)
+            await asyncio.to_thread(keep_objects, place.repository, Path(repository.path))
         await asyncio.to_thread(move_branch, repository, push)
+
+    async def _deliver(self, project: Project, caller: Caller, push: Push, say: Callable[[str], None]) -> None:
+        with self._access.lent(caller.scope, self._entropy) as (key, secret):
+            connection = Connection(self._url, key, secret, caller.scope.region)
+            await asyncio.to_thread(deliver, project, connection, push.options, _from_thread(say))
 
 
 def _copy(body: IO[bytes], file: Path) -> None:

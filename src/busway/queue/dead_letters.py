@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from busway.arn import Scope, parse_arn
+from busway.arn import DEFAULT_BUS, Scope, parse_arn
 from busway.delivery.dead_letter import Attributes, Source
 from busway.engine import Put
 from busway.metrics import Metrics
 from busway.queue.queues import SqsQueues
-
-DEFAULT_BUS = "default"
 
 
 class QueueDeadLetters:

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from busway.arn import Scope
-from busway.bus.record import DEFAULT_BUS
+from busway.arn import DEFAULT_BUS, Scope
 from busway.road.batches import end_calls, mapping_calls, source_calls, target as source_target
 from busway.road.calls import Call
 from busway.road.function_plan import (
@@ -76,7 +75,7 @@ def bus_calls(manifest: Manifest) -> list[Call]:
     return [Call("events", "CreateEventBus", {"Name": manifest.bus}, exists=("ResourceAlreadyExistsException",))]
 
 
-def _bus_of(manifest: Manifest, entry: HandlerEntry) -> str:
+def bus_of(manifest: Manifest, entry: HandlerEntry) -> str:
     """Where its rule is: schedules belong to the default bus."""
     return DEFAULT_BUS if entry.schedule else manifest.bus
 
@@ -124,8 +123,8 @@ def _handler_step(manifest: Manifest, entry: HandlerEntry, code: Mapping[str, An
     name, scope = function_name(manifest.project, entry.name), ground.scope
     queue = dead_letter_queue(name)
     queue_arn = scope.arn("sqs", queue)
-    bus = _bus_of(manifest, entry)
-    rule_arn = scope.arn("events", f"rule/{name}" if bus == DEFAULT_BUS else f"rule/{bus}/{name}")
+    bus = bus_of(manifest, entry)
+    rule_arn = scope.rule_arn(bus, name)
     function = function_call(manifest, entry, code, ground, queue_arn)
     if entry.batch is None:
         source: list[Call] = []
@@ -168,7 +167,7 @@ def _rule_calls(
         "RetryPolicy": retry_policy(entry.max_age_s),
         "DeadLetterConfig": {"Arn": queue_arn},
     }
-    bus = _bus_of(manifest, entry)
+    bus = bus_of(manifest, entry)
     trigger = (
         {"ScheduleExpression": entry.schedule}
         if entry.schedule

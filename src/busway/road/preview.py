@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from busway.bus.record import DEFAULT_BUS
+from busway.arn import DEFAULT_BUS
 from busway.errors import BrokenProject, ServerRefused
 from busway.inspect.change import Sample as Sample
 from busway.road.connection import Connection

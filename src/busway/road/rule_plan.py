@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from busway.arn import Scope
-from busway.bus.record import DEFAULT_BUS
+from busway.arn import DEFAULT_BUS, Scope
 from busway.road.batches import SHARDS
 from busway.road.calls import Call
 from busway.road.function_plan import MISSING, function_arn, permission_call, role_arn
@@ -49,7 +48,7 @@ def _says(entry: RuleEntry) -> str:
 
 def _step(manifest: Manifest, entry: RuleEntry, scope: Scope, qualifier: str) -> Step:
     name, bus = function_name(manifest.project, entry.name), manifest.bus
-    rule_arn = scope.arn("events", f"rule/{name}" if bus == DEFAULT_BUS else f"rule/{bus}/{name}")
+    rule_arn = scope.rule_arn(bus, name)
     letters = scope.arn("sqs", dead_letter_queue(name))
     rule = {
         "Name": name,

@@ -24,7 +24,6 @@ from busway.aws.services.lambda_mappings import MappingOperations
 from busway.aws.services.sqs import Sqs
 from busway.batch import STREAM, Record, records_of
 from busway.batch_handling import BatchHandler
-from busway.bus.record import DEFAULT_BUS
 from busway.bus.room import BusRoom
 from busway.clock import Clock, Entropy
 from busway.delivery import Target
@@ -179,7 +178,7 @@ class LocalBatches:
         entry = handler_entry(config, f"handlers/{name}/", handler, event="", entry_point="")
         batch = entry.batch
         assert batch is not None
-        rule = scope.arn("events", f"rule/{name}" if bus == DEFAULT_BUS else f"rule/{bus}/{name}")
+        rule = scope.rule_arn(bus, name)
         pattern = msgspec.json.encode(entry.pattern).decode()
         goal = {"Id": name, **target(batch, name, scope, ROLE)}
         calls = [

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from busway.arn import Scope
+from busway.arn import DEFAULT_BUS, Scope
 from busway.batch_handling import BatchHandler
 from busway.bus.put_events import EventEntry
-from busway.bus.record import DEFAULT_BUS, TargetSpec
+from busway.bus.record import TargetSpec
 from busway.bus.room import BusRoom
 from busway.bus.routing import Ports
 from busway.clock import ManualClock, SystemEntropy

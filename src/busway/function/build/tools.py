@@ -128,6 +128,9 @@ class Tools:
     def _start(self, job: Job, name: str, home: Path) -> Start:
         passes = _is_bare if job.bare else _is_passed_on
         passed_on = {name: value for name, value in self._machine.environment.items() if passes(name)}
+        if job.user is not None:
+            # Another user's cache is shut to it; without one of its own a tool keeps it in its home.
+            passed_on = {name: value for name, value in passed_on.items() if name.lower() not in _CACHES}
         named = {name.lower(): Path(value) for name, value in passed_on.items() if os.path.isabs(value)}
         environment = {
             **passed_on, "HOME": str(home), "TMPDIR": str(home), **job.environment, **_cached(job.cache),

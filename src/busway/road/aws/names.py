@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from busway.bus.record import DEFAULT_BUS
+from busway.arn import rule_resource
 from busway.errors import BrokenProject
 from busway.road.entries import RULE_NAME_LENGTH_MAX
 from busway.road.manifest import Manifest
@@ -68,7 +68,7 @@ def arn(service: str, resource: str) -> dict[str, Any]:
 
 
 def rule_arn(bus: str, name: str) -> dict[str, Any]:
-    return arn("events", f"rule/{name}" if bus == DEFAULT_BUS else f"rule/{bus}/{name}")
+    return arn("events", rule_resource(bus, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from busway.arn import parse_arn
+from busway.arn import DEFAULT_BUS, parse_arn
 from busway.bus.job_targets import JOB_KINDS
-from busway.bus.record import DEFAULT_BUS
 from busway.errors import BrokenProject
 from busway.road.aws.function import permission
 from busway.road.aws.letters import KEPT, Resources

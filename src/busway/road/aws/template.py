@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from busway.bus.record import DEFAULT_BUS
+from busway.arn import DEFAULT_BUS
 from busway.errors import BrokenProject
 from busway.road.aws import batch_source, targets
 from busway.road.aws.function import (

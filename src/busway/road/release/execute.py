@@ -71,12 +71,20 @@ def _tried(connection: Connection, trial: Trial) -> Released:
             f"{trial.handler}: version {version} fails on its sample: {_error_in(payload)}",
             f"nothing was switched, what ran before goes on; its output: busway logs {trial.function}",
         )
-    if payload != msgspec.json.encode(DRY_RUN) and msgspec.json.decode(payload) != DRY_RUN:
+    if not _was_dry(payload):
         raise BrokenProject(
             f"{trial.handler}: version {version} handled its sample instead of only reading it",
             "its busway is older than this one: bring what the project depends on up to date",
         )
     return Released(version, str(made["CodeSha256"]))
+
+
+def _was_dry(payload: bytes) -> bool:
+    """Whether the handler says that it only read its event."""
+    try:
+        return msgspec.json.decode(payload) == DRY_RUN
+    except msgspec.DecodeError:
+        return False
 
 
 def _error_in(payload: bytes) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from busway.bus.record import DEFAULT_BUS
+from busway.arn import DEFAULT_BUS
 from busway.event import ScheduledEvent
 from busway.road.batches import end_calls
 from busway.road.calls import Call

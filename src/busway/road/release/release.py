@@ -17,12 +17,13 @@ from busway.road.connection import Connection
 from busway.road.deploy import deployed_tags, say_unknown_routes, zip_code
 from busway.road.describe import describe
 from busway.road.function_plan import Ground
-from busway.road.manifest import FOLDER_TAG, HANDLER_TAG, PROJECT_TAG, HandlerEntry, Manifest, function_name
+from busway.road.manifest import HANDLER_TAG, HandlerEntry, Manifest, function_name
 from busway.road.plan import plan as steps_of
 from busway.road.release.changes import Change, changes
 from busway.road.release.drift import Drift, drift
 from busway.road.release.execute import end, execute
 from busway.road.release.history import Deployment, History, Journal, is_gone, maker, read_history
+from busway.road.release.ownership import check_ownership
 from busway.road.release.plan import LIVE, Plan, back, forward, outlived
 from busway.road.root import handler_files
 from busway.road.rule_plan import rule_plan
@@ -96,8 +97,7 @@ def review(project: Project, connection: Connection, environment: Mapping[str, s
     history, ground = read_history(connection, manifest.project), _ground(connection, environment)
     live = history.live
     released = live.released if live else {}
-    _check_names(manifest, connection)
-    _check_rules(manifest, connection)
+    check_ownership(manifest, connection)
     found = changes(live.manifest if live else None, released, manifest, project.shas)
     same = {(one.what, one.name) for one in found if one.kind == "same"}
     steps = [one for one in steps_of(manifest, project.codes, ground) if ("handler", one.name) in same]
@@ -194,45 +194,6 @@ def _check_version(connection: Connection, function: str, version: str, to: Depl
             f"version {version} of {function}, which ran in deployment {to.number}, is gone",
             f"deploy it again: git checkout {to.commit}" if to.commit else "deploy it again from its source",
         ) from refusal
-
-
-def _check_names(manifest: Manifest, connection: Connection) -> None:
-    """Raises BrokenProject where a function has the name of one of ours and is somebody else's."""
-    for entry in manifest.handlers:
-        name = function_name(manifest.project, entry.name)
-        try:
-            arn = connection.scope.arn("lambda", f"function:{name}")
-            tags = connection.call("lambda", "ListTags", {"Resource": arn}).get("Tags", {})
-        except ServerRefused as refusal:
-            if refusal.code != "ResourceNotFoundException":
-                raise
-            continue
-        if tags.get(PROJECT_TAG) != manifest.project or FOLDER_TAG in tags:
-            whose = "`busway dev` runs it" if FOLDER_TAG in tags else f"it is of project {tags.get(PROJECT_TAG)!r}"
-            raise BrokenProject(
-                f"function {name} is on {connection.endpoint} already, and {whose}",
-                "give this project another name, or deploy to another server",
-            )
-
-
-def _check_rules(manifest: Manifest, connection: Connection) -> None:
-    """Raises BrokenProject where a rule has the name of one of ours and is another project's."""
-    for entry in (*manifest.handlers, *manifest.rules):
-        name = function_name(manifest.project, entry.name)
-        try:
-            found = connection.call("events", "DescribeRule", {"Name": name, "EventBusName": manifest.bus})
-            tags = connection.call("events", "ListTagsForResource", {"ResourceARN": found["Arn"]})["Tags"]
-        except ServerRefused as refusal:
-            if refusal.code != "ResourceNotFoundException":
-                raise
-            continue
-        whose = {tag["Key"]: tag["Value"] for tag in tags}.get(PROJECT_TAG)
-        if whose != manifest.project:
-            raise BrokenProject(
-                f"rule {name} is on bus {manifest.bus} of {connection.endpoint} already, and it is of "
-                + (f"project {whose!r}" if whose else "no project"),
-                "give the handler or rule another name",
-            )
 
 
 def _sha256(data: bytes) -> str:
