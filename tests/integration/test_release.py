@@ -364,6 +364,8 @@ def test_the_words_of_the_command_line_tell_the_same(
     assert "deployment 2 live" in capfd.readouterr().out
     assert main(["rollback", shop.url]) == 0
     assert "deployment 3 is live: what ran in 1" in capfd.readouterr().err
+    assert main(["invoke", "first", "--endpoint", shop.url, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["version"] == "1"
     assert main(["deploy", "nowhere"]) == 1
     assert "has no environment 'nowhere'; it has prod" in capfd.readouterr().err
 

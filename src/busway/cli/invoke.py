@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from busway.cli.options import connect, function_for, project_root, server_options
 from busway.cli.output import harmless, print_json, say
+
+if TYPE_CHECKING:
+    from busway.road.connection import Connection
 
 # What a function may take at most, and some.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -30,8 +33,8 @@ ANSWER_S_MAX = 910.0
 def invoke(handler: str, file: str | None, sample: bool, endpoint: str, as_json: bool) -> None:
     """Run HANDLER, of the project or any function, once and now: its result to stdout, its log to stderr.
 
-    Nothing is retried or dead-lettered. Without --event a handler of the project gets its sample (in batches: a batch
-    of one), another function an empty object.
+    It is the version that events go to. Nothing is retried or dead-lettered. Without --event a handler of the project
+    gets its sample (in batches: a batch of one), another function an empty object.
 
     \b
     Example:
@@ -45,7 +48,8 @@ def invoke(handler: str, file: str | None, sample: bool, endpoint: str, as_json:
     connection = connect(endpoint)
     connection.timeout_s = ANSWER_S_MAX
     function = {"FunctionName": function_for(handler)}
-    told = connection.call("lambda", "Invoke", {**function, "Payload": payload, "LogType": "Tail"})
+    version = _live(connection, function["FunctionName"])
+    told = connection.call("lambda", "Invoke", {**function, **version, "Payload": payload, "LogType": "Tail"})
     result, error = told["Payload"].read(), told.get("FunctionError")
     now = connection.call("lambda", "GetFunctionConfiguration", function)
     stale = str(now.get("LastUpdateStatusReason")) if now.get("LastUpdateStatus") == "Failed" else None
@@ -67,6 +71,20 @@ def invoke(handler: str, file: str | None, sample: bool, endpoint: str, as_json:
         click.echo(harmless(result.decode(errors="replace")))
     if error:
         click.get_current_context().exit(1)
+
+
+def _live(connection: Connection, function: str) -> dict[str, str]:
+    """What events go to: what `busway deploy` made live, which after a rollback is not the newest version."""
+    from busway.errors import ServerRefused
+    from busway.road.release.plan import LIVE
+
+    try:
+        connection.call("lambda", "GetAlias", {"FunctionName": function, "Name": LIVE})
+    except ServerRefused as refusal:
+        if refusal.code != "ResourceNotFoundException":
+            raise
+        return {}
+    return {"Qualifier": LIVE}
 
 
 def _given(file: str) -> bytes:
