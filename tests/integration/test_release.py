@@ -68,6 +68,9 @@ class Shop:
         (result,) = self.connection.call("events", "PutEvents", {"Entries": [entry]})["Entries"]
         return str(result["EventId"])
 
+    def sample(self, handler: str) -> bytes:
+        return (self.root / f"handlers/{handler}/sample.json").read_bytes()
+
     def lines(self, function: str) -> list[str]:
         found = self.connection.stream(f"/_busway/logs/{function}", quiet_s=0.2)
         return [str(line.get("text", line)) for line in found]
@@ -130,12 +133,24 @@ def test_a_handler_is_changed_by_what_it_needs_and_not_by_other_handlers(shop: S
     assert changed() == ["first", "second"]
 
 
+def test_a_rule_of_a_file_is_no_handler_s_code(shop: Shop):
+    shop.deploy()
+    (shop.root / "rules").mkdir()
+    rule = {"EventPattern": {"source": ["shop"]}, "Targets": [{"Queue": "mine"}]}
+    (shop.root / "rules/audit.json").write_text(json.dumps(rule))
+    assert [(one.kind, one.name) for one in review(shop.read(), shop.connection, {}).changes] == [
+        ("same", "first"), ("create", "audit"),
+    ]  # fmt: skip
+
+
 def test_a_version_that_cannot_start_changes_nothing(shop: Shop):
     was = answering(shop, "old")
     shop.deploy()
     shop.edit("first", "from busway import handler", "from busway import handler\nimport os")
     shop.edit("first", was, '    return "new"  # type: ignore\n\n\nif os.environ.get("LAMBDA_TASK_ROOT"):\n    1 / 0')
-    with pytest.raises(BrokenProject, match="version 2 fails on its sample: ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        BrokenProject, match="version 2 cannot start and read its sample: ZeroDivisionError: division by zero"
+    ):
         shop.deploy()
     assert (version_of(shop, "first"), invoke(shop, "first")) == ("1", "old")
     failed = read_history(shop.connection, "shop").deployments[0]
@@ -149,7 +164,7 @@ def test_a_version_that_cannot_read_its_sample_changes_nothing(shop: Shop):
     event = json.loads(sample.read_text())
     sample.write_text(json.dumps({**event, "detail": {"id": 1}}))
     shop.edit("first", "handling", "taking up")
-    with pytest.raises(BrokenProject, match="version 2 fails on its sample: EventMismatch"):
+    with pytest.raises(BrokenProject, match="version 2 cannot start and read its sample: EventMismatch"):
         shop.deploy()
     assert version_of(shop, "first") == "1"
 
@@ -233,6 +248,65 @@ def test_what_somebody_changed_by_hand_is_shown_and_set_back(shop: Shop):
     }
     deploy(found, shop.connection, {}, silent)
     assert review(project, shop.connection, {}).idle
+
+
+def test_a_target_that_somebody_added_is_shown_and_taken_away(shop: Shop):
+    (shop.root / "rules").mkdir()
+    rule = {"EventPattern": {"source": ["shop"]}, "Targets": [{"Queue": "mine"}]}
+    (shop.root / "rules/audit.json").write_text(json.dumps(rule))
+    shop.deploy()
+    for name in ("shop-first", "shop-audit"):
+        target = {"Id": "extra", "Arn": shop.connection.scope.arn("sqs", "elsewhere")}
+        shop.connection.call("events", "PutTargets", {"Rule": name, "Targets": [target]})
+    found = review(shop.read(), shop.connection, {})
+    assert [(one.name, one.thing, one.setting, one.wanted) for one in found.drift] == [
+        ("first", "rule target", "extra", None),
+        ("audit", "rule target", "extra", None),
+    ]
+    deploy(found, shop.connection, {}, silent)
+    assert review(shop.read(), shop.connection, {}).idle
+
+
+def test_the_trial_is_outside_of_what_a_handler_is_bound_by(shop: Shop):
+    shop.edit("first", "retries=2", 'retries=2, rate="1/h", concurrency=1')
+    shop.deploy()
+    # Somebody stopped it by hand, as one does on AWS.
+    stopped = {"FunctionName": "shop-first", "ReservedConcurrentExecutions": 0}
+    shop.connection.call("lambda", "PutFunctionConcurrency", stopped)
+    for retries in (1, 0):
+        shop.edit("first", f"retries={retries + 1}", f"retries={retries}")
+        shop.deploy()
+    # Nothing of the rate is used up.
+    call = {"FunctionName": "shop-first", "Qualifier": "live", "Payload": shop.sample("first")}
+    assert "FunctionError" not in shop.connection.call("lambda", "Invoke", call)
+    with pytest.raises(ServerRefused, match="TooManyRequests"):
+        shop.connection.call("lambda", "Invoke", call)
+
+
+def test_a_variable_with_another_value_is_a_change_and_one_that_is_not_set_stays(shop: Shop):
+    shop.edit("first", "retries=2", 'retries=2, env=["LEVEL"]')
+    with pytest.raises(BrokenProject, match="passes on env 'LEVEL', which is not set here"):
+        shop.deploy()
+    deploy(review(shop.read(), shop.connection, {"LEVEL": "a"}), shop.connection, {"LEVEL": "a"}, silent)
+    assert review(shop.read(), shop.connection, {}).idle
+    found = review(shop.read(), shop.connection, {"LEVEL": "b"})
+    (change,) = found.changes
+    assert [one.name for one in change.differences] == ["variable LEVEL"]
+    assert not found.drift
+    deploy(found, shop.connection, {}, silent)
+    live = {"FunctionName": "shop-first", "Qualifier": "live"}
+    told = shop.connection.call("lambda", "GetFunctionConfiguration", live)
+    assert told["Environment"]["Variables"]["LEVEL"] == "b"
+
+
+def test_the_commit_of_a_deployment_says_what_is_not_in_it(shop: Shop):
+    git = ["git", "-C", str(shop.root), "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "work"]):
+        subprocess.run([*git, *words], check=True)
+    clean = shop.read().commit
+    assert len(clean) == 12
+    (shop.root / "handlers/first/more.py").write_text("MORE = 1\n")
+    assert shop.read().commit == f"{clean}+"
 
 
 def test_projects_that_share_a_bus_leave_each_other_alone(shop: Shop, tmp_path: Path):

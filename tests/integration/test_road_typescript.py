@@ -314,7 +314,7 @@ def test_a_deployment_tries_each_version_and_runs_nothing_of_the_handlers(
     file = project / "handlers/log/handler.ts"
     file.write_text(f"{file.read_text()}\nif (process.env['LAMBDA_TASK_ROOT']) throw new Error('no such table');\n")
     refused = busway(project, "deploy", server_url, fails=True)
-    assert "log: version 2 fails on its sample: Error: no such table" in refused.stderr
+    assert "log: version 2 cannot start and read its sample: Error: no such table" in refused.stderr
 
 
 @pytest.fixture

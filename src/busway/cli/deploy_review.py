@@ -74,16 +74,21 @@ def _show_changes(changes: Sequence[Change]) -> None:
         sign, style = _SIGNS[one.kind]
         line((f"{sign} {one.kind} {one.what} ", style), (one.name, "bold"))
         for each in one.differences:
-            shown = "another" if each.name == "code" else f"{each.was!r} -> {each.to!r}"
+            unseen = each.name == "code" or each.name.startswith("variable ")
+            shown = "another" if unseen else f"{each.was!r} -> {each.to!r}"
             line((f"    {each.name}: ", "dim"), shown)
 
 
 def _show_drift(drift: Sequence[Drift]) -> None:
     for one in drift:
         where = f"{one.thing} {one.setting}".strip()
-        line(
-            ("! ", "red"),
-            (f"{one.name} ", "bold"),
-            f"{where}: it is {one.found!r}, and was deployed as {one.wanted!r}",
-        )
+        line(("! ", "red"), (f"{one.name} ", "bold"), f"{where}: {_drifted(one)}")
         line("    ", ("deploying sets it back", "dim"))
+
+
+def _drifted(one: Drift) -> str:
+    if one.found is None:
+        return "it is not there any more"
+    if one.wanted is None:
+        return f"it is {one.found!r}, and was not deployed"
+    return f"it is {one.found!r}, and was deployed as {one.wanted!r}"

@@ -63,6 +63,7 @@ from busway.function.workers.rate import rate_in
 from busway.function.workers.runtime_api import Invocation
 from busway.function.workers.sandbox import sandbox_for
 from busway.function.workers.worker import Plan
+from busway.handling import DRY_RUN
 from busway.metrics import Metrics
 from busway.secret.reference import names_in
 from busway.trail import Trail
@@ -232,6 +233,8 @@ class Functions:
     ) -> InvokeResult:  # fmt: skip
         """Run it now. Whatever the handler does is in the result.
 
+        Neither its concurrency nor its rate is asked for a dry run, which handles nothing.
+
         Raises `FunctionNotFound`, `FunctionNotReady`, `PayloadTooLarge`, `InvalidPayload`, `FunctionThrottled`,
         `RecursiveInvocation`, `WorkersStopped`.
         """
@@ -272,7 +275,8 @@ class Functions:
             raise FunctionNotReady(record.state, record.failure)
         about = self._passed(record, about)
         try:
-            run = await self._pool.run(record.crew, partial(self._begin, record, payload, about), patience_s)
+            begin, trial = partial(self._begin, record, payload, about), asks_for_dry_run(about.client_context)
+            run = await self._pool.run(record.crew, begin, patience_s, trial=trial)
         except FunctionThrottled:
             self._count(record, about, "Throttles")
             raise
@@ -332,6 +336,14 @@ class Functions:
         now = self._clock.now()
         for line in lines:
             self.logs.write(Line(function_arn, now, about.request_id, about.event_id, about.attempt, line))
+
+
+def asks_for_dry_run(client_context: str) -> bool:
+    """By the JSON text of a client context. Pure."""
+    try:
+        return bool(client_context) and msgspec.json.decode(client_context)["custom"] == DRY_RUN
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return False
 
 
 class _About(msgspec.Struct, frozen=True, gc=False):

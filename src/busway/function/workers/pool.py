@@ -119,19 +119,23 @@ class Pool:
 
     # --- run ---
 
-    async def run(self, arn: str, invocation: Callable[[Plan], Invocation], patience_s: float | None) -> Run:
+    async def run(
+        self, arn: str, invocation: Callable[[Plan], Invocation], patience_s: float | None, *, trial: bool = False
+    ) -> Run:
         """Run one invocation of a version, made for the worker's plan when it is there.
 
-        Waits up to `patience_s` for a worker, and not at all for the function's rate; None: for ever for both. Raises
+        Waits up to `patience_s` for a worker, and not at all for the function's rate; None: for ever for both.
+        A `trial` is outside of what the function is bound by, and takes nothing of it. Raises
         `FunctionThrottled`, `WorkersStopped`, `FunctionNotFound`.
         """
-        crew = self._admitted(arn)
-        crew.bounds.running += 1
+        crew = self._admitted(arn, trial=trial)
+        bounds = Bounds() if trial else crew.bounds
+        bounds.running += 1
         worker: Worker | Run | None = None
         try:
             made: Invocation | None = None
             while True:
-                worker = await self._worker_for(crew, patience_s)
+                worker = await self._worker_for(crew, bounds, patience_s)
                 if isinstance(worker, Run):
                     return worker
                 made = made or invocation(worker.plan)
@@ -147,23 +151,23 @@ class Pool:
                 worker = None
             raise
         finally:
-            crew.bounds.running -= 1
+            bounds.running -= 1
             if isinstance(worker, Worker):
                 self._staff.give_back(crew, worker)
 
-    def _admitted(self, arn: str) -> Crew:
+    def _admitted(self, arn: str, *, trial: bool) -> Crew:
         if self._staff.closing:
             raise WorkersStopped("the server is stopping")
         crew = self._staff.crew(arn)
         if crew is None:
             raise FunctionNotFound(arn)
-        if crew.bounds.reserved is not None and crew.bounds.running >= crew.bounds.reserved:
+        if not trial and crew.bounds.reserved is not None and crew.bounds.running >= crew.bounds.reserved:
             raise FunctionThrottled("ReservedFunctionConcurrentInvocationLimitExceeded")
         return crew
 
-    async def _worker_for(self, crew: Crew, patience_s: float | None) -> Worker | Run:
+    async def _worker_for(self, crew: Crew, bounds: Bounds, patience_s: float | None) -> Worker | Run:
         """A worker, and with it the right to start now."""
-        bounds, clock = crew.bounds, self._clock
+        clock = self._clock
         while True:
             while bounds.window is not None and (wait_s := bounds.window.wait_s(clock.monotonic())) > 0:
                 if patience_s is not None:

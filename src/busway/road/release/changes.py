@@ -33,16 +33,22 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def changes(
-    was: Manifest | None, released: Mapping[str, Released], to: Manifest, shas: Mapping[str, str]
+    was: Manifest | None,
+    released: Mapping[str, Released],
+    to: Manifest,
+    shas: Mapping[str, str],
+    others: Mapping[str, Sequence[Difference]] | None = None,
 ) -> list[Change]:
-    """Handlers by name, then rules. `shas` are the CodeSha256 of the handlers as they are to be, by name."""
+    """Handlers by name, then rules. `shas` are the CodeSha256 of the handlers as they are to be, by name.
+
+    `others` are differences of handlers that neither manifest tells of.
+    """
     before = was or Manifest(project=to.project, bus=to.bus, events=[], handlers=[])
     moved = [Difference("bus", before.bus, to.bus)] if before.bus != to.bus else []
-    codes = {
-        name: [Difference("code", released[name].sha256, sha)]
-        for name, sha in shas.items()
-        if name in released and released[name].sha256 != sha
-    }
+    codes = {name: list(found) for name, found in (others or {}).items()}
+    for name, sha in shas.items():
+        if name in released and released[name].sha256 != sha:
+            codes.setdefault(name, []).append(Difference("code", released[name].sha256, sha))
     handlers = _changes("handler", _named(before.handlers), _named(to.handlers), codes, moved)
     return [*handlers, *_changes("rule", _named(before.rules), _named(to.rules), {}, moved)]
 

@@ -20,6 +20,7 @@ from busway.road.release.history import Released
 from busway.road.release.plan import LIVE
 
 Settings = Mapping[str, Any]
+TARGET = "rule target"
 GONE = (*MISSING, "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
 
@@ -62,6 +63,15 @@ def drift(server: Server, steps: Sequence[Step], manifest: Manifest, released: M
     return found
 
 
+def strays(found: Sequence[Drift]) -> dict[str, list[str]]:
+    """Targets that were not deployed, by the handler or rule whose rule has them. Pure."""
+    ids: dict[str, list[str]] = {}
+    for one in found:
+        if one.thing == TARGET and one.setting and one.wanted is None:
+            ids.setdefault(one.name, []).append(one.setting)
+    return ids
+
+
 def _alias(server: Server, name: str, function: str, released: Released) -> list[Drift]:
     answer = _asked(server, "lambda", "GetAlias", {"FunctionName": function, "Name": LIVE})
     version = answer and answer.get("FunctionVersion")
@@ -101,11 +111,9 @@ def _only(*names: str) -> Callable[[Settings], dict[str, Any]]:
 
 
 def _function(given: Settings) -> Settings:
-    """Not the runtime: that is the Python of whoever deploys."""
-    variables = given.get("Environment", {}).get("Variables", {})
+    """Not the runtime, which is the Python of whoever deploys, and no variables: nobody can change a version's."""
     letters = given.get("DeadLetterConfig", {}).get("TargetArn")
-    named = _only("Handler", "Timeout", "MemorySize")(given)
-    return {**named, "DeadLetterConfig": letters, **{f"variable {key}": variables[key] for key in variables}}
+    return {**_only("Handler", "Timeout", "MemorySize")(given), "DeadLetterConfig": letters}
 
 
 def _rule(given: Settings) -> Settings:
@@ -115,7 +123,7 @@ def _rule(given: Settings) -> Settings:
 
 
 def _targets(given: Settings) -> Settings:
-    return {f"target {target['Id']}": target for target in given.get("Targets", [])}
+    return {target["Id"]: target for target in given.get("Targets", [])}
 
 
 _MAPPED = (
@@ -171,7 +179,7 @@ READINGS: Mapping[str, Reading] = {
     ),
     "PutRule": Reading("rule", "DescribeRule", _only("Name", "EventBusName"), _rule, _rule),
     "PutTargets": Reading(
-        "rule", "ListTargetsByRule", _only("Rule", "EventBusName"), _targets, _targets,
+        TARGET, "ListTargetsByRule", _only("Rule", "EventBusName"), _targets, _targets,
     ),
     "PutMetricAlarm": Reading(
         "alarm", "DescribeAlarms", lambda given: {"AlarmNames": [given["AlarmName"]]}, _first_alarm, _alarm,

@@ -68,7 +68,7 @@ def _tried(connection: Connection, trial: Trial) -> Released:
     payload = answer["Payload"].read()
     if answer.get("FunctionError"):
         raise BrokenProject(
-            f"{trial.handler}: version {version} fails on its sample: {_error_in(payload)}",
+            f"{trial.handler}: version {version} cannot start and read its sample: {_error_in(payload)}",
             f"nothing was switched, what ran before goes on; its output: busway logs {trial.function}",
         )
     if not _was_dry(payload):

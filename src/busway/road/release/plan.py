@@ -12,7 +12,7 @@ keeps its function as long as a rollback could go back to it, and until it is do
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from busway.arn import DEFAULT_BUS
@@ -21,13 +21,15 @@ from busway.road.batches import end_calls
 from busway.road.calls import Call
 from busway.road.function_plan import Ground
 from busway.road.manifest import EventEntry, HandlerEntry, Manifest, function_name, sample_of
-from busway.road.plan import Codes, Step, bus_calls, cut_off, end_rule, forget, plan
+from busway.road.plan import Codes, Step, bus_calls, bus_of, cut_off, end_rule, forget, plan
 from busway.road.release.changes import Change
 from busway.road.release.history import Deployment, Released
 from busway.road.rule_plan import retire_rule, rule_plan
 
 # The alias by which events reach a handler.
 LIVE = "live"
+
+Strays = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,11 @@ def forward(
     changes: Sequence[Change],
     others: Sequence[Manifest],
     redo: frozenset[str] = frozenset(),
+    strays: Strays | None = None,
 ) -> Plan:
     """To the project as it is. `redo`: what is made anew though it is the same, by name.
 
+    `strays`: ids of targets that somebody gave to a handler's or rule's rule, by name: they are taken away.
     `others` are the manifests of the deployments that there may be something of. Raises BrokenProject when a handler
     passes on a variable that is not set, or its event has no sample.
     """
@@ -84,7 +88,7 @@ def forward(
     ]
     return Plan(
         prepare=_prepared(manifest, [*handlers, *rules]),
-        switch=_switched([*handlers, *rules]),
+        switch=_without(strays or {}, manifest, _switched([*handlers, *rules])),
         end=_endings(manifest, handlers, others),
         trials=trials,
     )
@@ -117,6 +121,20 @@ def _prepared(manifest: Manifest, steps: Sequence[Step]) -> list[Stage]:
 
 def _switched(steps: Sequence[Step]) -> list[Stage]:
     return [Stage(step.name, step.switch, step.says) for step in steps]
+
+
+def _without(strays: Strays, manifest: Manifest, stages: Sequence[Stage]) -> list[Stage]:
+    buses = {entry.name: bus_of(manifest, entry) for entry in manifest.handlers}
+    made: list[Stage] = []
+    for stage in stages:
+        ids = strays.get(stage.name)
+        rule = {
+            "Rule": function_name(manifest.project, stage.name),
+            "EventBusName": buses.get(stage.name, manifest.bus),
+        }
+        less = [Call("events", "RemoveTargets", {**rule, "Ids": list(ids)})] if ids else []
+        made.append(replace(stage, calls=[*stage.calls, *less]))
+    return made
 
 
 def _sample(entry: HandlerEntry, events: Mapping[str, EventEntry]) -> Mapping[str, Any]:

@@ -20,13 +20,15 @@ from busway.road.function_plan import Ground
 from busway.road.manifest import HANDLER_TAG, HandlerEntry, Manifest, function_name
 from busway.road.plan import plan as steps_of
 from busway.road.release.changes import Change, changes
-from busway.road.release.drift import Drift, drift
+from busway.road.release.drift import Drift, drift, strays
 from busway.road.release.execute import end, execute
 from busway.road.release.history import Deployment, History, Journal, is_gone, maker, read_history
 from busway.road.release.ownership import check_ownership
 from busway.road.release.plan import LIVE, Plan, back, forward, outlived
+from busway.road.release.variables import variables_of
 from busway.road.root import handler_files
 from busway.road.rule_plan import rule_plan
+from busway.road.rules import FOLDER as RULES
 from busway.road.secrets import seal_secrets
 
 Say = Callable[[str], None]
@@ -76,16 +78,22 @@ def code_of(root: Path, entry: HandlerEntry) -> dict[str, Any]:
     others = [file.parent for file in handler_files(root) if file != root / entry.file]
 
     def is_anothers(file: Path) -> bool:
-        return any(file.is_relative_to(folder) for folder in others) and str(file.relative_to(root)) not in needed
+        rules = file.parent == root / RULES and file.suffix == ".json"
+        return (rules or any(map(file.is_relative_to, others))) and str(file.relative_to(root)) not in needed
 
     return zip_code(root, is_anothers)
 
 
 def commit_of(root: Path) -> str:
-    """Git's, with a + where files differ from it; "" where there is none."""
+    """Git's, with a + where files of the project differ from it or are not in it; "" where there is none."""
+    name = _git(root, "rev-parse", "--short=12", "HEAD")
+    return f"{name}+" if name and _git(root, "status", "--porcelain", "--", ".") else name
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git says; "" where it fails, or is not there."""
     try:
-        words = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
-        told = subprocess.run(words, capture_output=True, text=True, check=False)
+        told = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
     return told.stdout.strip() if told.returncode == 0 else ""
@@ -94,18 +102,20 @@ def commit_of(root: Path) -> str:
 def review(project: Project, connection: Connection, environment: Mapping[str, str]) -> Review:
     """Asks the server, and changes nothing. Raises BrokenProject, ServerUnreachable, ServerRefused."""
     manifest = project.manifest
-    history, ground = read_history(connection, manifest.project), _ground(connection, environment)
+    history, deployed = read_history(connection, manifest.project), variables_of(manifest, connection)
+    ground = _ground(connection, {**deployed.all, **environment})
     live = history.live
     released = live.released if live else {}
     check_ownership(manifest, connection)
-    found = changes(live.manifest if live else None, released, manifest, project.shas)
+    others = deployed.differences(ground.environment)
+    found = changes(live.manifest if live else None, released, manifest, project.shas, others)
     same = {(one.what, one.name) for one in found if one.kind == "same"}
     steps = [one for one in steps_of(manifest, project.codes, ground) if ("handler", one.name) in same]
     steps += [one for one in rule_plan(manifest, ground.scope, LIVE) if ("rule", one.name) in same]
     drifted = drift(connection, steps, manifest, released)
     redo = {one.name for one in drifted} | _touched(history.unfinished)
-    others = [one.manifest for one in (*history.unfinished, *([live] if live else []))]
-    plan = forward(manifest, project.codes, ground, found, others, frozenset(redo))
+    before = [one.manifest for one in (*history.unfinished, *([live] if live else []))]
+    plan = forward(manifest, project.codes, ground, found, before, frozenset(redo), strays(drifted))
     return Review(project, history, found, drifted, plan)
 
 
