@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from tests.conftest import PEERS
 from tests.unit.road.aws.manifests import EVERYTHING
@@ -66,7 +67,12 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         port = probe.getsockname()[1]
     folder, url = tmp_path_factory.mktemp("ministack"), f"http://127.0.0.1:{port}"
     # On loopback only.
-    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1"}
+    settings = {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+    }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [PEERS / "ministack"], cwd=folder, env={**os.environ, **settings}, stdout=log, stderr=log,
@@ -140,7 +146,7 @@ def test_the_example_is_deployed_fired_changed_and_brought_back(aws: Aws, minist
     assert changed == {"NotifyCustomerFunction", "NotifyCustomerInvokeConfig"}
     assert deploy(second, aws, {}, said.append, lambda _: time.sleep(LOOK_S)).changed
     assert memory() == 512
-    assert rollback(first.site, aws, {}, said.append, lambda _: time.sleep(LOOK_S)).template == done.template
+    assert rollback(first.site, aws, said.append, lambda _: time.sleep(LOOK_S)).template == done.template
     assert memory() == 256
     until(lambda: site_status(first.site, aws).handlers[0].function == "Active", "the function")
 
@@ -167,3 +173,13 @@ def test_a_project_with_everything_is_taken_whole(aws: Aws):
     assert {one.function for one in site_status(release.site, aws).handlers} == {"Active"}
     again = replace(release, template=make_template(EVERYTHING, "prod", settings, codes))
     assert not deploy(again, aws, environ, lambda _: None, lambda _: time.sleep(LOOK_S)).changed
+    # A handler that went and comes back finds its dead letters, which stayed.
+    fewer = msgspec.structs.replace(EVERYTHING, handlers=EVERYTHING.handlers[1:])
+    less = replace(release, template=make_template(fewer, "prod", settings, codes))
+    gone = compare(less, aws, environ, lambda _: None, lambda _: time.sleep(LOOK_S)).resources
+    kept = {one.name for one in gone if one.kept}
+    assert {template["Resources"][name]["Type"] for name in kept} >= {"AWS::SQS::Queue"}
+    deploy(less, aws, environ, lambda _: None, lambda _: time.sleep(LOOK_S))
+    said: list[Progress] = []
+    assert deploy(again, aws, environ, said.append, lambda _: time.sleep(LOOK_S)).changed
+    assert "there already" in {one.status for one in said}

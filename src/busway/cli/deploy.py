@@ -93,7 +93,7 @@ def diff(environment: str, check: bool, as_json: bool) -> None:
     else:
         place.show()
         if place.idle:
-            say("nothing to do")
+            line("nothing to do")
     click.get_current_context().exit(1 if check and not place.idle else 0)
 
 
@@ -187,17 +187,24 @@ class OnAws:
 
         self._release = asyncio.run(make_release(self._root, self._environment))
         found = self._difference = compare(self._release, self._aws, os.environ, _progress)
-        self.idle = not (found.new or found.resources or found.changes)
+        self.idle = not (found.new or found.resources or found.changes or found.variables)
         return msgspec.to_builtins(found)
 
     def show(self) -> None:
         found = self._difference
         assert found is not None
-        say(f"stack {found.stack}{', which is not there yet' if found.new else ''}")
+        line(f"stack {found.stack}{', which is not there yet' if found.new else ''}")
         for resource in found.resources:
             line(str(resource))
         for change in [] if found.new else found.changes:
-            line(("    ", "dim"), str(change))
+            # Those of whole resources were told.
+            if change.where.count(".") > 1 or not change.where.startswith("Resources."):
+                line(("    ", "dim"), str(change))
+        for variable in found.variables:
+            line(("    ", "dim"), f"~ variable {variable}: another value")
+        for made in found.drift:
+            line((str(made), "red"))
+            line("    ", ("deploying sets it back", "dim"))
 
     def deploy(self) -> tuple[dict[str, Any], str]:
         from busway.road.aws.deploy import deploy as make
@@ -207,7 +214,7 @@ class OnAws:
     def roll_back(self) -> tuple[dict[str, Any], str]:
         from busway.road.aws.deploy import rollback as back
 
-        return _outcome(back(self._site, self._aws, os.environ, _progress))
+        return _outcome(back(self._site, self._aws, _progress))
 
 
 def _outcome(made: Deployed) -> tuple[dict[str, Any], str]:

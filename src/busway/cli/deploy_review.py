@@ -57,7 +57,7 @@ def show_review(found: Review, environment: str, previews: Previews) -> None:
     live = found.history.live
     commit = f" (commit {live.commit})" if live and live.commit else ""
     now = f"deployment {live.number} is live{commit}" if live else "nothing is deployed yet"
-    say(f"{found.project.manifest.project} in {environment}: {now}")
+    line(f"{found.project.manifest.project} in {environment}: {now}")
     for one in found.history.unfinished:
         why = one.error or "it was cut off"
         say(f"deployment {one.number} did not get to its end: {why}; all it may have touched is made anew")

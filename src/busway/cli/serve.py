@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import faulthandler
 import gc
 import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
-from typing import Any
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from busway.config import Settings
 
 # https://man.openbsd.org/sysexits: an error occurred while doing I/O on some file.
 EXIT_IO = 74
@@ -27,7 +34,7 @@ COLLECT_EVERY = 50_000
     "--host", metavar="ADDRESS", help="Address to listen on; beyond loopback only with access keys. [127.0.0.1]"
 )
 @click.option("--port", type=int, help="Port for every service. [4566]")
-@click.option("--data", metavar="DIR", help="Folder for everything the server remembers. [.busway/data]")
+@click.option("--data", metavar="DIR", help="Folder for all that the server remembers. [.busway/data]")
 @click.option("--engine", type=click.Choice(["embedded", "memory"]), help="Where things are kept. [embedded]")
 @click.option(
     "--smtp", metavar="URL", help="smtp://HOST:PORT that SendEmail relays to; without it mail stays in the inbox."
@@ -53,11 +60,23 @@ def serve(as_json: bool, **flags: Any) -> None:
         settings = load_settings(**flags)
     except ValueError as problem:
         raise click.UsageError(str(problem)) from problem
-    code = run(_serve(settings, as_json))
+    with _forgotten(settings) as settings:
+        code = run(_serve(settings, as_json))
     # Everything is durable and closed; what the interpreter would tidy up, the system frees at once.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+@contextlib.contextmanager
+def _forgotten(settings: Settings) -> Generator[Settings]:
+    """For a server that keeps nothing, a folder for functions' code that nobody else has, unless one is named."""
+    if settings.engine != "memory" or settings.data != type(settings)().data:
+        yield settings
+        return
+    # Not below /tmp, of which each function has its own.
+    with tempfile.TemporaryDirectory(prefix="busway-memory-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+        yield dataclasses.replace(settings, data=folder)
 
 
 async def _serve(settings: Any, as_json: bool) -> int:

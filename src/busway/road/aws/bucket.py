@@ -1,6 +1,6 @@
 """The bucket of an account and region: code and templates by the hash of what they say, and what was deployed when.
 
-code/<sha256>.zip          templates/<sha256>.json          stacks/<stack>.json: the line of its templates
+code/<sha256>.zip          templates/<sha256>.json          stacks/<stack>.json: the line of what was deployed
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ from busway.road.root import AwsSettings
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
 _UNNAMED_REGION = "us-east-1"
 _MISSING = frozenset(("404", "NoSuchBucket", "NoSuchKey", "NotFound"))
+
+
+class Past(msgspec.Struct, frozen=True):
+    """Something that was deployed: the hash of its template, and the values of its parameters but hidden ones."""
+
+    template: str
+    parameters: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +95,16 @@ class Bucket:
     def template(self, digest: str) -> Template:
         return msgspec.json.decode(self._get(template_key(digest)), type=dict[str, Any])
 
-    def line(self, stack: str) -> list[str]:
-        """The hashes of the templates that led to what is deployed, the oldest first."""
+    def line(self, stack: str) -> list[Past]:
+        """What led to what is deployed, the oldest first."""
         try:
-            return msgspec.json.decode(self._get(_line_key(stack)), type=list[str])
+            return msgspec.json.decode(self._get(_line_key(stack)), type=list[Past])
         except AwsRefused as refusal:
             if refusal.code not in _MISSING:
                 raise
             return []
 
-    def put_line(self, stack: str, line: Sequence[str]) -> None:
+    def put_line(self, stack: str, line: Sequence[Past]) -> None:
         self.aws.call(
             "s3", "PutObject", Bucket=self.name, Key=_line_key(stack), ExpectedBucketOwner=self.account,
             Body=msgspec.json.encode(list(line)),
@@ -121,14 +128,14 @@ def _line_key(stack: str) -> str:
     return f"stacks/{stack}.json"
 
 
-def line_with(line: Sequence[str], deployed: str) -> list[str]:
+def line_with(line: Sequence[Past], deployed: Past) -> list[Past]:
     """The line that leads to what is deployed: what came after it was taken back. Pure."""
     if deployed not in line:
         return [*line, deployed]
     return list(line[: len(line) - line[::-1].index(deployed)])
 
 
-def before(line: Sequence[str], deployed: str) -> str | None:
+def before(line: Sequence[Past], deployed: Past) -> Past | None:
     """What was deployed before. Pure."""
     upto = line_with(line, deployed)
     return upto[-2] if len(upto) > 1 else None

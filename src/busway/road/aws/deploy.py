@@ -12,8 +12,9 @@ import msgspec
 
 from busway.errors import AwsRefused, BrokenProject, StackUnusable
 from busway.road.aws.access import Aws
-from busway.road.aws.bucket import Bucket, before, bucket_of, line_with
-from busway.road.aws.parameters import parameters_of, unheard
+from busway.road.aws.adopt import adopt
+from busway.road.aws.bucket import Bucket, Past, before, bucket_of, line_with
+from busway.road.aws.parameters import parameters_of, plain, unheard, variable_of
 from busway.road.aws.release import Release, Site
 from busway.road.aws.stack import ChangeSet, Progress, Say, Sleep, Stack, StackState
 from busway.road.aws.template import Template, template_hash
@@ -49,8 +50,8 @@ def deploy(release: Release, aws: Aws, environ: Mapping[str, str], say: Say, sle
     return _change(stack, state, bucket, release.template, environ)
 
 
-def rollback(site: Site, aws: Aws, environ: Mapping[str, str], say: Say, sleep: Sleep = time.sleep) -> Deployed:
-    """Deploy what was deployed before: the template, and the code that it names, as they lie in the bucket.
+def rollback(site: Site, aws: Aws, say: Say, sleep: Sleep = time.sleep) -> Deployed:
+    """Deploy what was deployed before: the template and the code that it names, with the variables that it had.
 
     Raises as `deploy`, and StackUnusable when there is nothing before.
     """
@@ -58,12 +59,19 @@ def rollback(site: Site, aws: Aws, environ: Mapping[str, str], say: Say, sleep: 
     state, bucket = stack.ready(), bucket_of(aws, site.settings)
     if not state.exists:
         raise StackUnusable(f"there is no stack {site.stack}: nothing was deployed", "busway deploy")
-    deployed = template_hash(stack.template())
+    deployed = past_of(stack.template(), state)
     earlier = before(bucket.line(site.stack), deployed)
     if earlier is None:
         raise StackUnusable(f"nothing was deployed to {site.stack} before what is there now")
-    say(Progress(site.stack, f"back to {earlier[:12]}", f"from {deployed[:12]}"))
-    return _change(stack, state, bucket, bucket.template(earlier), environ, back=True)
+    say(Progress(site.stack, f"back to {earlier.template[:12]}", f"from {deployed.template[:12]}"))
+    template = bucket.template(earlier.template)
+    values = {variable_of(template, name): value for name, value in earlier.parameters.items()}
+    return _change(stack, state, bucket, template, values, back=True)
+
+
+def past_of(template: Template, state: StackState) -> Past:
+    """What is deployed now, as the line of what was remembers it."""
+    return Past(template_hash(template), plain(template, state.parameters))
 
 
 def _change(
@@ -76,14 +84,17 @@ def _change(
         stack.say(
             Progress(variable, "not set", "nobody is told of this route's alarms; an HTTPS address of PagerDuty's")
         )
-    change = ChangeSet(f"busway-{digest[:24]}", bucket.put_template(template), parameters)
+    address = bucket.put_template(template)
+    deployed = stack.template() if state.exists else {}
+    state = adopt(stack, state, deployed, template, bucket)
+    change = ChangeSet(f"busway-{digest[:24]}", address, parameters)
     changes = stack.make(change, state)
     if changes is None:
         stack.say(Progress(stack.name, "as before", "nothing to change"))
         return Deployed(stack.name, False, digest, state.outputs)
-    if state.exists and not back:
+    if deployed and not back:
         # Before it is replaced: however this ends, what is deployed now is known as what was before.
-        bucket.put_line(stack.name, line_with(bucket.line(stack.name), template_hash(stack.template())))
+        bucket.put_line(stack.name, line_with(bucket.line(stack.name), past_of(deployed, state)))
     stack.say(Progress(stack.name, "changing", f"{len(changes)} resources"))
     return Deployed(stack.name, True, digest, stack.execute(change.name).outputs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from busway.errors import BrokenProject
@@ -16,8 +16,9 @@ PREFIX = "BUSWAY_PARAMETER_"
 def parameters_of(
     template: Template, deployed: Mapping[str, str], environ: Mapping[str, str], bucket: str
 ) -> list[dict[str, Any]]:
-    """As CloudFormation takes them. `deployed`: those of the stack. Raises BrokenProject for one without value."""
+    """As CloudFormation takes them. `deployed`: those of the stack. Raises BrokenProject for those without value."""
     given: list[dict[str, Any]] = []
+    missing: dict[str, str] = {}
     for name, parameter in template.get("Parameters", {}).items():
         variable = variable_of(template, name)
         value = bucket if name == CODE_BUCKET else environ.get(variable)
@@ -26,11 +27,32 @@ def parameters_of(
         elif name in deployed:
             given.append({"ParameterKey": name, "UsePreviousValue": True})
         elif "Default" not in parameter:
-            raise BrokenProject(
-                f"{parameter.get('Description', name)} is not set here, and not in the stack from before",
-                f"set it where you deploy: export {variable}=…",
-            )
+            missing[variable] = str(parameter.get("Description", name))
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        raise BrokenProject(
+            f"{'; '.join(missing.values())} {are} not set here, and not in the stack from before",
+            f"set it where you deploy: export {' '.join(f'{variable}=…' for variable in missing)}",
+        )
     return given
+
+
+def plain(template: Template, deployed: Mapping[str, str]) -> dict[str, str]:
+    """The values that may be seen: not those of hidden parameters, nor where the code lies."""
+    hidden = {name for name, one in template.get("Parameters", {}).items() if one.get("NoEcho")}
+    return {name: value for name, value in deployed.items() if name not in hidden | {CODE_BUCKET}}
+
+
+def others(template: Template, deployed: Mapping[str, str], given: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The variables whose parameters get another value than the stack has, of those that may be seen."""
+    known = plain(template, deployed)
+    return [
+        variable_of(template, one["ParameterKey"])
+        for one in given
+        if one["ParameterKey"] in known
+        and not one.get("UsePreviousValue")
+        and one["ParameterValue"] != known[one["ParameterKey"]]
+    ]
 
 
 def variable_of(template: Template, parameter: str) -> str:

@@ -62,6 +62,11 @@ async def make_release(root: Path, environment: str) -> Release:
     """Everything that is deployed, made here; nothing is sent. Raises BrokenProject."""
     site = site_of(root, environment)
     manifest = await describe(root)
+    if not (manifest.handlers or manifest.rules):
+        raise BrokenProject(
+            f"{root} has no handlers and no rules yet: there is nothing to make a stack of",
+            "busway add handler; a stack that is there is ended by aws cloudformation delete-stack",
+        )
     packages = await make_packages(root, manifest, site.settings)
     codes = {name: package.code for name, package in packages.items()}
     template = make_template(manifest, environment, site.settings, codes)

@@ -127,17 +127,27 @@ class Stack:
 
     def make(self, change: ChangeSet, state: StackState) -> list[dict[str, Any]] | None:
         """Make a change set; the changes it would make, None for none at all. Raises StackUnusable."""
+        # What somebody changed by hand is set back, and told of before.
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html
+        update = {"ChangeSetType": "UPDATE", "DeploymentMode": "REVERT_DRIFT"}
+        # A first deploy that fails leaves nothing that the next one could not go on from.
+        create = {"ChangeSetType": "CREATE", "OnStackFailure": "DELETE"}
+        # What a rule or an earlier stack left behind under this name is taken over.
+        return self._made(change, ImportExistingResources=True, **(update if state.exists else create))
+
+    def take(self, change: ChangeSet, resources: Sequence[Mapping[str, Any]]) -> StackState:
+        """Take resources into the stack as they are; the stack then. Raises StackUnusable."""
+        self._made(change, ChangeSetType="IMPORT", ResourcesToImport=list(resources))
+        return self.execute(change.name)
+
+    def _made(self, change: ChangeSet, **more: Any) -> list[dict[str, Any]] | None:
         wanted: dict[str, Any] = {
             "StackName": self.name,
             "ChangeSetName": change.name,
-            "ChangeSetType": "UPDATE" if state.exists else "CREATE",
             "TemplateURL": change.template_url,
             "Parameters": list(change.parameters),
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
-            # What a rule or an earlier stack left behind under this name is taken over.
-            "ImportExistingResources": True,
-            # A first deploy that fails leaves nothing that the next one could not go on from.
-            **({} if state.exists else {"OnStackFailure": "DELETE"}),
+            **more,
         }
         try:
             self._call("CreateChangeSet", **wanted)

@@ -9,9 +9,10 @@ import msgspec
 from busway.errors import AwsRefused
 from busway.road.aws.access import Aws
 from busway.road.aws.bucket import bucket_of
+from busway.road.aws.deploy import past_of
 from busway.road.aws.release import Site
 from busway.road.aws.stack import Stack, StackState
-from busway.road.aws.template import ABOUT, template_hash
+from busway.road.aws.template import ABOUT
 
 GONE = "missing"
 _NOT_THERE = frozenset(("ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"))
@@ -46,11 +47,11 @@ def site_status(site: Site, aws: Aws) -> SiteStatus:
     template = stack.template()
     about: dict[str, Any] = template.get("Metadata", {}).get(ABOUT, {})
     alarms = _alarms(aws, f"{site.names.project}-{site.names.environment}-")
-    deployed, bucket = template_hash(template), bucket_of(aws, site.settings)
+    deployed, bucket = past_of(template, state), bucket_of(aws, site.settings)
     line = bucket.line(site.stack) if bucket.is_there() else []
     return SiteStatus(
         state,
-        deployed,
+        deployed.template,
         line.index(deployed) if deployed in line else len(line),
         [_entry(site, aws, name, alarms, _function(aws, site.names.of(name))) for name in about.get("Handlers", [])],
         [_entry(site, aws, name, alarms, "") for name in about.get("Rules", [])],

@@ -15,11 +15,12 @@ from tests.unit.road.aws.manifests import codes_of, handler_entry
 
 from busway.errors import AwsUnusable, BrokenProject, StackUnusable
 from busway.road.aws.access import Aws, open_aws
-from busway.road.aws.bucket import before, line_with
+from busway.road.aws.bucket import Past, before, line_with
 from busway.road.aws.compare import compare
 from busway.road.aws.deploy import Deployed, deploy, rollback
 from busway.road.aws.names import Names
 from busway.road.aws.packages import Package, zipped
+from busway.road.aws.parameters import parameters_of
 from busway.road.aws.release import Release, Site
 from busway.road.aws.stack import Progress
 from busway.road.aws.status import site_status
@@ -134,6 +135,13 @@ def test_a_route_without_an_address_is_told(aws: Aws):
     assert "BUSWAY_ALERT_PAGERDUTY_URL" not in [one.what for one in said]
 
 
+def test_all_that_is_missing_is_told_at_once():
+    template = {"Parameters": {"One": {"Type": "String"}, "Two": {"Type": "String", "Description": "the second"}}}
+    with pytest.raises(BrokenProject, match="One; the second are not set here") as told:
+        parameters_of(template, {}, {}, "bucket")
+    assert told.value.hint.endswith("export BUSWAY_PARAMETER_One=… BUSWAY_PARAMETER_Two=…")
+
+
 @pytest.mark.parametrize(("missing", "said"), [("LEVEL", "export LEVEL="), ("KEY", "export KEY=")])
 def test_what_is_missing_is_told_before_anything_is_made(aws: Aws, missing: str, said: str):
     environ = {name: value for name, value in ENVIRON.items() if name != missing}
@@ -147,27 +155,34 @@ def test_rollback_brings_back_template_and_code_and_the_next_one_goes_further_ba
     one, two, three = release(128, b"one"), release(256, b"two"), release(512, b"three")
     for each in (one, two, three):
         deployed(aws, each)
-    back = rollback(one.site, aws, ENVIRON, lambda _: None, lambda _: None)
+    back = rollback(one.site, aws, lambda _: None, lambda _: None)
     assert back.template == template_hash(two.template)
     assert function("ledger")["MemorySize"] == 256
-    back = rollback(one.site, aws, ENVIRON, lambda _: None, lambda _: None)
+    back = rollback(one.site, aws, lambda _: None, lambda _: None)
     assert (back.template, function("ledger")["MemorySize"]) == (template_hash(one.template), 128)
     with pytest.raises(StackUnusable, match="nothing was deployed to shop-prod before"):
-        rollback(one.site, aws, ENVIRON, lambda _: None, lambda _: None)
+        rollback(one.site, aws, lambda _: None, lambda _: None)
     deployed(aws, three)
-    assert rollback(one.site, aws, ENVIRON, lambda _: None, lambda _: None).template == template_hash(one.template)
+    assert rollback(one.site, aws, lambda _: None, lambda _: None).template == template_hash(one.template)
+
+
+def test_rollback_brings_back_a_variable_that_alone_was_changed(aws: Aws):
+    deployed(aws, LEVEL="debug")
+    found = compare(release(), aws, {**ENVIRON, "LEVEL": "info"}, lambda _: None)
+    assert (found.changes, found.variables) == ([], ["LEVEL"])
+    assert compare(release(), aws, ENVIRON, lambda _: None).variables == []
+    deployed(aws, LEVEL="info")
+    assert function("send-receipt")["Environment"]["Variables"]["LEVEL"] == "info"
+    rollback(release().site, aws, lambda _: None, lambda _: None)
+    assert function("send-receipt")["Environment"]["Variables"]["LEVEL"] == "debug"
 
 
 def test_the_line_of_what_was_deployed_ends_where_one_went_back_to():
-    assert line_with([], "a") == ["a"]
-    assert line_with(["a", "b"], "c") == ["a", "b", "c"]
-    assert line_with(["a", "b", "a", "c"], "a") == ["a", "b", "a"]
-    assert (before([], "a"), before(["a"], "a"), before(["a"], "b"), before(["a", "b"], "b")) == (
-        None,
-        None,
-        "a",
-        "a",
-    )
+    a, b, c = Past("a"), Past("b"), Past("a", {"LEVEL": "info"})
+    assert line_with([], a) == [a]
+    assert line_with([a, b], c) == [a, b, c]
+    assert line_with([a, b, a, c], a) == [a, b, a]
+    assert (before([], a), before([a], a), before([a], b), before([a, b], b)) == (None, None, a, a)
 
 
 def test_a_difference_names_each_property_and_what_cloudformation_would_do(aws: Aws):
@@ -242,7 +257,7 @@ def test_a_deploy_that_is_interrupted_anywhere_is_finished_by_the_next(aws: Aws,
         except Interrupted:
             deployed(aws, wanted)
             assert function("ledger")["MemorySize"] == 512
-            rollback(wanted.site, aws, ENVIRON, lambda _: None, lambda _: None)
+            rollback(wanted.site, aws, lambda _: None, lambda _: None)
             assert function("ledger")["MemorySize"] == 128
         else:
             break

@@ -11,6 +11,8 @@ from botocore.stub import ANY, Stubber
 
 from busway.errors import StackUnusable
 from busway.road.aws.access import Aws
+from busway.road.aws.adopt import importing
+from busway.road.aws.compare import by_hand
 from busway.road.aws.stack import ChangeSet, Progress, Stack, StackState
 
 ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/shop-prod/1"
@@ -115,6 +117,58 @@ def test_a_first_change_set_creates_and_leaves_nothing_when_it_fails(script: Scr
     script.expect("describe_change_set", {"Status": "CREATE_COMPLETE", "Changes": [{"Type": "Resource"}]})
     assert script.stack.make(CHANGE, StackState("shop-prod")) == [{"Type": "Resource"}]
     assert script.slept == [3.0]
+
+
+def test_a_change_set_sets_back_what_was_changed_by_hand(script: Script):
+    script.expect("create_change_set", {}, StackName="shop-prod", ChangeSetName="busway-1", ChangeSetType="UPDATE",
+                  TemplateURL="https://s3/t.json", Parameters=[], DeploymentMode="REVERT_DRIFT", Capabilities=ANY,
+                  ImportExistingResources=True)  # fmt: skip
+    script.expect("describe_change_set", {"Status": "CREATE_COMPLETE", "Changes": []})
+    assert script.stack.make(CHANGE, StackState("shop-prod", ID, "UPDATE_COMPLETE")) == []
+
+
+def test_what_was_changed_by_hand_is_told_by_property():
+    target = {
+        "Attribute": "Properties", "Path": "/Properties/EventPattern/source/0", "BeforeValue": "shop",
+        "Drift": {"PreviousValue": "shop", "ActualValue": "evil", "DriftDetectionTimestamp": datetime.now(UTC)},
+    }  # fmt: skip
+    ours = {"Attribute": "Properties", "Path": "/Properties/State", "BeforeValue": "ENABLED"}
+    change = {"LogicalResourceId": "Rule", "ResourceDriftStatus": "MODIFIED"}
+    told = by_hand({**change, "Details": [{"Target": target}, {"Target": ours}]})
+    assert [str(one) for one in told] == ["! Rule EventPattern/source/0: it is evil, and was deployed as shop"]
+    gone = by_hand({"LogicalResourceId": "Rule", "ResourceDriftStatus": "DELETED"})
+    assert [str(one) for one in gone] == ["! Rule was deleted by hand"]
+    assert by_hand({"LogicalResourceId": "Rule", "ResourceDriftStatus": "IN_SYNC"}) == []
+
+
+def test_queues_that_are_there_are_imported_by_their_names_beside_what_is_deployed():
+    deployed = {"Parameters": {"Level": {"Type": "String"}}, "Resources": {"Bus": {"Type": "AWS::Events::EventBus"}}}
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "q", "RedrivePolicy": {"Fn::GetAtt": "Other"}}}
+    assert importing(deployed, {"Resources": {"Queue": queue, "New": {}}}, ["Queue"]) == {
+        "Parameters": {"Level": {"Type": "String"}},
+        "Resources": {
+            "Bus": {"Type": "AWS::Events::EventBus"},
+            "Queue": {
+                "Type": "AWS::SQS::Queue", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain",
+                "Properties": {"QueueName": "q"},
+            },
+        },
+    }  # fmt: skip
+
+
+def test_resources_are_taken_into_a_stack_by_an_import(script: Script):
+    queue = {
+        "ResourceType": "AWS::SQS::Queue", "LogicalResourceId": "Queue", "ResourceIdentifier": {"QueueUrl": "https://q"},
+    }  # fmt: skip
+    script.expect(
+        "create_change_set", {}, StackName="shop-prod", ChangeSetName="busway-1", ChangeSetType="IMPORT",
+        TemplateURL="https://s3/t.json", Parameters=[], Capabilities=ANY, ResourcesToImport=[queue],
+    )  # fmt: skip
+    script.expect("describe_change_set", {"Status": "CREATE_COMPLETE", "Changes": []})
+    begun(script)
+    script.state("IMPORT_COMPLETE")
+    script.events(("2", "Queue", "IMPORT_COMPLETE", ""), ("1", "shop-prod", "UPDATE_COMPLETE", ""))
+    assert script.stack.take(CHANGE, [queue]).status == "IMPORT_COMPLETE"
 
 
 def test_a_change_set_that_an_interruption_left_is_made_anew(script: Script):
