@@ -154,7 +154,7 @@ class Server:
         open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
         doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, clock))
         if settings.push_keys and not keys:
-            raise ValueError("push_keys are set and access_keys are not: without those anybody may push")
+            raise ValueError("BUSWAY_PUSH_KEYS is set and BUSWAY_ACCESS_KEYS is not: without that anybody may push")
         access = Access(keys, parse_push_keys(settings.push_keys), strict=bool(keys))
         git = GitDoor(access, data_folder(settings).absolute(), rooms.functions.machine, ground.entropy, self.url)
         gateway = Gateway(

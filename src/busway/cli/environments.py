@@ -13,7 +13,19 @@ from busway.errors import BrokenProject, ServerUnreachable
 if TYPE_CHECKING:
     from busway.road.connection import Connection
 
-environment_argument = click.argument("environment", metavar="ENV")
+
+def _named(context: click.Context, argument: click.Parameter, given: str | None) -> str:
+    """Where none is named, those that there are are."""
+    from busway.cli.options import project_root
+    from busway.road.root import read_config
+
+    if given is not None:
+        return given
+    known = ", ".join(sorted(read_config(project_root()).targets)) or "none yet: docs/environments.md"
+    raise click.UsageError(f"ENV is missing; the project's environments are {known}")
+
+
+environment_argument = click.argument("environment", metavar="ENV", required=False, callback=_named)
 
 
 def target_of(root: Path, environment: str) -> str:

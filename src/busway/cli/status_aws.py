@@ -22,7 +22,8 @@ def show_status(root: Path, environment: str, as_json: bool) -> None:
         return
     stack = found.stack
     reason = f" ({stack.reason})" if stack.reason else ""
-    line((f"stack {stack.name}: ", "bold"), stack.status or "not there yet: busway deploy makes it", reason)
+    changed = f" since {stack.changed[:19]}" if stack.status and stack.changed else ""
+    line((f"stack {stack.name}: ", "bold"), stack.status or "not there yet: busway deploy makes it", changed, reason)
     if found.template:
         line(f"template {found.template[:12]}; a rollback can go back {found.before} deployments")
     entries = [(one, "") for one in found.handlers] + [(one, "rule") for one in found.rules]

@@ -14,10 +14,14 @@ ENTRIES_MAX = 200
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """`problem`, if any, is why the push is refused. `locked`: npm has a lock file to go by."""
+    """`problem`, if any, is why the push is refused. `locked`: npm has a lock file to go by.
+
+    `project` is its name.
+    """
 
     languages: list[Language] = []
     packages: list[str] = []
     locked: bool = False
+    project: str = ""
     problem: str = ""
     hint: str = ""

@@ -41,8 +41,9 @@ Say = Callable[[str], None]
 class Builder:
     """Builds what was checked out at a workplace, and says how that goes."""
 
-    def __init__(self, tools: Tools, place: Workplace, say: Say) -> None:
-        self._tools, self._place, self._say = tools, place, say
+    def __init__(self, tools: Tools, place: Workplace, project: str, say: Say) -> None:
+        """`project`: how it is to be called."""
+        self._tools, self._place, self._project, self._say = tools, place, project, say
 
     async def build(self, repository: Path, pack: Path, commit: str) -> Project:
         """Raises PushRefused when a step fails."""
@@ -58,7 +59,16 @@ class Builder:
         await self._run("the tests", (sys.executable, "-m", "busway", "test"), place.source)
         pack_it = (sys.executable, "-m", "busway.push.pack", str(place.out))
         await self._run("reading the project", pack_it, place.out, place.source)
-        return await asyncio.to_thread(read_built, place.out)
+        built = await asyncio.to_thread(read_built, place.out)
+        self._check_name(built.manifest.project)
+        return built
+
+    def _check_name(self, found: str) -> None:
+        if found != self._project:
+            raise PushRefused(
+                f"this project is called {found!r}, and was pushed to {self._project!r}",
+                f"git remote set-url busway …/git/{found}.git",
+            )
 
     async def _unpack(self, repository: Path, pack: Path, commit: str) -> Asked:
         """The commit's files in their folder, by a process that may run out of memory alone."""
@@ -76,6 +86,7 @@ class Builder:
             raise PushRefused(f"what was pushed cannot be read: {error}") from error
         if asked.problem:
             raise PushRefused(asked.problem, asked.hint)
+        self._check_name(asked.project)
         return asked
 
     async def _install_python(self, lines: Sequence[str]) -> None:

@@ -196,12 +196,8 @@ class Remote:
             pack = place.root / "pack"
             await asyncio.to_thread(_copy, body, pack)
             commit = push.new.decode("ascii", "replace")
-            built = await Builder(self._tools, place, say).build(Path(repository.path), pack, commit)
-            if built.manifest.project != caller.project:
-                raise PushRefused(
-                    f"this project is called {built.manifest.project!r}, and was pushed to {caller.project!r}",
-                    f"git remote set-url busway …/git/{built.manifest.project}.git",
-                )
+            builder = Builder(self._tools, place, caller.project, say)
+            built = await builder.build(Path(repository.path), pack, commit)
             await self._deliver(of_commit(built, push.new), caller, push, say)
             await asyncio.to_thread(keep_objects, place.repository, Path(repository.path))
         await asyncio.to_thread(move_branch, repository, push)

@@ -20,7 +20,7 @@ from dulwich.repo import Repo
 
 from busway.errors import BuswayError, PushRefused
 from busway.push.asked import BYTES_MAX, FILES_MAX, PACKAGES_MAX, Asked
-from busway.road.root import NODE, PYTHON, languages
+from busway.road.root import NODE, PYTHON, languages, read_config
 
 # What a worker has anyway.
 _GIVEN = ("busway",)
@@ -77,6 +77,7 @@ def read_asked(root: Path) -> Asked:
             raise PushRefused(f"{name} is a link; wanted a file")
     try:
         found = languages(root)
+        project = read_config(root).name if found else ""
     except BuswayError as error:
         raise PushRefused(str(error).replace(f"{root}/", ""), error.hint) from error
     if not found:
@@ -86,7 +87,8 @@ def read_asked(root: Path) -> Asked:
             "busway init",
         )
     packages = wanted_packages(root / PYTHON) if "python" in found else []
-    return Asked(languages=found, packages=packages, locked=(root / "package-lock.json").is_file())
+    locked = (root / "package-lock.json").is_file()
+    return Asked(languages=found, packages=packages, locked=locked, project=project)
 
 
 def wanted_packages(file: Path) -> list[str]:

@@ -42,10 +42,13 @@ def ci_text(root: Path, spec: CiSpec, manifest: Manifest) -> str:
         "branch": spec.branch,
         "region": settings.region or REGION,
         "node": node,
+        "python": is_python(root),
         "image": _IMAGES[node],
         "install": _install(root),
         "run": "uv run " if is_python(root) else "",
         "variables": _variables(manifest),
+        # A difference is made of what is deployed: a secret is nothing that it needs.
+        "diff_variables": sorted({name for one in manifest.handlers for name in one.env}),
     }
     return render(root, f"ci/{spec.forge}.yml.jinja", **facts)
 
@@ -54,7 +57,7 @@ def _install(root: Path) -> Sequence[str]:
     """A lock file, where there is one, is what is installed."""
     python = ["pip install uv", f"uv sync{' --locked' if (root / 'uv.lock').is_file() else ''}"]
     npm = [f"npm {'ci' if (root / 'package-lock.json').is_file() else 'install'}"]
-    return [*(python if is_python(root) else ["pip install busway"]), *(npm if is_node(root) else [])]
+    return [*(python if is_python(root) else ['pip install "${BUSWAY:-busway}"']), *(npm if is_node(root) else [])]
 
 
 def _variables(manifest: Manifest) -> list[str]:

@@ -116,7 +116,8 @@ def _says(entry: HandlerEntry) -> str:
     alert, batch = f", alert {entry.alert}" if entry.alert else "", entry.batch
     how = f"{batch.source}, batches of {batch.size} or {batch.window_s} s, " if batch is not None else ""
     trigger = entry.schedule or entry.event
-    return f"{trigger} -> {entry.name} ({how}{entry.retries} retries, dead letters, alarm{alert})"
+    retries = f"{entry.retries} retr{'y' if entry.retries == 1 else 'ies'}"
+    return f"{trigger} -> {entry.name} ({how}{retries}, dead letters, alarm{alert})"
 
 
 def _handler_step(manifest: Manifest, entry: HandlerEntry, code: Mapping[str, Any], ground: Ground) -> Step:

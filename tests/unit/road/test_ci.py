@@ -59,18 +59,26 @@ def test_on_github_only_who_asks_aws_gets_a_token_and_every_action_is_pinned(tmp
     assert len(used) == 8 and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) for action in used)
 
 
-@pytest.mark.parametrize("job", ["diff", "deploy"])
-def test_on_github_deploying_is_given_what_it_asks_for(tmp_path: Path, job: str):
+@pytest.mark.parametrize(
+    ("job", "wanted"),
+    [
+        ("diff", {"LEVEL"}),
+        ("deploy", {"LEVEL", "STRIPE_KEY", "BUSWAY_ALERT_PAGERDUTY_URL", "BUSWAY_ALERT_DATADOG_URL"}),
+    ],
+)
+def test_on_github_each_job_is_given_what_it_needs_and_no_more(tmp_path: Path, job: str, wanted: set[str]):
     steps = written(tmp_path / "shop", "github")["jobs"][job]["steps"]
     given = next(step["env"] for step in steps if f"busway {job} prod" in step.get("run", ""))
-    assert set(given) == {"LEVEL", "STRIPE_KEY", "BUSWAY_ALERT_PAGERDUTY_URL", "BUSWAY_ALERT_DATADOG_URL"}
+    assert set(given) == wanted
     assert given["LEVEL"] == "${{ secrets.LEVEL || vars.LEVEL }}"
+    role = next(step["with"]["role-to-assume"] for step in steps if "role-to-assume" in step.get("with", {}))
+    assert role == f"${{{{ vars.AWS_{job.upper()}_ROLE }}}}"
 
 
 def test_gitlab_does_the_same(tmp_path: Path):
     flow = written(tmp_path / "shop", "gitlab", "typescript", branch="trunk")
     assert flow["test"]["script"] == ["busway test"]
-    assert flow["default"]["before_script"] == ["pip install busway", "npm install"]
+    assert flow["default"]["before_script"] == ['pip install "${BUSWAY:-busway}"', "npm install"]
     assert any("busway diff prod" in line for line in flow["diff"]["script"])
     assert flow["deploy"]["script"][-1] == "busway deploy prod"
     assert flow["deploy"]["rules"] == [{"if": '$CI_COMMIT_BRANCH == "trunk"'}]
