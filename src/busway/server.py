@@ -57,6 +57,7 @@ from busway.inspect.ports import Inspection
 from busway.mail.inbox import ShownMail
 from busway.mail.mailer import Mailer
 from busway.metrics import Metrics
+from busway.metrics.series import TimeSeries
 from busway.push.access import Access, parse_push_keys
 from busway.push.door import PREFIX, GitDoor
 from busway.queue.dead_letters import QueueDeadLetters
@@ -222,6 +223,7 @@ class Rooms:
         self.outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, self.dead_letters, first_retry_s))
         self.router = self.bus.router(Ports(targets, self.outbox, self.dead_letters))
         self.ticker = self.bus.ticker()
+        self.series = TimeSeries(engine, clock, entropy)
         self.alarms = Alarms(engine, clock, entropy)
         watched = DeadLetterQueues(engine, self.queues.exists)
         self.evaluator = Evaluator(
@@ -237,7 +239,16 @@ class Rooms:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Load what is stored, then take up the work; `stack` puts it down in the opposite order."""
-        for noun in (self.queues, self.streams, self.bus, self.routes, self.alarms, self.mailer, self.secrets):
+        for noun in (
+            self.queues,
+            self.streams,
+            self.bus,
+            self.routes,
+            self.alarms,
+            self.mailer,
+            self.secrets,
+            self.series,
+        ):
             await noun.open()
         stack.push_async_callback(self.alerts.close)
         stack.push_async_callback(self.mailer.close)
@@ -255,6 +266,7 @@ class Rooms:
         run_beside(stack, "queue retention", self.queues.run())
         run_beside(stack, "completed steps", self.functions.once.run())
         run_beside(stack, "stream retention", self.streams.run())
+        run_beside(stack, "metrics", self.series.run())
 
     def services(self) -> list[Any]:
         return [
@@ -264,7 +276,7 @@ class Rooms:
             Kinesis(self.streams, self.shard_reader, self._ground.clock),
             SecretsManager(self.secrets),
             SesV2(self.mailer),
-            CloudWatch(self.alarms, self.evaluator),
+            CloudWatch(self.alarms, self.evaluator, self.series, self._ground.clock),
             Sts(),
         ]
 

@@ -73,6 +73,12 @@ from busway.errors.function import (
     RevisionMismatch as RevisionMismatch,
     WorkersStopped as WorkersStopped,
 )
+from busway.errors.metrics import (
+    ConflictingMetric as ConflictingMetric,
+    InvalidExpression as InvalidExpression,
+    InvalidMetric as InvalidMetric,
+    TooManyMetrics as TooManyMetrics,
+)
 from busway.errors.notice import (
     AlarmFeatureNotBuilt as AlarmFeatureNotBuilt,
     AlarmNotFound as AlarmNotFound,

@@ -20,6 +20,7 @@ from busway.engine import Put
 from busway.engine.memory import MemoryEngine
 from busway.errors import AlarmFeatureNotBuilt, AlarmNotFound, InvalidAlarm
 from busway.metrics import Metrics
+from busway.metrics.series import TimeSeries
 from busway.trail import Trail
 
 SCOPE = Scope()
@@ -51,7 +52,8 @@ async def cloudwatch() -> AsyncIterator[CloudWatch]:
         notice_put=lambda d: Put("outbox", msgspec.json.encode(d), clock.now(), origin=d.origin),
         metrics=Metrics(clock), trail=Trail(clock),
     )  # fmt: skip
-    yield CloudWatch(alarms, evaluator)
+    series = TimeSeries(engine, clock, SeededEntropy(2))
+    yield CloudWatch(alarms, evaluator, series, clock)
     await evaluator.close()
 
 

@@ -1,4 +1,4 @@
-"""CloudWatch's metric alarms: names in, names out."""
+"""CloudWatch: its metric alarms, names in, names out, and beside them its metrics (`cloudwatch_metrics.py`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from busway.alarm.registry import Alarms, alarm_arn
 from busway.alarm.state import Decision
 from busway.aws.errors import AwsError
 from busway.aws.service import Caller, Operation
+from busway.aws.services.cloudwatch_metrics import CloudWatchMetrics
+from busway.clock import Clock
 from busway.errors import AlarmFeatureNotBuilt, AlarmNotFound, InvalidAlarm
+from busway.metrics.series import TimeSeries
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
 RECORDS_DEFAULT = 50
@@ -29,15 +32,19 @@ NOT_BUILT = (
 
 
 class CloudWatch:
-    """The alarm part of CloudWatch; metrics are not taken or given here yet."""
+    """Alarms here, metrics in the other file."""
 
     name = "cloudwatch"
     partial: Mapping[str, str] = {
         "PutMetricAlarm": "AWS/SQS ApproximateNumberOfMessagesVisible of one queue; actions are alert routes",
         "DescribeAlarms": "metric alarms only",
+        "PutMetricData": "points are kept by the minute; entities are passed over",
+        "GetMetricData": "all in one answer; percentiles, no trimmed means; the metric math of docs/metrics.md",
+        "GetMetricStatistics": "periods of a minute and longer; percentiles, no trimmed means",
+        "ListMetrics": "RecentlyActive is known to a day",
     }
 
-    def __init__(self, alarms: Alarms, evaluator: Evaluator) -> None:
+    def __init__(self, alarms: Alarms, evaluator: Evaluator, series: TimeSeries, clock: Clock) -> None:
         self._alarms, self._evaluator = alarms, evaluator
         self.operations: Mapping[str, Operation] = {
             "PutMetricAlarm": self.put_metric_alarm,
@@ -46,6 +53,7 @@ class CloudWatch:
             "SetAlarmState": self.set_alarm_state,
             "EnableAlarmActions": self.enable_alarm_actions,
             "DisableAlarmActions": self.disable_alarm_actions,
+            **CloudWatchMetrics(series, clock).operations,
         }
 
     async def put_metric_alarm(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:

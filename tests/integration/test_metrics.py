@@ -1,0 +1,163 @@
+"""Metrics of one's own through CloudWatch's API: boto3 and the AWS CLI put them and ask for them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .whole_server import WholeServer, whole_server
+
+MINUTE = timedelta(minutes=1)
+BY_SHOP = [{"Name": "Shop", "Value": "oslo"}]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeServer]:
+    with whole_server(tmp_path_factory.mktemp("served")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def now() -> datetime:
+    return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+@pytest.fixture(scope="module")
+def cloudwatch(served: WholeServer, now: datetime) -> Any:
+    """With calls in three minutes, of which two had errors."""
+    client = served.client("cloudwatch")
+    for ago, calls, errors in ((3, 10, 1), (2, 20, 0), (1, 40, 10)):
+        when: dict[str, Any] = {"Dimensions": BY_SHOP, "Timestamp": now - ago * MINUTE}
+        data = [{**when, "MetricName": "Calls", "Value": calls, "Unit": "Count"}]
+        data += [{**when, "MetricName": "Errors", "Value": errors}] if errors else []
+        client.put_metric_data(Namespace="Shop", MetricData=data)
+    return client
+
+
+def stat(name: str, **more: Any) -> dict[str, Any]:
+    metric = {"Namespace": "Shop", "MetricName": name, "Dimensions": BY_SHOP}
+    return {"Metric": metric, "Period": 60, "Stat": "Sum", **more}
+
+
+def test_an_error_rate_is_an_expression(cloudwatch: Any, now: datetime):
+    told = cloudwatch.get_metric_data(
+        StartTime=now - 5 * MINUTE, EndTime=now, ScanBy="TimestampAscending",
+        MetricDataQueries=[
+            {"Id": "rate", "Expression": "100 * FILL(errors, 0) / calls", "Label": "error rate"},
+            {"Id": "errors", "MetricStat": stat("Errors"), "ReturnData": False},
+            {"Id": "calls", "MetricStat": stat("Calls"), "ReturnData": False},
+        ],
+    )  # fmt: skip
+    (rate,) = told["MetricDataResults"]
+    assert (rate["Label"], rate["StatusCode"]) == ("error rate", "Complete")
+    assert rate["Timestamps"] == [now - ago * MINUTE for ago in (3, 2, 1)]
+    assert rate["Values"] == [10, 0, 25]
+
+
+def test_statistics_of_what_was_put_as_values_sets_and_single_ones(cloudwatch: Any, now: datetime):
+    at = {"MetricName": "Took", "Timestamp": now - MINUTE, "Unit": "Milliseconds"}
+    values = {"Values": [10.0, 20.0], "Counts": [1.0, 3.0]}
+    cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{**at, **values}, {**at, "Value": 90}])
+    asked = {"Namespace": "Shop", "MetricName": "Took", "StartTime": now - 5 * MINUTE, "EndTime": now, "Period": 60}
+    (point,) = cloudwatch.get_metric_statistics(
+        **asked, Statistics=["SampleCount", "Average", "Sum", "Minimum", "Maximum"], ExtendedStatistics=["p50"]
+    )["Datapoints"]
+    assert point == {
+        "Timestamp": now - MINUTE, "SampleCount": 5, "Average": 32, "Sum": 160, "Minimum": 10, "Maximum": 90,
+        "Unit": "Milliseconds", "ExtendedStatistics": {"p50": 20},
+    }  # fmt: skip
+    told = {"SampleCount": 5, "Sum": 100, "Minimum": 1, "Maximum": 80}
+    cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{**at, "StatisticValues": told}])
+    (point,) = cloudwatch.get_metric_statistics(**asked, Statistics=["Sum"], ExtendedStatistics=["p50"])["Datapoints"]
+    assert (point["Sum"], point.get("ExtendedStatistics")) == (260, None)
+    assert cloudwatch.get_metric_statistics(**asked, Statistics=["Sum"], Unit="Bytes")["Datapoints"] == []
+
+
+def test_metrics_are_listed_by_what_they_are_called_and_by_dimension(cloudwatch: Any):
+    found = cloudwatch.list_metrics(Namespace="Shop", Dimensions=[{"Name": "Shop"}], RecentlyActive="PT3H")["Metrics"]
+    assert sorted(metric["MetricName"] for metric in found) == ["Calls", "Errors"]
+    assert found[0]["Dimensions"] == BY_SHOP
+    assert cloudwatch.list_metrics(Namespace="Other")["Metrics"] == []
+
+
+def test_a_large_request_is_compressed_by_the_client_and_taken(cloudwatch: Any, now: datetime):
+    data = [{"MetricName": f"M{number}", "Value": number, "Timestamp": now} for number in range(1_000)]
+    cloudwatch.put_metric_data(Namespace="Large", MetricData=data)
+    pages = cloudwatch.get_paginator("list_metrics").paginate(Namespace="Large")
+    assert len([one for page in pages for one in page["Metrics"]]) == 1_000
+
+
+def test_a_restart_forgets_nothing(tmp_path: Path):
+    with whole_server(tmp_path) as server:
+        server.client("cloudwatch").put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Kept", "Value": 3}])
+        server.process.kill()
+        server.process.wait()
+    with whole_server(tmp_path) as server:
+        client, now = server.client("cloudwatch"), datetime.now(UTC)
+        (point,) = client.get_metric_statistics(
+            Namespace="Shop", MetricName="Kept", StartTime=now - 5 * MINUTE, EndTime=now + MINUTE, Period=60,
+            Statistics=["Sum"],
+        )["Datapoints"]  # fmt: skip
+        assert point["Sum"] == 3
+
+
+OUT_OF_RANGE: list[tuple[dict[str, Any], str, str]] = [
+    ({"Value": 1, "Values": [1]}, "InvalidParameterCombination",
+     "The parameters MetricData.member.1.Value and MetricData.member.1.Values are mutually exclusive and you have "
+     "specified both."),
+    ({"Values": [1.0], "Counts": [1.0, 2.0]}, "InvalidParameterValue",
+     "The parameters MetricData.member.1.Values and MetricData.member.1.Counts must be of the same size."),
+    ({"Value": float("nan")}, "InvalidParameterValue", "value nan for parameter MetricData.member.1.Value"),
+    ({"Value": 2.0**361}, "InvalidParameterValue", "is invalid"),
+    ({}, "MissingParameter", "is required"),
+    ({"Value": 1, "Timestamp": 1_000_000_000}, "InvalidParameterValue", "two weeks in the past"),
+    ({"StatisticValues": {"SampleCount": 1, "Sum": 1, "Minimum": 2, "Maximum": 1}}, "InvalidParameterValue",
+     "a Minimum above its Maximum"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("datum", "code", "message"), OUT_OF_RANGE)
+def test_data_out_of_range_is_refused_as_aws_does(cloudwatch: Any, datum: dict[str, Any], code: str, message: str):
+    with pytest.raises(ClientError) as caught:
+        cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Wrong", **datum}])
+    assert caught.value.response["Error"]["Code"] == code
+    assert message in caught.value.response["Error"]["Message"]
+    assert cloudwatch.list_metrics(MetricName="Wrong")["Metrics"] == []
+
+
+def test_questions_out_of_range_are_refused_as_aws_does(cloudwatch: Any, now: datetime):
+    asked = {"Namespace": "Shop", "MetricName": "Calls", "Period": 60, "Statistics": ["Sum"]}
+    with pytest.raises(ClientError, match="up to 86400 datapoints, which exceeds the limit of 1440"):
+        cloudwatch.get_metric_statistics(**asked, StartTime=now - 60 * timedelta(days=1), EndTime=now)
+    with pytest.raises(ClientError, match="The parameter StartTime must be less than the parameter EndTime"):
+        cloudwatch.get_metric_statistics(**asked, StartTime=now, EndTime=now)
+    with pytest.raises(ClientError, match="the function NOPE is not built"):
+        cloudwatch.get_metric_data(
+            StartTime=now - MINUTE, EndTime=now, MetricDataQueries=[{"Id": "a", "Expression": "NOPE(1)"}]
+        )
+    with pytest.raises(ClientError, match="The value AWS/Lambda for parameter Namespace is invalid"):
+        cloudwatch.put_metric_data(Namespace="AWS/Lambda", MetricData=[{"MetricName": "Errors", "Value": 1}])
+
+
+def test_the_aws_cli_does_the_same(served: WholeServer, now: datetime):
+    def aws(*words: str) -> str:
+        command = [str(Path(sys.executable).with_name("aws")), "cloudwatch", *words]
+        done = subprocess.run(command, env=served.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    at = now.isoformat()
+    aws("put-metric-data", "--namespace", "Cli", "--metric-name", "Orders", "--value", "7", "--timestamp", at)
+    told = aws(
+        "get-metric-statistics", "--namespace", "Cli", "--metric-name", "Orders", "--start-time", at, "--end-time",
+        (now + MINUTE).isoformat(), "--period", "60", "--statistics", "Sum", "--output", "json",
+    )  # fmt: skip
+    assert [point["Sum"] for point in json.loads(told)["Datapoints"]] == [7.0]
