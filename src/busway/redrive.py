@@ -178,7 +178,7 @@ class Redrive:
         facts = {"queue": letter.queue_arn, "message_id": letter.message_id, "event_id": source.event_id}
         facts |= {"function": source.function_arn} if source.function_arn else {"target": source.target_arn}
         self._trail.note("redriven", **facts)
-        self._metrics.count("Busway/DeadLetters", "Redriven", Handler=letter.handler)
+        self._metrics.count("Busway/DeadLetters", "Redriven", of=letter.queue_arn, Handler=letter.handler)
 
 
 class _Run:

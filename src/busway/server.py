@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,11 @@ from busway.function.mapping.runner import Desk
 from busway.function.workers.process import SystemSpawn, hide_from_own_user
 from busway.inspect.app import InspectApp
 from busway.inspect.ports import Inspection
+from busway.inspect.workload import measure
 from busway.mail.inbox import ShownMail
 from busway.mail.mailer import Mailer
 from busway.metrics import Metrics
+from busway.metrics.feed import Feed
 from busway.metrics.series import TimeSeries
 from busway.push.access import Access, parse_push_keys
 from busway.push.door import PREFIX, GitDoor
@@ -151,7 +154,7 @@ class Server:
         self.url = _url_of(listener)
         rooms = Rooms(ground, keys, self.url)
         await rooms.open(self._stack)
-        own = InspectApp(rooms.inspection())
+        own = InspectApp(rooms.inspection)
         open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
         doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, clock))
         if settings.push_keys and not keys:
@@ -236,6 +239,7 @@ class Rooms:
             engine, clock, self.ways.by_kind(),
             metrics=metrics, trail=trail, changed=self.evaluator.changed, searched=watched.searched,
         )  # fmt: skip
+        self.inspection = self._inspection()
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Load what is stored, then take up the work; `stack` puts it down in the opposite order."""
@@ -266,7 +270,8 @@ class Rooms:
         run_beside(stack, "queue retention", self.queues.run())
         run_beside(stack, "completed steps", self.functions.once.run())
         run_beside(stack, "stream retention", self.streams.run())
-        run_beside(stack, "metrics", self.series.run())
+        feed = Feed(self._ground.metrics, self.series, self._ground.clock, partial(measure, self.inspection))
+        run_beside(stack, "metrics", feed.run())
 
     def services(self) -> list[Any]:
         return [
@@ -289,7 +294,7 @@ class Rooms:
         """Mail has no account here: every scope sees all of it."""
         return await self.mailer.inbox.newest(limit)
 
-    def inspection(self) -> Inspection:
+    def _inspection(self) -> Inspection:
         ground = self._ground
         return Inspection(
             version=__version__, clock=ground.clock, engine=ground.engine, metrics=ground.metrics, trail=ground.trail,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .whole_server import WholeServer, whole_server
+from .whole_server import ROLE, WholeServer, whole_server, zipped
 
 MINUTE = timedelta(minutes=1)
 BY_SHOP = [{"Name": "Shop", "Value": "oslo"}]
@@ -161,3 +161,46 @@ def test_the_aws_cli_does_the_same(served: WholeServer, now: datetime):
         (now + MINUTE).isoformat(), "--period", "60", "--statistics", "Sum", "--output", "json",
     )  # fmt: skip
     assert [point["Sum"] for point in json.loads(told)["Datapoints"]] == [7.0]
+
+
+HANDLER = """
+    def handler(event, context):
+        if event["fails"]:
+            raise ValueError("as it was asked")
+"""
+
+
+def test_what_the_server_does_is_a_metric_too(tmp_path: Path):
+    with whole_server(tmp_path, clock="manual") as server:
+        functions, cloudwatch = server.client("lambda"), server.client("cloudwatch")
+        functions.create_function(
+            FunctionName="shop", Runtime="python3.13", Handler="app.handler", Role=ROLE,
+            Code={"ZipFile": zipped(HANDLER)},
+        )  # fmt: skip
+        functions.get_waiter("function_active_v2").wait(FunctionName="shop")
+        began = datetime.fromtimestamp(server.busway("clock")["now"], UTC)
+        for fails in (False, False, True, False):
+            functions.invoke(FunctionName="shop", Payload=json.dumps({"fails": fails}))
+        url = server.client("sqs").create_queue(QueueName="deep")["QueueUrl"]
+        server.client("sqs").send_message(QueueUrl=url, MessageBody="one")
+        server.client("events").put_events(Entries=[{"Source": "s", "DetailType": "d", "Detail": "{}"}] * 3)
+        server.busway("clock", "+60s")
+        span = {"StartTime": began - MINUTE, "EndTime": began + 3 * MINUTE, "Period": 60}
+
+        def told(namespace: str, name: str, **dimensions: str) -> Any:
+            asked = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+            points = cloudwatch.get_metric_statistics(
+                Namespace=namespace, MetricName=name, Dimensions=asked, Statistics=["Sum", "SampleCount"], **span
+            )["Datapoints"]
+            return [(point["Sum"], point["SampleCount"], point["Unit"]) for point in points]
+
+        assert told("AWS/Lambda", "Invocations", FunctionName="shop") == [(4, 4, "Count")]
+        assert told("AWS/Lambda", "Errors", FunctionName="shop") == [(1, 4, "Count")]
+        ((_, samples, unit),) = told("AWS/Lambda", "Duration", FunctionName="shop")
+        assert (samples, unit) == (4, "Milliseconds")
+        assert told("AWS/Events", "PutEventsEntriesCount") == [(3, 3, "Count")]
+        assert told("AWS/SQS", "NumberOfMessagesSent", QueueName="deep") == [(1, 1, "Count")]
+        ((deep, _, _),) = told("AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName="deep")
+        assert deep == 1
+        names = {one["MetricName"] for one in cloudwatch.list_metrics(Namespace="AWS/Lambda")["Metrics"]}
+        assert {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"} <= names

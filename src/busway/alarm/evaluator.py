@@ -165,7 +165,8 @@ class Evaluator:
             await self._alarms.store(record)
 
     def _tell_of(self, record: AlarmRecord, depth: int | None) -> None:
-        self._metrics.count("Busway/Alarms", "StateChanges", AlarmName=record.settings.name, State=record.state)
+        dimensions = {"AlarmName": record.settings.name, "State": record.state}
+        self._metrics.count("Busway/Alarms", "StateChanges", of=record.arn, **dimensions)
         self._trail.note(
             "alarm",
             alarm=record.settings.name,

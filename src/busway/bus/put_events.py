@@ -113,7 +113,7 @@ class Publisher:
                 places.append(len(results))
             results.append(EventResult(event_id))
         await self._append(appends, results)
-        self._count(results)
+        self._count(results, scope)
         if self._kit.trail.listening:
             self._note(entries, results, scope)
         return results
@@ -121,7 +121,8 @@ class Publisher:
     async def forward(self, arn: str, event: bytes, notes: Notes) -> bool:
         """Append an event that another bus passes on; False where the bus doesn't exist."""
         if self._buses.by_arn(arn) is None:
-            self._kit.metrics.count("Busway/Events", "EventsForMissingBus", EventBusName=arn.rsplit("/", 1)[-1])
+            name = arn.rsplit("/", 1)[-1]
+            self._kit.metrics.count("Busway/Events", "EventsForMissingBus", of=arn, EventBusName=name)
             return False
         await self._kit.engine.journal.append(arn, [frame(event, notes)])
         return True
@@ -196,7 +197,7 @@ class Publisher:
 
     def _drop(self, entry: EventEntry, event_id: str, arn: str) -> None:
         bus = arn.rsplit("/", 1)[-1]
-        self._kit.metrics.count("Busway/Events", "EventsForMissingBus", EventBusName=bus)
+        self._kit.metrics.count("Busway/Events", "EventsForMissingBus", of=arn, EventBusName=bus)
         self._kit.trail.note(
             "dropped",
             event_id=event_id,
@@ -206,13 +207,13 @@ class Publisher:
             error_message=f"Event bus {bus} does not exist.",
         )
 
-    def _count(self, results: list[EventResult]) -> None:
+    def _count(self, results: list[EventResult], scope: Scope) -> None:
         failed = sum(result.event_id is None for result in results)
         metrics = self._kit.metrics
-        metrics.count(NAMESPACE, "PutEventsApproximateCallCount")
-        metrics.count(NAMESPACE, "PutEventsEntriesCount", len(results))
+        metrics.count(NAMESPACE, "PutEventsApproximateCallCount", of=scope)
+        metrics.count(NAMESPACE, "PutEventsEntriesCount", len(results), of=scope)
         if failed:
-            metrics.count(NAMESPACE, "PutEventsFailedEntriesCount", failed)
+            metrics.count(NAMESPACE, "PutEventsFailedEntriesCount", failed, of=scope)
 
     def _note(self, entries: Sequence[EventEntry], results: list[EventResult], scope: Scope) -> None:
         for entry, result in zip(entries, results, strict=True):

@@ -135,10 +135,10 @@ class Router:
         kit = self._buses.kit
         for arn, count in batch.matched.items():
             dimensions = dimensions_of(bus.arn, arn)
-            kit.metrics.count(NAMESPACE, "MatchedEvents", count, **dimensions)
-            kit.metrics.count(NAMESPACE, "TriggeredRules", count, **dimensions)
+            kit.metrics.count(NAMESPACE, "MatchedEvents", count, of=arn, **dimensions)
+            kit.metrics.count(NAMESPACE, "TriggeredRules", count, of=arn, **dimensions)
         for arn, count in batch.invoked.items():
-            kit.metrics.count(NAMESPACE, "Invocations", count, **dimensions_of(bus.arn, arn))
+            kit.metrics.count(NAMESPACE, "Invocations", count, of=arn, **dimensions_of(bus.arn, arn))
         for facts in batch.matches:
             kit.trail.note("matched", **facts)
         for share in batch.shares:

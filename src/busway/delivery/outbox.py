@@ -177,9 +177,9 @@ class _Lane:
         """One try, whatever it raises or however long it hangs."""
         parts = self._parts
         dimensions = dimensions_of(delivery.bus_arn, delivery.rule_arn)
-        parts.metrics.count(NAMESPACE, "InvocationAttempts", **dimensions)
+        parts.metrics.count(NAMESPACE, "InvocationAttempts", of=delivery.rule_arn, **dimensions)
         if item.attempts > 1:
-            parts.metrics.count(NAMESPACE, "RetryInvocationAttempts", **dimensions)
+            parts.metrics.count(NAMESPACE, "RetryInvocationAttempts", of=delivery.rule_arn, **dimensions)
         if parts.trail.listening:
             parts.trail.note("attempt", **facts_of(delivery), attempt=item.attempts)
         target = parts.targets.get(delivery.target_kind)
@@ -255,12 +255,12 @@ def dimensions_of(bus_arn: str, rule_arn: str) -> dict[str, str]:
 def count_end(metrics: Metrics, delivery: Delivery, verdict: Verdict | None) -> None:
     """Count a delivery that ended: with its target, or (with a verdict) in the dead letters."""
     dimensions = dimensions_of(delivery.bus_arn, delivery.rule_arn)
-    metrics.count(NAMESPACE, "Invocations", **dimensions)
+    metrics.count(NAMESPACE, "Invocations", of=delivery.rule_arn, **dimensions)
     if verdict is None:
-        metrics.count(NAMESPACE, "SuccessfulInvocationAttempts", **dimensions)
+        metrics.count(NAMESPACE, "SuccessfulInvocationAttempts", of=delivery.rule_arn, **dimensions)
         return
-    metrics.count(NAMESPACE, "FailedInvocations", **dimensions)
-    metrics.count(NAMESPACE, "InvocationsSentToDlq", **dimensions)
+    metrics.count(NAMESPACE, "FailedInvocations", of=delivery.rule_arn, **dimensions)
+    metrics.count(NAMESPACE, "InvocationsSentToDlq", of=delivery.rule_arn, **dimensions)
 
 
 def note_dead_letter(trail: Trail, delivery: Delivery, verdict: Verdict, queue: str) -> None:

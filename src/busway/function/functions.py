@@ -282,14 +282,14 @@ class Functions:
             raise
         run = addressed(run, about.request_id)
         self._count(record, about, "Invocations")
-        self._count(record, about, "Duration", run.duration_s * 1000)
-        if run.answer.kind is not None:
-            self._count(record, about, "Errors")
+        self._observe(record, about, "Duration", run.duration_s * 1000)
+        # As on AWS: an invocation that went well is no error, and none that was throttled.
+        self._observe(record, about, "Errors", float(run.answer.kind is not None))
+        self._observe(record, about, "Throttles", 0.0)
         begun, closing = init_lines(about.request_id, record.version, run), closing_lines(about.request_id, run)
         self._log(record.arn, about, *begun, *closing)
-        self._metrics.gauge(
-            NAMESPACE, "ConcurrentExecutions", self._pool.running(record.arn), FunctionName=record.name
-        )
+        running = self._pool.running(record.arn)
+        self._metrics.gauge(NAMESPACE, "ConcurrentExecutions", running, of=record.arn, FunctionName=record.name)
         if not log_tail:
             return run, None
         start = () if begun else (start_line(about.request_id, record.version),)
@@ -304,11 +304,13 @@ class Functions:
             raise RecursiveInvocation(record.arn, passes)
         return msgspec.structs.replace(about, trace_header=lineage.passed(trace, record.arn))
 
-    def _count(self, record: FunctionRecord, about: _About, metric: str, value: float = 1.0) -> None:
-        self._metrics.count(NAMESPACE, metric, value, FunctionName=record.name)
-        if about.qualifier:
-            resource = qualified(record.name, about.qualifier)
-            self._metrics.count(NAMESPACE, metric, value, FunctionName=record.name, Resource=resource)
+    def _count(self, record: FunctionRecord, about: _About, metric: str) -> None:
+        for dimensions in _dimensions(record, about):
+            self._metrics.count(NAMESPACE, metric, of=record.arn, **dimensions)
+
+    def _observe(self, record: FunctionRecord, about: _About, metric: str, value: float) -> None:
+        for dimensions in _dimensions(record, about):
+            self._metrics.observe(NAMESPACE, metric, value, of=record.arn, **dimensions)
 
     def _begin(self, record: FunctionRecord, payload: bytes, about: _About, plan: Plan) -> Invocation:
         """A worker is free: make the invocation for it."""
@@ -336,6 +338,13 @@ class Functions:
         now = self._clock.now()
         for line in lines:
             self.logs.write(Line(function_arn, now, about.request_id, about.event_id, about.attempt, line))
+
+
+def _dimensions(record: FunctionRecord, about: _About) -> list[dict[str, str]]:
+    """Of the function, and of the version or alias that was asked for."""
+    function = {"FunctionName": record.name}
+    resource = qualified(record.name, about.qualifier)
+    return [function, {**function, "Resource": resource}] if about.qualifier else [function]
 
 
 def asks_for_dry_run(client_context: str) -> bool:

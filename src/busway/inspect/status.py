@@ -36,14 +36,7 @@ async def health(server: Inspection, request: Request) -> Answer:
 
 async def metrics(server: Inspection, request: Request) -> Answer:
     """What was counted, how deep each queue that holds something is now, and how far behind streams' readers are."""
-    for sample in server.metrics.snapshot():
-        if sample.kind == "gauge" and sample.name == "ApproximateNumberOfMessagesVisible":
-            server.metrics.gauge(sample.namespace, sample.name, 0.0, **dict(sample.dimensions))
-    for arn in await server.engine.queues.names("arn:aws:sqs:"):
-        counts = await server.engine.queues.counts(arn)
-        name = arn.rsplit(":", 1)[-1]
-        server.metrics.gauge("AWS/SQS", "ApproximateNumberOfMessagesVisible", counts.ready, QueueName=name)
-    await workload.measure_lags(server)
+    await workload.measure(server)
     return Answer(server.metrics.prometheus(), content_type=PROMETHEUS_TYPE)
 
 

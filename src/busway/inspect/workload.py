@@ -144,6 +144,21 @@ async def _behind(server: Inspection, mapping: MappingRecord) -> dict[str, Any]:
     return {"lag_s": lag_s, "behind": behind}
 
 
+async def measure(server: Inspection) -> None:
+    """Set the gauges that nobody sets when they change: how deep queues are, and how far behind streams' readers.
+
+    A queue that held something the last time is seen to be empty once.
+    """
+    held, before = set(await server.engine.queues.names("arn:aws:sqs:")), set(server.measured)
+    server.measured.clear()
+    server.measured.update(held)
+    for arn in sorted(held | before):
+        counts, name = await server.engine.queues.counts(arn), arn.rsplit(":", 1)[-1]
+        for metric, depth in (("Visible", counts.ready), ("NotVisible", counts.leased), ("Delayed", counts.delayed)):
+            server.metrics.gauge("AWS/SQS", f"ApproximateNumberOfMessages{metric}", depth, of=arn, QueueName=name)
+    await measure_lags(server)
+
+
 async def measure_lags(server: Inspection) -> None:
     """Set IteratorAge of each function that reads streams to how far its mappings are behind now, in milliseconds.
 

@@ -60,7 +60,7 @@ class _Name(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TimeSeries:
-    """All metrics of this server. `open` reads what there is; `run` looks after it."""
+    """All metrics of this server. `open` reads what there is; `tend` is to be called every minute."""
 
     def __init__(self, engine: Engine, clock: Clock, entropy: Entropy) -> None:
         self._records, self._clock, self._entropy = engine.records, clock, entropy
@@ -154,12 +154,6 @@ class TimeSeries:
         return [point for value in found for point in msgspec.msgpack.decode(value.data, type=list[Point])]
 
     # --- what becomes of it ---
-
-    async def run(self) -> None:
-        """Tend it every minute, until cancelled."""
-        while True:
-            await self._clock.sleep(MINUTE_S)
-            await self.tend()
 
     async def tend(self) -> None:
         """Put together what came in many parts, roll up the hours that are over, forget what is too old."""

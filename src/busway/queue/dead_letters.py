@@ -52,7 +52,7 @@ class QueueDeadLetters:
         if source.kind == "function":
             name = (parse_arn(source.function_arn) or source.function_arn) if source.function_arn else ""
             function = name if isinstance(name, str) else name.name
-            self._metrics.count("AWS/Lambda", "DeadLetterErrors", FunctionName=function)
+            self._metrics.count("AWS/Lambda", "DeadLetterErrors", of=source.function_arn, FunctionName=function)
         else:
             rule = source.rule_arn.rsplit("/", 1)[-1]
-            self._metrics.count("AWS/Events", "InvocationsFailedToBeSentToDlq", RuleName=rule)
+            self._metrics.count("AWS/Events", "InvocationsFailedToBeSentToDlq", of=source.rule_arn, RuleName=rule)

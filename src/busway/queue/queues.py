@@ -267,7 +267,7 @@ class SqsQueues(QueueRegistry):
                 await self.sweep()
 
     def _count(self, queue: QueueRecord, name: str, value: float) -> None:
-        self._metrics.count("AWS/SQS", name, value, QueueName=queue.name)
+        self._metrics.count("AWS/SQS", name, value, of=queue.arn, QueueName=queue.name)
 
 
 def _held(receipt: Receipt) -> Item:

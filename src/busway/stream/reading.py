@@ -119,11 +119,11 @@ class ShardReader:
 
     def _count(self, arn: str, entries: list[StreamEntry], behind_ms: int) -> None:
         name = arn.rsplit("/", 1)[-1]
-        count = self._metrics.count
-        count(NAMESPACE, "GetRecords.Success", StreamName=name)
-        count(NAMESPACE, "GetRecords.Records", len(entries), StreamName=name)
-        count(NAMESPACE, "GetRecords.Bytes", sum(len(entry.data) for entry in entries), StreamName=name)
-        self._metrics.gauge(NAMESPACE, "GetRecords.IteratorAgeMilliseconds", behind_ms, StreamName=name)
+        metrics, size = self._metrics, sum(len(entry.data) for entry in entries)
+        metrics.count(NAMESPACE, "GetRecords.Success", of=arn, StreamName=name)
+        metrics.observe(NAMESPACE, "GetRecords.Records", len(entries), of=arn, StreamName=name)
+        metrics.observe(NAMESPACE, "GetRecords.Bytes", size, of=arn, StreamName=name)
+        metrics.gauge(NAMESPACE, "GetRecords.IteratorAgeMilliseconds", behind_ms, of=arn, StreamName=name)
 
 
 def _either(kind: str, found: str) -> str:

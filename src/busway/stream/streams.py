@@ -150,11 +150,11 @@ class Streams(StreamRegistry):
         self, stream: StreamRecord, results: Sequence[Placed | ShardThrottled | StorageFull | None], size: int
     ) -> None:
         throttled = sum(isinstance(result, ShardThrottled) for result in results) if self._quota.on else 0
-        count = self._metrics.count
-        count(NAMESPACE, "IncomingRecords", len(results) - throttled, StreamName=stream.name)
-        count(NAMESPACE, "IncomingBytes", size, StreamName=stream.name)
+        metrics, name = self._metrics, stream.name
+        metrics.observe(NAMESPACE, "IncomingRecords", len(results) - throttled, of=stream.arn, StreamName=name)
+        metrics.observe(NAMESPACE, "IncomingBytes", size, of=stream.arn, StreamName=name)
         if throttled:
-            count(NAMESPACE, "WriteProvisionedThroughputExceeded", throttled, StreamName=stream.name)
+            metrics.count(NAMESPACE, "WriteProvisionedThroughputExceeded", throttled, of=stream.arn, StreamName=name)
 
     async def read(self, shard: Shard, after: int, limit: int, bytes_max: int = READ_BYTES_MAX) -> list[StreamEntry]:
         """Up to `limit` records above the offset `after` (0: from the oldest that is kept), in order; [] at the end.

@@ -117,7 +117,8 @@ class AlertTarget:
         facts["state"] = message.NewStateValue if message else ""
         if isinstance(outcome, Failed):
             facts |= {"error_code": outcome.code, "error_message": outcome.message}
-        self._metrics.count("Busway/Alerts", "Failed" if isinstance(outcome, Failed) else "Delivered", Route=route)
+        name = "Failed" if isinstance(outcome, Failed) else "Delivered"
+        self._metrics.count("Busway/Alerts", name, of=delivery.target_arn, Route=route)
         self._trail.note("alert", delivered=isinstance(outcome, Delivered), **facts)
         return outcome
 

@@ -212,7 +212,7 @@ class Dispatcher:
     async def _try(self, item: Item, record: FunctionRecord, work: Work) -> None:
         desk, now, policy = self._desk, self._desk.clock.now(), self._desk.policy(self._arn, work.qualifier)
         if item.attempts == 1 and not work.errors:
-            desk.metrics.count(NAMESPACE, "AsyncEventsReceived", FunctionName=record.name)
+            desk.metrics.count(NAMESPACE, "AsyncEventsReceived", of=record.arn, FunctionName=record.name)
         if not may_start(policy, work.received_at, now):
             return await self._give_up(item, Lost(work, TOO_OLD, work.error))
         if interrupted_too_often(item.attempts, work.errors):
@@ -307,7 +307,8 @@ class Dispatcher:
         await self._ending.given_up(item, lost)
         self._done(item, "dead-lettered")
         work, (code, message) = lost.work, words(lost)
-        self._desk.metrics.count(NAMESPACE, "AsyncEventsDropped", FunctionName=self._arn.rsplit(":", 1)[1])
+        name = self._arn.rsplit(":", 1)[1]
+        self._desk.metrics.count(NAMESPACE, "AsyncEventsDropped", of=self._arn, FunctionName=name)
         self._desk.trail.note(
             "dead-lettered", **self._facts(work), attempt=work.errors, error_code=code, error_message=message
         )

@@ -116,7 +116,8 @@ class Ending:
             raise
         except BuswayError as error:
             log.warning("destination %s of %s did not take a record: %s", destination, self._arn, error)
-            desk.metrics.count(NAMESPACE, "DestinationDeliveryFailures", FunctionName=self._arn.rsplit(":", 1)[1])
+            name = self._arn.rsplit(":", 1)[1]
+            desk.metrics.count(NAMESPACE, "DestinationDeliveryFailures", of=self._arn, FunctionName=name)
             return False
         return True
 

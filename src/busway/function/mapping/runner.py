@@ -203,7 +203,9 @@ def count(desk: Desk, record: MappingRecord, name: str, value: float) -> None:
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
     """
-    desk.metrics.count(NAMESPACE, name, value, EventSourceMappingUUID=record.uuid, FunctionName=record.function_name)
+    of = record.function_arn
+    dimensions = {"EventSourceMappingUUID": record.uuid, "FunctionName": record.function_name}
+    desk.metrics.count(NAMESPACE, name, value, of=of, **dimensions)
 
 
 class _Envelope(msgspec.Struct, frozen=True):

@@ -224,7 +224,8 @@ class ShardPoller:
     def _measure_age(self, segment: Segment) -> None:
         """How old the batch's last record was when the function was done with it, as on AWS."""
         age_ms = max(0.0, self._desk.clock.now() - segment.entries[-1].arrived_at) * 1000
-        self._desk.metrics.gauge(NAMESPACE, "IteratorAge", age_ms, FunctionName=self._record.function_name)
+        name = self._record.function_name
+        self._desk.metrics.gauge(NAMESPACE, "IteratorAge", age_ms, of=self._record.function_arn, FunctionName=name)
 
     def _advance(self) -> None:
         if self._work.checkpoint > self._checkpoint:
@@ -280,7 +281,8 @@ class ShardPoller:
                 raise
             except (QueueNotFound, NoSuchDestination) as error:
                 log.warning("mapping %s: %s did not take a record: %s", record.uuid, destination, error)
-                desk.metrics.count(NAMESPACE, "DestinationDeliveryFailures", FunctionName=record.function_name)
+                of, name = record.function_arn, record.function_name
+                desk.metrics.count(NAMESPACE, "DestinationDeliveryFailures", of=of, FunctionName=name)
                 return False
             except BuswayError:
                 log.exception("mapping %s: a record for %s could not be stored; again", record.uuid, destination)
