@@ -272,6 +272,12 @@ def test_saved_code_is_what_handles_the_next_event(shop: Path, tmp_path: Path):
         _until(tmp_path / "said", "saved handlers/count/handler.ts", "-> count", seen=2)
         busway(project, "send", "CustomerNotification", "--detail", detail, **served)
         _until(tmp_path / "said", "Error: refusing", f"{handler}:", "again in 2.0 s")
+        told = busway(project, "why", **served).stdout
+        assert "│ Error: refusing" in told
+        assert f"{handler}:" in told
+        assert "Invoke Error" not in told
+        assert ".busway/npm" not in told
+        assert "Invoke Error" in busway(project, "why", "--all", **served).stdout
         handler.write_text("export const x = ;\n")
         _until(tmp_path / "said", "cannot be bundled", "what was deployed before goes on")
     finally:
