@@ -343,9 +343,8 @@ def test_the_page_works_as_printed(tmp_path: Path):
     project = tmp_path / "shop"
     put_road_packages(project)
     subprocess.run(["bash", "-ec", rest], cwd=project, env={**os.environ, **path}, check=True, timeout=PATIENCE_S)
-    handlers = [
-        f"handlers/{name}" for name in ("send-receipt/handler", "post-orders/handler", "send-receipt/receipt.test")
-    ]
+    names = ("send-receipt/orders", "send-receipt/handler", "post-orders/handler", "send-receipt/receipt.test")
+    handlers = [f"handlers/{name}" for name in names]
     files = ["events/order-placed.ts", *(f"{name}.ts" for name in handlers)]
     written(project, dict(zip(files, [text for kind, text in blocks if kind == "ts"], strict=True)))
     assert (done := typed(project)).returncode == 0, done.stdout

@@ -5,6 +5,8 @@ import { Batch, recordsOf } from "./batch.js";
 import { once, onceTable } from "./once.js";
 import { sampleOf } from "./sample.js";
 
+export { EventTooLarge, publish, PublishFailed } from "./publishing.js";
+
 /** By these, `describe.mjs` tells events and handlers from whatever else a file exports. */
 const EVENT = Symbol.for("busway.event");
 const HANDLER = Symbol.for("busway.handler");
