@@ -295,6 +295,46 @@ def test_an_event_that_does_not_fit_is_not_sent(shop: Path):
     assert "Customer Notification does not fit: detail.ip-address: " in large
 
 
+_MADE = """
+import { defineEvent, handler } from "busway";
+import * as z from "zod";
+const payment = z.union([z.object({ card: z.string() }), z.strictObject({ iban: z.string() })]);
+const detail = { "order-id": z.string(), total: z.number(), payment: payment.optional() };
+const Order = defineEvent({ source: "shop", detailType: "Order", detail });
+const tell = (make) => {
+  try {
+    console.log(JSON.stringify(make()));
+  } catch (error) {
+    console.log(`${error}`);
+  }
+};
+tell(() => Order.entry({ "order-id": "o-1", total: 5, totl: 6 }));
+tell(() => Order.entry({ total: "5", payment: { ibn: "1" }, x: 1 }));
+tell(() => Order.sample({ totl: 6 }));
+const log = handler(Order, {}, (event) => tell(() => event.detail));
+await log({ source: "shop", "detail-type": "Order", detail: { "order-id": "o-1", total: 5, totl: 6 } });
+"""
+
+
+def test_who_builds_an_event_is_told_every_fault_and_who_receives_one_takes_what_is_new(shop: Path):
+    command = ["node", "--input-type=module", "-e", _MADE]
+    done = subprocess.run(command, cwd=shop, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    text = "Invalid input: expected string, received undefined"
+    assert (done.stdout.splitlines(), done.stderr) == (
+        [
+            "EventMismatch: Order does not fit: detail.totl: no such member; wanted order-id, total, payment",
+            f"EventMismatch: Order does not fit: detail.order-id: {text}; "
+            "detail.total: Invalid input: expected number, received string; "
+            f"detail.payment: Invalid input (detail.payment.card: {text}, or detail.payment.iban: {text}, "
+            'detail.payment.ibn: Unrecognized key: "ibn"); '
+            "detail.x: no such member; wanted order-id, total, payment",
+            "EventMismatch: a sample of Order: detail.totl: no such member; wanted order-id, total, payment",
+            '{"order-id":"o-1","total":5,"totl":6}',
+        ],
+        "",
+    )
+
+
 def _until(file: Path, *words: str, seen: int = 1) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while any(file.read_text().count(word) < (seen if word.startswith("->") else 1) for word in words):

@@ -32,7 +32,7 @@ export interface EventDefinition<Detail, Input = Detail> {
   readonly schema: z.ZodType;
   /** The typed event in an envelope. Throws EventMismatch. */
   parse(value: unknown): BusEvent<Detail>;
-  /** What to give to PutEvents. Throws EventMismatch for a detail that does not fit. */
+  /** What to give to `publish`. Throws EventMismatch for a detail that does not fit, or has a member of no definition. */
   entry(detail: Input, options?: { resources?: readonly string[]; bus?: string }): Entry;
   /** An event for tests: from the examples of the fields, with some of them changed. */
   sample(changes?: Partial<Input>, options?: { resources?: readonly string[] }): BusEvent<Detail>;
@@ -43,7 +43,7 @@ export interface EventDefinition<Detail, Input = Detail> {
 /** The type of an event's detail: `DetailOf<typeof OrderPlaced>`. */
 export type DetailOf<Definition> = Definition extends EventDefinition<infer Detail, infer _Input> ? Detail : never;
 
-/** Define an event. Whatever else an event has in its detail stays in it, untyped. */
+/** Define an event. Whatever else one that came in has in its detail stays in it, untyped. */
 export function defineEvent<const Fields extends Shape>(definition: {
   source: string;
   detailType: string;
