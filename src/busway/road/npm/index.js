@@ -7,6 +7,10 @@ import { sampleOf } from "./sample.js";
 
 export { EventTooLarge, publish, PublishFailed } from "./publishing.js";
 
+if (z.core?.version?.major === undefined || z.core.version.major < 4) {
+  throw new Error('busway needs zod 4 or newer and found an older one: npm install "zod@^4"');
+}
+
 /** By these, `describe.mjs` tells events and handlers from whatever else a file exports. */
 const EVENT = Symbol.for("busway.event");
 const HANDLER = Symbol.for("busway.handler");
