@@ -21,7 +21,7 @@ from busway.road.project_files import new_project
 from busway.road.typescript.bundle import bundle_handlers
 from busway.road.typescript.package import put_package
 
-from .packages import put_eventbridge_client, put_road_packages, written
+from .packages import npm_installed, put_eventbridge_client, put_road_packages, written
 from .whole_server import REGION, whole_server
 
 TESTS = Path(__file__).parents[1]
@@ -180,6 +180,19 @@ def test_what_cannot_be_published_is_said(project: Path, given: str, said: str):
         project, f'import {{ publish }} from "busway";\nawait publish({given}).catch((e) => console.log(`${{e}}`));'
     )
     assert re.match(said, told)
+
+
+@pytest.mark.needs("node")
+def test_an_sdk_that_only_require_finds_is_used_as_on_lambda(project: Path):
+    modules = str(npm_installed("node", TESTS / "node") / "node_modules")
+    nobody = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": REGION, "AWS_MAX_ATTEMPTS": "1"}
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "NODE_PATH": modules}
+    text = """
+        import { publish } from "busway";
+        const entry = { Source: "a", DetailType: "b", Detail: "{}" };
+        await publish(entry, { sleep: async () => {} }).catch((error) => console.log(`${error}`));
+    """
+    assert 'PublishFailed: "b" was not put on bus "default": ECONNREFUSED: ' in node(project, text, **nobody, **keys)
 
 
 PRODUCER = """\
