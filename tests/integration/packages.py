@@ -124,3 +124,14 @@ def put_road_packages(project: Path) -> None:
         (modules / package.name).symlink_to(package)
     # As npm does for a package that is a folder.
     (modules / "busway").symlink_to(Path("..", ".busway", "npm"))
+
+
+def put_eventbridge_client(project: Path) -> None:
+    """As `npm install @aws-sdk/client-eventbridge` does, after `put_road_packages`."""
+    scope = project / "node_modules" / "@aws-sdk"
+    others = list(scope.iterdir())
+    scope.unlink()
+    scope.mkdir()
+    fetched = npm_installed("node", ROOT / "tests" / "node") / "node_modules" / "@aws-sdk" / "client-eventbridge"
+    for package in (fetched, *others):
+        (scope / package.name).symlink_to(package.resolve())

@@ -22,7 +22,7 @@ from busway.road.event_files import EventSpec, find_event
 from busway.road.fields import TYPES, parse_fields
 from busway.road.generator import SCHEDULED, BatchSpec, HandlerSpec, add_handler
 from busway.road.manifest import BatchEntry
-from busway.road.project_files import new_project
+from busway.road.project_files import init_project, new_project
 
 from ..unit.road.test_hostile_names import TEXTS
 from .packages import put_road_packages, written
@@ -247,6 +247,64 @@ def test_init_adds_to_a_package_json_and_takes_nothing_away(tmp_path: Path):
     assert (project / ".gitignore").read_text() == "node_modules/\n.busway/\n"
 
 
+@pytest.mark.parametrize("wanted", ["^3.25.76", "3", "~3.22", "3.x", "<4", "3.0.0-beta.1"])
+def test_init_refuses_a_package_with_a_zod_before_4_and_leaves_it(tmp_path: Path, wanted: str):
+    text = json.dumps({"name": "web", "type": "module", "devDependencies": {"zod": wanted}})
+    project = written(tmp_path / "web", {"package.json": text})
+    said = busway(project, "init", "--language", "typescript", fails=True).stderr
+    assert f"devDependencies has zod '{wanted}'; wanted zod 4" in said
+    assert 'hint: npm install "zod@^4"' in said
+    assert [(file.name, file.read_text()) for file in project.iterdir()] == [("package.json", text)]
+
+
+@pytest.mark.parametrize("wanted", ["^4.0.0", ">=3.25", "^3.25 || ^4", "latest", "*", "workspace:^"])
+def test_init_takes_whatever_may_be_zod_4(tmp_path: Path, wanted: str):
+    text = json.dumps({"name": "web", "type": "module", "dependencies": {"zod": wanted}})
+    project = written(tmp_path / "web", {"package.json": text})
+    init_project(project, "web", language="typescript")
+    assert json.loads((project / "package.json").read_text())["dependencies"]["zod"] == wanted
+
+
+def test_a_zod_before_4_is_named_where_it_is_met(shop: Path, tmp_path: Path):
+    copy = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    (copy / "node_modules" / "zod").unlink()
+    # Zod 4 comes with the whole of zod 3, as it was.
+    old = (shop / "node_modules" / "zod" / "v3" / "index.js").resolve().as_uri()
+    about = '{"name": "zod", "version": "3.25.76", "type": "module", "main": "index.js"}'
+    written(copy / "node_modules" / "zod", {"package.json": about, "index.js": f"export * from {json.dumps(old)};"})
+    said = busway(copy, "catalog", fails=True).stderr
+    assert 'busway needs zod 4 or newer and found an older one: npm install "zod@^4"' in said
+
+
+# As `npm init -y` writes it.
+NPM_INIT = {"name": "web", "version": "1.0.0", "main": "index.js", "type": "commonjs"}
+ORDER = ("--event", "OrderPlaced", "--source", "shop", "--detail-type", "Order", "--field", "number:int")
+
+
+def test_a_package_of_npm_init_becomes_one_of_modules_and_is_told(tmp_path: Path):
+    project = written(tmp_path / "web", {"package.json": json.dumps(NPM_INIT)})
+    written(project, {"node_modules/other/index.js": "", "tools/x.cjs": "", "y.mjs": ""})
+    assert '"type": "module" now' in busway(project, "init", "--language", "typescript").stderr
+    shutil.rmtree(project / "node_modules")
+    put_road_packages(project)
+    busway(project, "add", "handler", "thank", *ORDER)
+    assert (done := typed(project)).returncode == 0, done.stdout
+
+
+def test_a_package_with_code_stays_what_it_is_and_what_to_do_is_said(tmp_path: Path):
+    project = written(tmp_path / "web", {"package.json": json.dumps(NPM_INIT), "src/index.js": "require('fs');"})
+    said = busway(project, "init", "--language", "typescript").stderr
+    assert "stays CommonJS, as src/index.js may depend on that" in said
+    assert json.loads((project / "package.json").read_text())["type"] == "commonjs"
+    put_road_packages(project)
+    busway(project, "add", "handler", "thank", *ORDER)
+    assert "TS1295" in typed(project).stdout
+    assert 'hint: set "type": "module" and call what uses require() .cjs' in said
+    package = json.loads((project / "package.json").read_text())
+    (project / "package.json").write_text(json.dumps({**package, "type": "module"}))
+    assert (done := typed(project)).returncode == 0, done.stdout
+
+
 def test_init_leaves_a_tsconfig_and_says_what_it_needs(tmp_path: Path):
     project = written(tmp_path / "web", {"tsconfig.json": "{}"})
     assert "allowImportingTsExtensions" in busway(project, "init", "--language", "typescript").stderr
@@ -272,6 +330,12 @@ def test_saved_code_is_what_handles_the_next_event(shop: Path, tmp_path: Path):
         _until(tmp_path / "said", "saved handlers/count/handler.ts", "-> count", seen=2)
         busway(project, "send", "CustomerNotification", "--detail", detail, **served)
         _until(tmp_path / "said", "Error: refusing", f"{handler}:", "again in 2.0 s")
+        told = busway(project, "why", **served).stdout
+        assert "│ Error: refusing" in told
+        assert f"{handler}:" in told
+        assert "Invoke Error" not in told
+        assert ".busway/npm" not in told
+        assert "Invoke Error" in busway(project, "why", "--all", **served).stdout
         handler.write_text("export const x = ;\n")
         _until(tmp_path / "said", "cannot be bundled", "what was deployed before goes on")
     finally:
@@ -287,6 +351,46 @@ def test_an_event_that_does_not_fit_is_not_sent(shop: Path):
     (shop.parent / "large.json").write_text(json.dumps({"notification": "n" * 200_000}))
     large = busway(shop, "send", "CustomerNotification", "--file", str(shop.parent / "large.json"), fails=True).stderr
     assert "Customer Notification does not fit: detail.ip-address: " in large
+
+
+_MADE = """
+import { defineEvent, handler } from "busway";
+import * as z from "zod";
+const payment = z.union([z.object({ card: z.string() }), z.strictObject({ iban: z.string() })]);
+const detail = { "order-id": z.string(), total: z.number(), payment: payment.optional() };
+const Order = defineEvent({ source: "shop", detailType: "Order", detail });
+const tell = (make) => {
+  try {
+    console.log(JSON.stringify(make()));
+  } catch (error) {
+    console.log(`${error}`);
+  }
+};
+tell(() => Order.entry({ "order-id": "o-1", total: 5, totl: 6 }));
+tell(() => Order.entry({ total: "5", payment: { ibn: "1" }, x: 1 }));
+tell(() => Order.sample({ totl: 6 }));
+const log = handler(Order, {}, (event) => tell(() => event.detail));
+await log({ source: "shop", "detail-type": "Order", detail: { "order-id": "o-1", total: 5, totl: 6 } });
+"""
+
+
+def test_who_builds_an_event_is_told_every_fault_and_who_receives_one_takes_what_is_new(shop: Path):
+    command = ["node", "--input-type=module", "-e", _MADE]
+    done = subprocess.run(command, cwd=shop, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    text = "Invalid input: expected string, received undefined"
+    assert (done.stdout.splitlines(), done.stderr) == (
+        [
+            "EventMismatch: Order does not fit: detail.totl: no such member; wanted order-id, total, payment",
+            f"EventMismatch: Order does not fit: detail.order-id: {text}; "
+            "detail.total: Invalid input: expected number, received string; "
+            f"detail.payment: Invalid input (detail.payment.card: {text}, or detail.payment.iban: {text}, "
+            'detail.payment.ibn: Unrecognized key: "ibn"); '
+            "detail.x: no such member; wanted order-id, total, payment",
+            "EventMismatch: a sample of Order: detail.totl: no such member; wanted order-id, total, payment",
+            '{"order-id":"o-1","total":5,"totl":6}',
+        ],
+        "",
+    )
 
 
 def _until(file: Path, *words: str, seen: int = 1) -> None:
@@ -337,9 +441,8 @@ def test_the_page_works_as_printed(tmp_path: Path):
     project = tmp_path / "shop"
     put_road_packages(project)
     subprocess.run(["bash", "-ec", rest], cwd=project, env={**os.environ, **path}, check=True, timeout=PATIENCE_S)
-    handlers = [
-        f"handlers/{name}" for name in ("send-receipt/handler", "post-orders/handler", "send-receipt/receipt.test")
-    ]
+    names = ("send-receipt/orders", "send-receipt/handler", "post-orders/handler", "send-receipt/receipt.test")
+    handlers = [f"handlers/{name}" for name in names]
     files = ["events/order-placed.ts", *(f"{name}.ts" for name in handlers)]
     written(project, dict(zip(files, [text for kind, text in blocks if kind == "ts"], strict=True)))
     assert (done := typed(project)).returncode == 0, done.stdout

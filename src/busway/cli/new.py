@@ -54,17 +54,34 @@ def init(language: Language | None, bus: str, as_json: bool) -> None:
       busway init
       busway init --language typescript
     """
-    from busway.road.project_files import init_project, language_of
+    from busway.road.project_files import init_project, is_module, language_of
 
     root = Path.cwd()
     language = language or language_of(root)
     name = _project_name(root.name, root.name)
+    was_module = is_module(root)
     written = init_project(root, name, bus, language)
     _report(root, name, [file.relative_to(root) for file in written], as_json)
     if not as_json:
         if language == "typescript" and root / "tsconfig.json" not in written:
             say('\ntsconfig.json stays as it is; imports here end in .ts: "allowImportingTsExtensions": true')
+        if language == "typescript" and not was_module:
+            _say_type(root)
         say(f"\nnext: {_INSTALL[language]}busway add handler")
+
+
+def _say_type(root: Path) -> None:
+    """What became of a package that is CommonJS, where tsc refuses import and export (TS1295)."""
+    from busway.road.project_files import is_module, own_code
+
+    if is_module(root):
+        say('\npackage.json has "type": "module" now, as events and handlers import and export')
+        return
+    say(
+        f"\npackage.json stays CommonJS, as {own_code(root)} may depend on that; events and handlers are modules, and"
+        ' tsc refuses them so (TS1295).\nhint: set "type": "module" and call what uses require() .cjs; or make a'
+        " project in a folder of its own: busway new NAME --language typescript"
+    )
 
 
 def _project_name(given: str, folder: str) -> str:

@@ -12,6 +12,7 @@ import click
 from busway.cli.options import connect, server_options
 from busway.cli.output import STYLES, console, line, moment, print_json
 from busway.cli.timeline import name_of, show_step
+from busway.cli.traces import brief_lines
 from busway.cli.verdict import show_fields
 
 # A rule that missed by more fields than that was not meant.
@@ -160,13 +161,13 @@ def _about(step: Mapping[str, Any], delivery: Mapping[str, Any]) -> bool:
 
 
 def _logs(logs: Sequence[Mapping[str, Any]], every: bool) -> None:
-    """What was printed in the last try, without the runtime's own lines; with `every` all of it."""
+    """What was printed in the last try, as `busway dev` shows it; with `every` all of it, as it was printed."""
     last = logs[-1]["attempt"] if logs else 0
-    begins = max((i for i, printed in enumerate(logs) if printed["line"].startswith("START ")), default=0)
-    for printed in logs if every else logs[begins:]:
-        text = str(printed["line"])
-        if every or not text.startswith(("START ", "END ", "REPORT ")):
-            line((f"  │ {text}", "dim"))
+    texts = [str(printed["line"]) for printed in logs]
+    begins = max((i for i, text in enumerate(texts) if text.startswith("START ")), default=0)
+    tried = [text for text in texts[begins:] if not text.startswith(("START ", "END ", "REPORT "))]
+    for text in texts if every else brief_lines(tried):
+        line((f"  │ {text}", "dim"))
     if begins and not every:
         line((f"  │ (the last of {last} tries; --all shows all)" if last > 1 else "  │ (the last try)", "dim"))
 

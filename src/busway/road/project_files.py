@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +26,12 @@ _PACKAGES = {
     "handlers/__init__.py": "handlers_init.py.jinja",
 }
 
+# What asks for a zod before 4 and for none else: "^3.25.1", "~3.2", "3.x", "<4".
+_OLD_ZOD = re.compile(r"(?:npm:zod@)?(?:[\^~=v<]|\s)*(?:[0-3](?:\.[\w*+-]+)*|(?<=<)4(?:\.0)*)\s*")
+_PACKAGE_GROUPS = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
+# A file called .mjs or .cjs is what it is, whatever its package says.
+_BY_PACKAGE = (".ts", ".tsx", ".js", ".jsx")
+
 
 def new_project(folder: Path, name: str, bus: str = "default", language: Language = "python") -> list[Path]:
     """Write a project; return its files. Raises GeneratorRefused when the folder holds something already."""
@@ -44,6 +52,8 @@ def init_project(folder: Path, name: str, bus: str = "default", language: Langua
     Raises GeneratorRefused before anything is written.
     """
     _check_free(folder, name, language)
+    if language == "typescript":
+        _check_zod(folder)
     texts = _texts(folder, name, bus, language)
     settings = SETTINGS[language]
     added = {settings: "", ".gitignore": ""}
@@ -82,6 +92,32 @@ def _check_free(folder: Path, name: str, language: Language) -> None:
             )
 
 
+def is_module(folder: Path) -> bool:
+    """Whether files of the package may import and export; of one that we write they may."""
+    return not (folder / NODE).is_file() or read_package(folder).get("type") == "module"
+
+
+def own_code(folder: Path) -> Path | None:
+    """A file that is read as package.json says, by its `type`, so that another type would break it."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(one for one in folders if one != "node_modules" and not one.startswith("."))
+        for file in sorted(files):
+            if file.endswith(_BY_PACKAGE):
+                return (Path(place) / file).relative_to(folder)
+    return None
+
+
+def _check_zod(folder: Path) -> None:
+    package = read_package(folder) if (folder / NODE).is_file() else {}
+    for group in _PACKAGE_GROUPS:
+        wanted = cast(dict[str, Any], package.get(group) or {}).get("zod")
+        if isinstance(wanted, str) and _OLD_ZOD.fullmatch(wanted):
+            raise GeneratorRefused(
+                f"{folder / NODE}: {group} has zod {wanted!r}; wanted zod 4: events are its schemas",
+                'npm install "zod@^4", or a project in a folder of its own: `busway new NAME`',
+            )
+
+
 def _texts(folder: Path, name: str, bus: str, language: Language) -> dict[str, str]:
     templates = {
         "python": {"pyproject.toml": "pyproject.toml.jinja", **_COMMON, **_PACKAGES},
@@ -113,9 +149,14 @@ def _with_tables(file: Path, ours: str) -> str:
 
 
 def _with_members(file: Path, ours: str) -> str:
-    """A package.json with what it lacks of ours: Busway's settings, and the packages that handlers need."""
+    """A package.json with what it lacks of ours: Busway's settings, and the packages that handlers need.
+
+    It becomes a package of modules, as handlers are, where nothing is there that would break by that.
+    """
     package, wanted = read_package(file.parent), msgspec.json.decode(ours, type=dict[str, Any])
     for group in ("dependencies", "devDependencies"):
         package[group] = {**wanted[group], **cast(dict[str, Any], package.get(group) or {})}
+    if own_code(file.parent) is None:
+        package["type"] = wanted["type"]
     package = {**package, "busway": wanted["busway"]}
     return msgspec.json.format(msgspec.json.encode(package), indent=2).decode() + "\n"

@@ -32,7 +32,7 @@ export interface EventDefinition<Detail, Input = Detail> {
   readonly schema: z.ZodType;
   /** The typed event in an envelope. Throws EventMismatch. */
   parse(value: unknown): BusEvent<Detail>;
-  /** What to give to PutEvents. Throws EventMismatch for a detail that does not fit. */
+  /** What to give to `publish`. Throws EventMismatch for a detail that does not fit, or has a member of no definition. */
   entry(detail: Input, options?: { resources?: readonly string[]; bus?: string }): Entry;
   /** An event for tests: from the examples of the fields, with some of them changed. */
   sample(changes?: Partial<Input>, options?: { resources?: readonly string[] }): BusEvent<Detail>;
@@ -43,7 +43,7 @@ export interface EventDefinition<Detail, Input = Detail> {
 /** The type of an event's detail: `DetailOf<typeof OrderPlaced>`. */
 export type DetailOf<Definition> = Definition extends EventDefinition<infer Detail, infer _Input> ? Detail : never;
 
-/** Define an event. Whatever else an event has in its detail stays in it, untyped. */
+/** Define an event. Whatever else one that came in has in its detail stays in it, untyped. */
 export function defineEvent<const Fields extends Shape>(definition: {
   source: string;
   detailType: string;
@@ -57,6 +57,63 @@ export const ScheduledEvent: EventDefinition<Record<string, never>>;
 
 /** An event does not fit its definition. */
 export class EventMismatch extends Error {}
+
+/** An entry of PutEvents by whoever makes it. Its own EventBusName wins over the option `bus`. */
+export interface PutEntry {
+  Source: string;
+  DetailType: string;
+  Detail: string;
+  Resources?: string[] | undefined;
+  Time?: Date | undefined;
+  EventBusName?: string | undefined;
+  TraceHeader?: string | undefined;
+}
+
+/** What `publish` takes: an entry, or an event as it came in. */
+export type Publishable = PutEntry | BusEvent<unknown>;
+
+export interface PublishOptions {
+  /** The bus, for those that name none. Default: "default". */
+  bus?: string;
+  /** An EventBridgeClient or EventBridge of AWS's SDK. Default: one from AWS_ENDPOINT_URL, AWS_REGION and credentials. */
+  client?: { send(command: any): Promise<any> } | { putEvents(input: any): Promise<any> };
+  /** How it waits before another attempt. */
+  sleep?: (ms: number) => Promise<unknown>;
+}
+
+/**
+ * Put events on the bus: ten in a call at most, and what may still succeed is tried again. Their ids, in the order given.
+ * Needs `@aws-sdk/client-eventbridge`.
+ *
+ * Rejects with EventTooLarge before anything is sent, and with PublishFailed after everything else was sent.
+ */
+export function publish<const Events extends readonly Publishable[]>(
+  ...events: Events
+): Promise<{ [Place in keyof Events]: string }>;
+export function publish<const Events extends readonly Publishable[]>(
+  ...given: [...events: Events, options: PublishOptions]
+): Promise<{ [Place in keyof Events]: string }>;
+
+/** An event that did not get onto the bus: its place among those given, and the bus's code and reason. */
+export interface Refusal {
+  readonly place: number;
+  readonly detailType: string;
+  readonly bus: string;
+  readonly code: string;
+  readonly reason: string;
+}
+
+/**
+ * Some events did not get onto the bus. `eventIds` has the ids of the others at their places, null for these. Where the
+ * answer to a request was lost, its events count as failed here and may be on the bus all the same.
+ */
+export class PublishFailed extends Error {
+  readonly refusals: readonly Refusal[];
+  readonly eventIds: readonly (string | null)[];
+}
+
+/** An event has more bytes than a bus takes; nothing was sent. */
+export class EventTooLarge extends Error {}
 
 /** What a function is told of its invocation. https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html */
 export interface Context {

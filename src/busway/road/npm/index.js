@@ -5,6 +5,12 @@ import { Batch, recordsOf } from "./batch.js";
 import { once, onceTable } from "./once.js";
 import { sampleOf } from "./sample.js";
 
+export { EventTooLarge, publish, PublishFailed } from "./publishing.js";
+
+if (z.core?.version?.major === undefined || z.core.version.major < 4) {
+  throw new Error('busway needs zod 4 or newer and found an older one: npm install "zod@^4"');
+}
+
 /** By these, `describe.mjs` tells events and handlers from whatever else a file exports. */
 const EVENT = Symbol.for("busway.event");
 const HANDLER = Symbol.for("busway.handler");
@@ -41,6 +47,21 @@ function terse(json) {
   if (json.items === false && json.prefixItems?.length === json.maxItems) delete json.items;
 }
 
+/**
+ * Each fault with its place; where one of several would do, what is wrong by each.
+ * @param {readonly any[]} issues @param {PropertyKey[]} within @returns {string[]}
+ */
+function faults(issues, within) {
+  return issues.flatMap(({ code, path, message, keys = [], errors = [] }) => {
+    const place = [...within, ...path];
+    if (code === "unrecognized_keys") {
+      return keys.map((/** @type {string} */ key) => `${[...place, key].join(".")}: ${message}`);
+    }
+    const choices = errors.map((/** @type {any[]} */ one) => faults(one, place).join(", ")).join(", or ");
+    return [`${place.join(".")}: ${message}${choices && ` (${choices})`}`];
+  });
+}
+
 export class EventMismatch extends Error {
   /** @param {string} message */
   constructor(message) {
@@ -53,6 +74,9 @@ export class EventMismatch extends Error {
 export function defineEvent({ source, detailType, detail, meta = {} }) {
   // What an event has beyond its definition stays in it: whoever puts it may know more than we do.
   const schema = z.looseObject(detail).meta({ ...meta });
+  // Who builds an event must not misspell a member; who receives one takes what was added since.
+  const unknown = `no such member; wanted ${Object.keys(detail).join(", ") || "none"}`;
+  const built = z.strictObject(detail, { error: ({ code }) => (code === "unrecognized_keys" ? unknown : undefined) });
 
   /** @param {unknown} value */
   function parse(value) {
@@ -69,19 +93,20 @@ export function defineEvent({ source, detailType, detail, meta = {} }) {
   function fitting(wanted, value, where) {
     const found = wanted.safeParse(value);
     if (found.success) return /** @type {any} */ (found.data);
-    const problems = found.error.issues.map(({ path, message }) => `${[where, ...path].join(".")}: ${message}`);
-    throw new EventMismatch(`${detailType} does not fit: ${problems.join("; ")}`);
+    throw new EventMismatch(`${detailType} does not fit: ${faults(found.error.issues, [where]).join("; ")}`);
   }
 
   /** @param {unknown} value @param {{ resources?: readonly string[], bus?: string }} [options] */
   function entry(value, { resources = [], bus } = {}) {
-    const Detail = JSON.stringify(fitting(schema, value, "detail"));
+    const Detail = JSON.stringify(fitting(built, value, "detail"));
     const about = { Source: source, DetailType: detailType, Detail, Resources: [...resources] };
     return bus === undefined ? about : { ...about, EventBusName: bus };
   }
 
   /** @param {Record<string, unknown>} [changes] @param {{ resources?: readonly string[] }} [options] */
   function sample(changes = {}, { resources = [] } = {}) {
+    const misspelt = Object.keys(changes).find((name) => !Object.hasOwn(detail, name));
+    if (misspelt !== undefined) throw new EventMismatch(`a sample of ${detailType}: detail.${misspelt}: ${unknown}`);
     const made = /** @type {object} */ (sampleOf(jsonSchema()));
     return parse({ ...SAMPLE, "detail-type": detailType, source, resources, detail: { ...made, ...changes } });
   }
