@@ -231,7 +231,7 @@ class Rooms:
         watched = DeadLetterQueues(engine, self.queues.exists)
         self.evaluator = Evaluator(
             self.alarms, watched, engine, clock,
-            notice_put=self.outbox.put_for, metrics=metrics, trail=trail,
+            notice_put=self.outbox.put_for, metrics=metrics, trail=trail, series=self.series,
         )  # fmt: skip
         self.queues.listeners.append(self.evaluator.changed)
         self.ways = WaysBack(targets, self.outbox, self.functions, self.queues, entropy)

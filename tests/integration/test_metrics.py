@@ -204,3 +204,41 @@ def test_what_the_server_does_is_a_metric_too(tmp_path: Path):
         assert deep == 1
         names = {one["MetricName"] for one in cloudwatch.list_metrics(Namespace="AWS/Lambda")["Metrics"]}
         assert {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"} <= names
+
+
+def test_an_error_rate_raises_an_alarm_and_its_end_resolves_it(tmp_path: Path):
+    with whole_server(tmp_path, clock="manual") as server:
+        cloudwatch = server.client("cloudwatch")
+
+        def minute(calls: int, errors: int) -> str:
+            """The state after a minute with so many calls and errors."""
+            data = [{"MetricName": "Calls", "Value": calls}, {"MetricName": "Errors", "Value": errors}]
+            cloudwatch.put_metric_data(Namespace="Shop", MetricData=data)
+            server.busway("clock", "+60s")
+            server.busway("clock", "+4s")
+            (alarm,) = cloudwatch.describe_alarms(AlarmNames=["too-many-errors"])["MetricAlarms"]
+            return str(alarm["StateValue"])
+
+        def of(name: str) -> dict[str, Any]:
+            return {"Metric": {"Namespace": "Shop", "MetricName": name}, "Period": 60, "Stat": "Sum"}
+
+        cloudwatch.put_metric_alarm(
+            AlarmName="too-many-errors", ComparisonOperator="GreaterThanThreshold", Threshold=10, EvaluationPeriods=2,
+            AlarmActions=["arn:aws:sns:us-east-1:123456789012:busway-alert-nobody"],
+            Metrics=[
+                {"Id": "rate", "Expression": "100 * errors / calls"},
+                {"Id": "errors", "MetricStat": of("Errors"), "ReturnData": False},
+                {"Id": "calls", "MetricStat": of("Calls"), "ReturnData": False},
+            ],
+        )  # fmt: skip
+        states = [minute(*told) for told in ((10, 0), (10, 0), (10, 5), (10, 5), (10, 5), (10, 0))]
+        assert states == ["OK", "OK", "OK", "ALARM", "ALARM", "OK"]
+        history = cloudwatch.describe_alarm_history(AlarmName="too-many-errors", ScanBy="TimestampAscending")
+        assert [item["HistorySummary"] for item in history["AlarmHistoryItems"]] == [
+            "Alarm updated from INSUFFICIENT_DATA to OK",
+            "Alarm updated from OK to ALARM",
+            "Alarm updated from ALARM to OK",
+        ]
+        (alarm,) = cloudwatch.describe_alarms()["MetricAlarms"]
+        assert alarm["Metrics"][0]["Expression"] == "100 * errors / calls"
+        assert alarm["StateReason"].startswith("Threshold Crossed: 1 out of the last 2 datapoints [0.0")

@@ -1,7 +1,8 @@
 """Reads the alarmed queues, moves the states, hands over the notices.
 
-When: at once when something arrives in an empty queue that an alarm watches, at once when told that a queue
-changed (`changed`), each second while an alarm is not OK, else every ten seconds.
+When: alarms on metrics each minute. Those on a queue's depth at once when something arrives in an empty queue that an
+alarm watches, at once when told that a queue changed (`changed`), each second while an alarm is not OK, else every
+ten seconds.
 
 Never a lost alert, in three steps that each survive a death after them:
 
@@ -20,20 +21,25 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from busway.alarm.metric_points import metric_points
 from busway.alarm.notice import QueueDigest, alarm_message, notice_delivery
 from busway.alarm.record import AlarmRecord, owed, settled, untold, with_notice, with_queued
 from busway.alarm.registry import Alarms
 from busway.alarm.series import Series
-from busway.alarm.state import OK, RANGE_BEYOND_JUDGED, Decision, decide
+from busway.alarm.state import OK, RANGE_BEYOND_JUDGED, Datapoint, Decision, decide
 from busway.clock import Clock, first_of
 from busway.delivery import Delivery
 from busway.engine import Engine, Put
 from busway.errors import AlarmNotFound
 from busway.metrics import Metrics
+from busway.metrics.points import MINUTE_S
+from busway.metrics.series import TimeSeries
 from busway.trail import Trail
 
 TICK_S = 1.0
 QUIET_S = 10.0
+# Ours: how long after a minute's end its metrics are taken to be kept.
+KEPT_S = 2.0
 
 
 class AlarmedQueues(Protocol):
@@ -65,9 +71,10 @@ class Evaluator:
         notice_put: Callable[[Delivery], Put],
         metrics: Metrics,
         trail: Trail,
+        series: TimeSeries,
     ) -> None:
         self._alarms, self._queues, self._engine, self._clock = alarms, queues, engine, clock
-        self._notice_put, self._metrics, self._trail = notice_put, metrics, trail
+        self._notice_put, self._metrics, self._trail, self._over_time = notice_put, metrics, trail, series
         self._series: dict[str, tuple[float, int, Series]] = {}
         self._evaluated_at: dict[str, float] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
@@ -123,25 +130,36 @@ class Evaluator:
 
     def _is_due(self, alarm: AlarmRecord) -> bool:
         last = self._evaluated_at.get(alarm.arn)
+        if not alarm.queue_arn:
+            # The minute that is over was kept when the next one began.
+            minute = (self._clock.now() - KEPT_S) // MINUTE_S
+            return last is None or bool(owed(alarm)) or bool(untold(alarm)) or (last - KEPT_S) // MINUTE_S < minute
         # Only a queue that was empty has a watcher; while it has one, nothing arrived.
         quiet = alarm.state == OK and not untold(alarm) and not owed(alarm) and alarm.queue_arn in self._watchers
         return last is None or self._clock.now() - last >= (QUIET_S if quiet else 0.0)
 
     async def _evaluate(self, alarm: AlarmRecord) -> None:
-        depth, now = await self._queues.depth(alarm.queue_arn), self._clock.now()
+        now, depth = self._clock.now(), None
         self._evaluated_at[alarm.arn] = now
-        settings = alarm.settings
-        series = self._series_of(alarm)
-        if depth is not None:
-            series.add(now, depth)
-        if depth == 0:
-            self._watch(alarm.queue_arn)
-        decision = decide(settings.rule, series.points(now, settings.statistic), alarm.state)
+        if alarm.queue_arn:
+            depth = await self._queues.depth(alarm.queue_arn)
+            points = self._points_of_queue(alarm, depth, now)
+        else:
+            points = await metric_points(self._over_time, alarm, now - KEPT_S)
+        decision = decide(alarm.settings.rule, points, alarm.state)
         record = alarm
         if decision.state != alarm.state:
             record = alarm.moved(decision, now)
             self._tell_of(record, depth)
         await self._settle(alarm, record)
+
+    def _points_of_queue(self, alarm: AlarmRecord, depth: int | None, now: float) -> list[Datapoint]:
+        series = self._series_of(alarm)
+        if depth is not None:
+            series.add(now, depth)
+        if depth == 0:
+            self._watch(alarm.queue_arn)
+        return series.points(now, alarm.settings.statistic)
 
     async def _settle(self, stored: AlarmRecord, record: AlarmRecord) -> None:
         """Steps 1 to 3 above."""
@@ -149,7 +167,9 @@ class Evaluator:
             route for route in untold(record) if not await self._engine.queues.pending(record.subscriber(route))
         ]
         if routes:
-            message = alarm_message(record, await self._queues.digest(record.queue_arn)).decode()
+            of_queue = record.queue_arn
+            digest = await self._queues.digest(of_queue) if of_queue else QueueDigest("", 0)
+            message = alarm_message(record, digest).decode()
             for route in routes:
                 if route not in dict(owed(record)):
                     record = with_notice(record, route, message)

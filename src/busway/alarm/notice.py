@@ -5,13 +5,16 @@ What is ours stands in the member `Busway`: what the queue holds, and which hand
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
-from busway.alarm.record import AlarmRecord, Notice
+from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings, Notice
 from busway.delivery import Delivery
 from busway.engine import Origin
+from busway.metrics.statistics import SIMPLE
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -25,7 +28,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class QueueDigest(msgspec.Struct, frozen=True):
-    """What a dead-letter queue holds; `failures` with the most frequent first."""
+    """What a dead-letter queue holds, the most frequent failures first; `queue_arn` is "" for another alarm."""
 
     queue_arn: str
     depth: int
@@ -51,7 +54,7 @@ class AlarmMessage(msgspec.Struct, frozen=True, kw_only=True):
     OKActions: tuple[str, ...]
     AlarmActions: tuple[str, ...]
     InsufficientDataActions: tuple[str, ...]
-    Trigger: dict[str, str | int | float | list[dict[str, str]] | None]
+    Trigger: dict[str, Any]
     Busway: QueueDigest
 
 
@@ -74,12 +77,7 @@ def alarm_message(record: AlarmRecord, digest: QueueDigest) -> bytes:
         AlarmActions=settings.alarm_actions,
         InsufficientDataActions=settings.insufficient_data_actions,
         Trigger={
-            "MetricName": settings.metric_name,
-            "Namespace": settings.namespace,
-            "StatisticType": "Statistic",
-            "Statistic": settings.statistic.upper(),
-            "Unit": settings.unit,
-            "Dimensions": [{"value": value, "name": name} for name, value in settings.dimensions.items()],
+            **_asked(settings),
             "Period": settings.period_s,
             "EvaluationPeriods": settings.evaluation_periods,
             "DatapointsToAlarm": settings.rule.datapoints_to_alarm,
@@ -91,6 +89,35 @@ def alarm_message(record: AlarmRecord, digest: QueueDigest) -> bytes:
         Busway=digest,
     )
     return msgspec.json.encode(message)
+
+
+def _asked(settings: AlarmSettings) -> dict[str, Any]:
+    """The metric, or the list of queries, as CloudWatch tells SNS."""
+    if settings.queries:
+        return {"Metrics": [_query(one) for one in settings.queries]}
+    simple = settings.statistic in SIMPLE
+    return {
+        "MetricName": settings.metric_name,
+        "Namespace": settings.namespace,
+        "StatisticType": "Statistic" if simple else "ExtendedStatistic",
+        "Statistic" if simple else "ExtendedStatistic": settings.statistic.upper() if simple else settings.statistic,
+        "Unit": settings.unit,
+        "Dimensions": _dimensions(settings.dimensions),
+    }
+
+
+def _query(query: AlarmQuery) -> dict[str, Any]:
+    told: dict[str, Any] = {"Id": query.id, "Label": query.label, "ReturnData": query.returns}
+    if query.expression:
+        return {**told, "Expression": query.expression}
+    metric = {
+        "Dimensions": _dimensions(query.dimensions), "MetricName": query.metric_name, "Namespace": query.namespace,
+    }  # fmt: skip
+    return {**told, "MetricStat": {"Metric": metric, "Period": query.period_s, "Stat": query.statistic}}
+
+
+def _dimensions(dimensions: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"value": value, "name": name} for name, value in dimensions.items()]
 
 
 def notice_delivery(record: AlarmRecord, route_arn: str, notice: Notice, now: float) -> Delivery:

@@ -7,7 +7,11 @@ import msgspec
 from busway.alarm.series import STATISTICS
 from busway.alarm.state import ALARM, COMPARISONS, INSUFFICIENT_DATA, OK, TREATMENTS, Decision, Rule
 from busway.arn import Arn, Scope, parse_arn
-from busway.errors import AlarmFeatureNotBuilt, InvalidAlarm
+from busway.errors import AlarmFeatureNotBuilt, InvalidAlarm, InvalidExpression
+from busway.metrics.expression import parse
+from busway.metrics.points import metric_of
+from busway.metrics.queries import Query, Stat, answers
+from busway.metrics.statistics import SIMPLE, is_statistic
 
 STATES = (OK, ALARM, INSUFFICIENT_DATA)
 NAMESPACE, METRIC, DIMENSION = "AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"
@@ -21,13 +25,29 @@ EVALUATED_S_MAX_OF_HOURS = 7 * 86_400
 HISTORY_LENGTH = 20
 
 
+class AlarmQuery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One of an alarm's queries: an expression, or ("") a metric's statistic. The one that `returns` is judged."""
+
+    id: str
+    expression: str = ""
+    namespace: str = ""
+    metric_name: str = ""
+    dimensions: dict[str, str] = {}
+    statistic: str = ""
+    period_s: int = 0
+    unit: str = ""
+    label: str = ""
+    returns: bool = True
+
+
 class AlarmSettings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What PutMetricAlarm gives. Raises nothing: `check` does."""
+    """What PutMetricAlarm gives: a metric, or `queries`. Raises nothing: `check` does."""
 
     name: str
-    namespace: str
-    metric_name: str
-    dimensions: dict[str, str]
+    namespace: str = ""
+    metric_name: str = ""
+    dimensions: dict[str, str] = {}
+    queries: tuple[AlarmQuery, ...] = ()
     comparison: str
     threshold: float
     statistic: str = "Maximum"
@@ -44,7 +64,9 @@ class AlarmSettings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
     @property
     def queue_name(self) -> str:
-        return self.dimensions[DIMENSION]
+        """The queue whose depth is judged as it is now, by the second; "" for every other metric."""
+        watched = (self.namespace, self.metric_name, [*self.dimensions]) == (NAMESPACE, METRIC, [DIMENSION])
+        return self.dimensions[DIMENSION] if watched and self.statistic in STATISTICS and not self.queries else ""
 
     @property
     def rule(self) -> Rule:
@@ -108,7 +130,9 @@ class AlarmRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
     @property
     def queue_arn(self) -> str:
-        return self.scope.arn("sqs", self.settings.queue_name)
+        """Of the queue that it watches, "" for none."""
+        name = self.settings.queue_name
+        return self.scope.arn("sqs", name) if name else ""
 
     def subscriber(self, route_arn: str) -> str:
         """Under which name the notices to one route are queued."""
@@ -174,17 +198,11 @@ def with_queued(record: AlarmRecord, route: str) -> AlarmRecord:
 
 def check(settings: AlarmSettings) -> None:
     """Raises `AlarmFeatureNotBuilt` for what only AWS has, `InvalidAlarm` for what nobody takes."""
-    if (settings.namespace, settings.metric_name) != (NAMESPACE, METRIC):
-        found = f"{settings.namespace} {settings.metric_name}"
-        raise AlarmFeatureNotBuilt(f"alarms on {found} are not built yet; use {NAMESPACE} {METRIC}.")
-    if list(settings.dimensions) != [DIMENSION]:
-        found = ", ".join(settings.dimensions) or "none"
-        raise AlarmFeatureNotBuilt(f"an alarm on {METRIC} needs the one dimension {DIMENSION}; found {found}.")
     if settings.comparison not in COMPARISONS:
         raise AlarmFeatureNotBuilt(f"ComparisonOperator {settings.comparison} (anomaly bands) is not built yet.")
-    if settings.statistic not in STATISTICS:
-        wanted = ", ".join(STATISTICS)
-        raise AlarmFeatureNotBuilt(f"Statistic {settings.statistic} is not built yet; use one of {wanted}.")
+    if not settings.queries and not is_statistic(settings.statistic):
+        raise AlarmFeatureNotBuilt(f"Statistic {settings.statistic} is not built yet: {', '.join(SIMPLE)} and pNN.")
+    _check_queries(settings)
     if settings.missing not in (None, *TREATMENTS):
         wanted = ", ".join(TREATMENTS)
         raise InvalidAlarm(f"The value {settings.missing} for parameter TreatMissingData is not one of {wanted}.")
@@ -197,10 +215,53 @@ def check(settings: AlarmSettings) -> None:
             )
 
 
+def _check_queries(settings: AlarmSettings) -> None:
+    """Raises InvalidAlarm for what is no question with one answer."""
+    if not settings.queries:
+        return
+    if len([query for query in settings.queries if query.returns]) != 1:
+        raise InvalidAlarm("Exactly one element of the metrics list should return data.")
+    if len({query.id for query in settings.queries}) < len(settings.queries):
+        raise InvalidAlarm("The ids of the metrics list are not all different.")
+    try:
+        answers(queries_of(settings), {one: [] for one in stats_of(settings)}, lambda _: [])
+    except InvalidExpression as error:
+        raise InvalidAlarm(str(error)) from error
+
+
+def queries_of(settings: AlarmSettings) -> list[Query]:
+    """What is asked of the metrics; of an alarm on one metric its statistic. Raises InvalidExpression."""
+    if not settings.queries:
+        metric = metric_of(settings.namespace, settings.metric_name, settings.dimensions)
+        stat = Stat(metric, settings.period_s, settings.statistic, settings.unit or "")
+        return [Query("judged", stat, settings.period_s)]
+    return [
+        Query(one.id, parse(one.expression) if one.expression else _stat(one), one.period_s)
+        for one in settings.queries
+    ]
+
+
+def _stat(query: AlarmQuery) -> Stat:
+    metric = metric_of(query.namespace, query.metric_name, query.dimensions)
+    return Stat(metric, query.period_s, query.statistic, query.unit)
+
+
+def stats_of(settings: AlarmSettings) -> list[Stat]:
+    return [one.asks for one in queries_of(settings) if isinstance(one.asks, Stat)]
+
+
+def judged_id(settings: AlarmSettings) -> str:
+    return next((one.id for one in settings.queries if one.returns), "judged")
+
+
 def _check_periods(settings: AlarmSettings) -> None:
     period, periods = settings.period_s, settings.evaluation_periods
     if period not in SHORT_PERIODS_S and (period <= 0 or period % 60):
         raise InvalidAlarm(f"Period {period} is not 10, 20, 30 or a multiple of 60.")
+    if not settings.queue_name and period % 60:
+        raise AlarmFeatureNotBuilt(
+            f"Period {period}: points are kept by the minute; only a queue's depth is seen sooner."
+        )
     if settings.datapoints_to_alarm is not None and settings.datapoints_to_alarm > periods:
         raise InvalidAlarm(
             f"DatapointsToAlarm ({settings.datapoints_to_alarm}) must not exceed EvaluationPeriods ({periods})."

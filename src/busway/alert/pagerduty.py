@@ -45,7 +45,7 @@ def event(route: Route, routing_key: str, alert: Alert) -> dict[str, object]:
         "client": "Busway",
         "payload": {
             "summary": headline(message)[:SUMMARY_LENGTH_MAX],
-            "source": message.Busway.queue_arn,
+            "source": message.Busway.queue_arn or message.AlarmArn,
             "severity": route.severity,
             "timestamp": happened_at(message),
             "component": handler_name(message),

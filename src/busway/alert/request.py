@@ -47,13 +47,15 @@ def happened_at(message: AlarmMessage) -> str:
 def handler_name(message: AlarmMessage) -> str:
     """The name of the handler that failed most, or of the queue when nothing is known."""
     failures = message.Busway.failures
-    arn = failures[0].handler if failures else message.Busway.queue_arn
+    arn = failures[0].handler if failures else message.Busway.queue_arn or message.AlarmArn
     return arn.rsplit(":", 1)[-1]
 
 
 def headline(message: AlarmMessage) -> str:
     """One line for a person: `notify-customer: 3 dead letters in notify-customer-dlq: ConnectionRefusedError: …`"""
     digest = message.Busway
+    if not digest.queue_arn:
+        return f"{message.AlarmName}: {message.NewStateReason}"
     queue = digest.queue_arn.rsplit(":", 1)[-1]
     letters = f"{digest.depth} dead letter{'' if digest.depth == 1 else 's'} in {queue}"
     if not digest.failures:
@@ -64,11 +66,16 @@ def headline(message: AlarmMessage) -> str:
 def details(message: AlarmMessage) -> dict[str, object]:
     """What a person on call wants to see first, by names that read well in a table."""
     digest = message.Busway
-    return {
+    told: dict[str, object] = {
         "alarm": message.AlarmName,
         "description": message.AlarmDescription or "",
         "state": f"{message.OldStateValue} -> {message.NewStateValue}",
         "reason": message.NewStateReason,
+    }
+    if not digest.queue_arn:
+        return {**told, "trigger": message.Trigger}
+    return {
+        **told,
         "queue": digest.queue_arn,
         "dead_letters": digest.depth,
         "failures": [

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -45,9 +45,12 @@ def series_of(points: Sequence[Point], statistic: str) -> Series:
 
 
 def answers(
-    queries: Sequence[Query], read: Mapping[Stat, Sequence[Point]], start: float, end: float
+    queries: Sequence[Query], read: Mapping[Stat, Sequence[Point]], starts_of: Callable[[int], Sequence[int]]
 ) -> dict[str, Value]:
-    """By id. Raises InvalidExpression for ids that are missing or refer to each other in a circle."""
+    """By id. `starts_of` gives the starts of the periods of so many seconds that are asked about.
+
+    Raises InvalidExpression for ids that are missing or refer to each other in a circle.
+    """
     by_id = {query.id: query for query in queries}
     series = {
         query.id: series_of(read[query.asks], query.asks.statistic)
@@ -59,10 +62,13 @@ def answers(
         query = by_id[name]
         if isinstance(query.asks, Expression):
             period_s = _period(query, by_id)
-            starts = range(int(start) - int(start) % period_s, int(end), period_s)
-            kept = [at for at in starts if start <= at < end]
-            known[name] = query.asks.evaluate(Known(known, series, period_s, kept))
+            known[name] = query.asks.evaluate(Known(known, series, period_s, starts_of(period_s)))
     return known
+
+
+def starts_between(start: float, end: float, period_s: int) -> list[int]:
+    """Of periods of the epoch."""
+    return [at for at in range(int(start) - int(start) % period_s, int(end), period_s) if start <= at < end]
 
 
 def _order(queries: Mapping[str, Query]) -> list[str]:

@@ -50,7 +50,7 @@ async def cloudwatch() -> AsyncIterator[CloudWatch]:
     evaluator = Evaluator(
         alarms, DeadLetterQueues(engine, lambda _: True), engine, clock,
         notice_put=lambda d: Put("outbox", msgspec.json.encode(d), clock.now(), origin=d.origin),
-        metrics=Metrics(clock), trail=Trail(clock),
+        metrics=Metrics(clock), trail=Trail(clock), series=TimeSeries(engine, clock, SeededEntropy(3)),
     )  # fmt: skip
     series = TimeSeries(engine, clock, SeededEntropy(2))
     yield CloudWatch(alarms, evaluator, series, clock)
@@ -82,14 +82,11 @@ async def test_putting_it_again_keeps_its_state(cloudwatch: CloudWatch):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"MetricName": "NumberOfMessagesSent"}, "alarms on AWS/SQS NumberOfMessagesSent are not built yet"),
-        ({"Namespace": "AWS/Lambda", "MetricName": "Errors"}, "alarms on AWS/Lambda Errors are not built yet"),
-        ({"Dimensions": []}, "needs the one dimension QueueName; found none"),
-        ({"Statistic": "SampleCount"}, "Statistic SampleCount is not built yet"),
+        ({"MetricName": "NumberOfMessagesSent", "Period": 10}, "points are kept by the minute"),
+        ({"Statistic": "tm90"}, "Statistic tm90 is not built yet"),
         ({"ComparisonOperator": "LessThanLowerThreshold"}, "anomaly bands"),
         ({"AlarmActions": ["arn:aws:sns:us-east-1:000000000000:topic"]}, "only alert routes are built yet"),
-        ({"ExtendedStatistic": "p99"}, "ExtendedStatistic is not built yet"),
-        ({"Metrics": [{"Id": "m"}]}, "Metrics is not built yet"),
+        ({"EvaluateLowSampleCountPercentile": "ignore"}, "EvaluateLowSampleCountPercentile is not built yet"),
     ],
 )
 async def test_what_only_aws_has_is_refused_in_words(cloudwatch: CloudWatch, change: dict[str, Any], said: str):
@@ -104,11 +101,46 @@ async def test_what_only_aws_has_is_refused_in_words(cloudwatch: CloudWatch, cha
 @pytest.mark.parametrize(
     "change",
     [{"Period": 7}, {"EvaluationPeriods": 2, "DatapointsToAlarm": 3}, {"EvaluationPeriods": 5_000},
-     {"TreatMissingData": "maybe"}],
+     {"TreatMissingData": "maybe"}, {"ExtendedStatistic": "p99"}, {"Metrics": [{"Id": "m"}]},
+     {"Metrics": [{"Id": "m", "Expression": "1"}]}],
 )  # fmt: skip
 async def test_settings_that_contradict_are_refused(cloudwatch: CloudWatch, change: dict[str, Any]):
     with pytest.raises(InvalidAlarm):
         await cloudwatch.put_metric_alarm({**REQUEST, **change}, CALLER)
+
+
+METRIC = {"Metric": {"Namespace": "Shop", "MetricName": "Calls", "Dimensions": []}, "Period": 60, "Stat": "Sum"}
+OF_QUERIES = {
+    name: value for name, value in REQUEST.items()
+    if name not in ("MetricName", "Namespace", "Statistic", "Dimensions", "Period")
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ([{"Id": "a", "Expression": "b"}], "there is no query 'b'"),
+        ([{"Id": "a", "MetricStat": METRIC}, {"Id": "b", "MetricStat": METRIC}], "Exactly one element"),
+        ([{"Id": "a", "MetricStat": METRIC}, {"Id": "a", "Expression": "1", "ReturnData": False}], "all different"),
+        ([{"Id": "a", "Expression": "b +", "ReturnData": True}], "is not expected"),
+    ],
+)
+async def test_queries_that_ask_nothing_are_refused(cloudwatch: CloudWatch, metrics: list[Any], said: str):
+    with pytest.raises(InvalidAlarm, match=said):
+        await cloudwatch.put_metric_alarm({**OF_QUERIES, "Metrics": metrics}, CALLER)
+
+
+async def test_an_alarm_of_queries_is_described_as_it_was_put(cloudwatch: CloudWatch):
+    metrics = [
+        {"Id": "rate", "Expression": "m * 2", "Label": "twice", "ReturnData": True},
+        {"Id": "m", "MetricStat": METRIC, "ReturnData": False},
+    ]
+    await cloudwatch.put_metric_alarm({**OF_QUERIES, "Metrics": metrics}, CALLER)
+    (alarm,) = await described(cloudwatch)
+    told = [{name: value for name, value in one.items() if value is not None} for one in alarm["Metrics"]]
+    told[1]["MetricStat"].pop("Unit")
+    assert told == metrics
+    assert "MetricName" not in alarm and "Statistic" not in alarm
 
 
 async def test_a_parameter_that_is_missing_is_named(cloudwatch: CloudWatch):

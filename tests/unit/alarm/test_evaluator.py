@@ -23,6 +23,7 @@ from busway.engine import Item, Put
 from busway.engine.memory import MemoryEngine
 from busway.errors import AlarmNotFound, EngineStopped
 from busway.metrics import Metrics
+from busway.metrics.series import TimeSeries
 from busway.queue.message import MessageMeta, encode_meta
 from busway.trail import Trail
 
@@ -83,10 +84,11 @@ class World:
     def started(self, seed: int = 1) -> Evaluator:
         self.metrics, self.trail = Metrics(self.clock), Trail(self.clock)
         self.alarms = Alarms(self.engine, self.clock, SeededEntropy(seed))
+        self.series = TimeSeries(self.engine, self.clock, SeededEntropy(seed + 100))
         return Evaluator(
             self.alarms, DeadLetterQueues(self.engine, self.queues.__contains__), self.engine, self.clock,
             notice_put=lambda d: Put(OUTBOX, msgspec.json.encode(d), self.clock.now(), origin=d.origin),
-            metrics=self.metrics, trail=self.trail,
+            metrics=self.metrics, trail=self.trail, series=self.series,
         )  # fmt: skip
 
     @property

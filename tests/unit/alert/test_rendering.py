@@ -67,6 +67,24 @@ def test_a_trigger_keeps_all_of_pagerdutys_rules_and_tells_what_failed():
     assert payload["custom_details"]["failures"][0]["event_id"] == "event-1"
 
 
+def test_an_alarm_on_a_metric_tells_its_reason_and_what_it_looks_at():
+    settings = AlarmSettings(
+        name="slow", namespace="Shop", metric_name="Took", statistic="p99", comparison="GreaterThanThreshold",
+        threshold=250,
+    )  # fmt: skip
+    arn = SCOPE.arn("cloudwatch", "alarm:slow")
+    record = AlarmRecord(arn=arn, settings=settings, generation="g", updated_at=0)
+    moved = record.moved(Decision(ALARM, "Threshold Crossed: 1 out of the last 1 datapoints"), 1_700_000_000.5)
+    told = msgspec.json.decode(alarm_message(moved, QueueDigest("", 0)), type=AlarmMessage)
+    body = msgspec.json.decode(sent(pagerduty.render(PAGERDUTY, KEY, Alert("a#1", told, 0.0))).body)
+    assert pagerduty_faults(body) == []
+    payload = body["payload"]
+    assert payload["summary"] == "slow: Threshold Crossed: 1 out of the last 1 datapoints"
+    assert (payload["source"], payload["component"], payload["class"]) == (arn, "slow", "slow")
+    assert payload["custom_details"]["trigger"]["ExtendedStatistic"] == "p99"
+    assert "queue" not in payload["custom_details"]
+
+
 def test_the_resolve_has_the_key_of_its_trigger_and_nothing_more():
     trigger = msgspec.json.decode(sent(pagerduty.render(PAGERDUTY, KEY, alert())).body)
     resolve = msgspec.json.decode(sent(pagerduty.render(PAGERDUTY, KEY, alert(state=OK))).body)

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from busway.errors import InvalidExpression
 from busway.metrics.expression import DEPTH_MAX, parse
 from busway.metrics.points import metric_of
-from busway.metrics.queries import Query, Stat, answers
+from busway.metrics.queries import Query, Stat, answers, starts_between
 from busway.metrics.values import Known, Value
 
 ERRORS, CALLS, GAPS = {0: 1.0, 60: 2.0, 120: 0.0}, {0: 10.0, 60: 0.0, 120: 5.0}, {0: 1.0, 120: 3.0}
@@ -87,6 +87,10 @@ def test_no_text_does_anything_but_give_a_value_or_say_why_not(text: str):
     assert isinstance(value, float | int | list | dict)
 
 
+def starts(period_s: int) -> list[int]:
+    return starts_between(0, 120, period_s)
+
+
 def asked(name: str, text: str) -> Query:
     return Query(name, parse(text))
 
@@ -94,8 +98,8 @@ def asked(name: str, text: str) -> Query:
 def test_queries_refer_to_each_other_in_any_order_but_in_no_circle():
     stat = Stat(metric_of("Shop", "Calls", {}), 60, "Sum")
     queries = [asked("b", "a * 2"), asked("a", "m + TIME_SERIES(1)"), Query("m", stat, 60)]
-    assert answers(queries, {stat: []}, 0, 120)["b"] == {}
+    assert answers(queries, {stat: []}, starts)["b"] == {}
     with pytest.raises(InvalidExpression, match="there is no query 'm'"):
-        answers(queries[:2], {}, 0, 120)
+        answers(queries[:2], {}, starts)
     with pytest.raises(InvalidExpression, match="in a circle"):
-        answers([asked("a", "b"), asked("b", "a")], {}, 0, 120)
+        answers([asked("a", "b"), asked("b", "a")], {}, starts)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from busway.alarm.evaluator import Evaluator
-from busway.alarm.record import AlarmRecord, AlarmSettings
+from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings, Change
 from busway.alarm.registry import Alarms, alarm_arn
 from busway.alarm.state import Decision
 from busway.aws.errors import AwsError
@@ -19,14 +19,18 @@ from busway.aws.services.cloudwatch_metrics import CloudWatchMetrics
 from busway.clock import Clock
 from busway.errors import AlarmFeatureNotBuilt, AlarmNotFound, InvalidAlarm
 from busway.metrics.series import TimeSeries
+from busway.metrics.statistics import SIMPLE, is_statistic
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
 RECORDS_DEFAULT = 50
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarmHistory.html
+HISTORY_MAX = 100
 
 # AWS requires these of a metric alarm; its model does not.
-NEEDED = ("MetricName", "Namespace", "Period", "EvaluationPeriods", "ComparisonOperator", "Threshold", "Statistic")
+NEEDED = ("EvaluationPeriods", "ComparisonOperator", "Threshold")
+NEEDED_OF_ONE = ("MetricName", "Namespace", "Period")
 NOT_BUILT = (
-    "Metrics", "ExtendedStatistic", "ThresholdMetricId", "EvaluationWindow", "WarmUpConfiguration",
+    "ThresholdMetricId", "EvaluationWindow", "WarmUpConfiguration",
     "EvaluationCriteria", "EvaluationInterval", "ActionConfiguration", "EvaluateLowSampleCountPercentile",
 )  # fmt: skip
 
@@ -36,8 +40,9 @@ class CloudWatch:
 
     name = "cloudwatch"
     partial: Mapping[str, str] = {
-        "PutMetricAlarm": "AWS/SQS ApproximateNumberOfMessagesVisible of one queue; actions are alert routes",
+        "PutMetricAlarm": "actions are alert routes; no anomaly bands; periods under a minute of queues only",
         "DescribeAlarms": "metric alarms only",
+        "DescribeAlarmHistory": "the newest 20 state changes of each alarm, in one answer",
         "PutMetricData": "points are kept by the minute; entities are passed over",
         "GetMetricData": "all in one answer; percentiles, no trimmed means; the metric math of docs/metrics.md",
         "GetMetricStatistics": "periods of a minute and longer; percentiles, no trimmed means",
@@ -50,6 +55,7 @@ class CloudWatch:
             "PutMetricAlarm": self.put_metric_alarm,
             "DescribeAlarms": self.describe_alarms,
             "DeleteAlarms": self.delete_alarms,
+            "DescribeAlarmHistory": self.describe_alarm_history,
             "SetAlarmState": self.set_alarm_state,
             "EnableAlarmActions": self.enable_alarm_actions,
             "DisableAlarmActions": self.disable_alarm_actions,
@@ -75,6 +81,23 @@ class CloudWatch:
         page, token = _page(found, request)
         described = {"MetricAlarms": [described_alarm(alarm) for alarm in page], "CompositeAlarms": []}
         return {**described, "NextToken": token} if token else described
+
+    async def describe_alarm_history(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """State changes, of which each alarm keeps the newest."""
+        if request.get("HistoryItemType", "StateUpdate") != "StateUpdate":
+            return {"AlarmHistoryItems": []}
+        start, end = request.get("StartDate", 0.0), request.get("EndDate", float("inf"))
+        wanted = request.get("AlarmName")
+        items = [
+            _history_item(alarm, change)
+            for alarm in self._alarms.of_scope(caller.scope)
+            if wanted in (None, alarm.settings.name)
+            for change in alarm.history
+            if start <= change.at <= end
+        ]
+        oldest_first = request.get("ScanBy") == "TimestampAscending"
+        items.sort(key=lambda item: item["Timestamp"], reverse=not oldest_first)
+        return {"AlarmHistoryItems": items[: request.get("MaxRecords", HISTORY_MAX)]}
 
     async def delete_alarms(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
         arns = [alarm_arn(caller.scope, name) for name in request["AlarmNames"]]
@@ -111,19 +134,24 @@ def settings_of(request: dict[str, Any]) -> AlarmSettings:
     """PutMetricAlarm's request as settings. Raises `AlarmFeatureNotBuilt` and `InvalidAlarm`."""
     asked = [name for name in NOT_BUILT if request.get(name)]
     if asked:
-        raise AlarmFeatureNotBuilt(f"{asked[0]} is not built yet; alarms look at one metric of one queue.")
-    missing = [name for name in NEEDED if name not in request]
-    if missing:
-        raise InvalidAlarm(f"The parameter {missing[0]} is required for a metric alarm.")
+        raise AlarmFeatureNotBuilt(f"{asked[0]} is not built yet.")
+    queries = tuple(_query(one) for one in request.get("Metrics", ()))
+    missing = [name for name in (*NEEDED, *(() if queries else NEEDED_OF_ONE)) if name not in request]
+    statistics = [request[name] for name in ("Statistic", "ExtendedStatistic") if name in request]
+    if missing or not (queries or statistics):
+        raise InvalidAlarm(f"The parameter {(missing or ['Statistic'])[0]} is required for a metric alarm.")
+    if len(statistics) > 1 or (queries and (statistics or "MetricName" in request)):
+        raise InvalidAlarm("Metrics, Statistic and ExtendedStatistic are mutually exclusive.")
     return AlarmSettings(
         name=request["AlarmName"],
-        namespace=request["Namespace"],
-        metric_name=request["MetricName"],
+        namespace=request.get("Namespace", ""),
+        metric_name=request.get("MetricName", ""),
         dimensions={dimension["Name"]: dimension["Value"] for dimension in request.get("Dimensions", ())},
+        queries=queries,
         comparison=request["ComparisonOperator"],
         threshold=request["Threshold"],
-        statistic=request["Statistic"],
-        period_s=request["Period"],
+        statistic=statistics[0] if statistics else "",
+        period_s=request.get("Period") or max((one.period_s for one in queries), default=60),
         evaluation_periods=request["EvaluationPeriods"],
         datapoints_to_alarm=request.get("DatapointsToAlarm"),
         missing=request.get("TreatMissingData"),
@@ -134,6 +162,54 @@ def settings_of(request: dict[str, Any]) -> AlarmSettings:
         ok_actions=tuple(request.get("OKActions", ())),
         insufficient_data_actions=tuple(request.get("InsufficientDataActions", ())),
     )
+
+
+def _query(asked: dict[str, Any]) -> AlarmQuery:
+    told, returns = asked.get("MetricStat", {}), asked.get("ReturnData", True)
+    if bool(told) == bool(asked.get("Expression")):
+        raise InvalidAlarm(f"Query {asked['Id']!r} is to have either MetricStat or Expression.")
+    metric = told.get("Metric", {})
+    if told and not is_statistic(told["Stat"]):
+        raise AlarmFeatureNotBuilt(f"Stat {told['Stat']!r} is not built yet.")
+    return AlarmQuery(
+        id=asked["Id"],
+        expression=asked.get("Expression", ""),
+        namespace=metric.get("Namespace", ""),
+        metric_name=metric.get("MetricName", ""),
+        dimensions={dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions", ())},
+        statistic=told.get("Stat", ""),
+        period_s=told.get("Period") or asked.get("Period", 0),
+        unit=told.get("Unit", ""),
+        label=asked.get("Label", ""),
+        returns=returns,
+    )
+
+
+def _described_query(query: AlarmQuery) -> dict[str, Any]:
+    told: dict[str, Any] = {"Id": query.id, "Label": query.label or None, "ReturnData": query.returns}
+    if query.expression:
+        return {**told, "Expression": query.expression, "Period": query.period_s or None}
+    metric = {
+        "Namespace": query.namespace,
+        "MetricName": query.metric_name,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in query.dimensions.items()],
+    }
+    stat = {"Metric": metric, "Period": query.period_s, "Stat": query.statistic, "Unit": query.unit or None}
+    return {**told, "MetricStat": stat}
+
+
+def _asked(settings: AlarmSettings) -> dict[str, Any]:
+    """The metric or the queries of an alarm."""
+    if settings.queries:
+        return {"Metrics": [_described_query(one) for one in settings.queries]}
+    return {
+        "MetricName": settings.metric_name,
+        "Namespace": settings.namespace,
+        "Statistic" if settings.statistic in SIMPLE else "ExtendedStatistic": settings.statistic,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in settings.dimensions.items()],
+        "Period": settings.period_s,
+        "Unit": settings.unit,
+    }
 
 
 def described_alarm(alarm: AlarmRecord) -> dict[str, Any]:
@@ -153,17 +229,28 @@ def described_alarm(alarm: AlarmRecord) -> dict[str, Any]:
         "StateReasonData": alarm.reason_data,
         "StateUpdatedTimestamp": alarm.state_at,
         "StateTransitionedTimestamp": alarm.state_at,
-        "MetricName": settings.metric_name,
-        "Namespace": settings.namespace,
-        "Statistic": settings.statistic,
-        "Dimensions": [{"Name": name, "Value": value} for name, value in settings.dimensions.items()],
-        "Period": settings.period_s,
-        "Unit": settings.unit,
+        **_asked(settings),
         "EvaluationPeriods": settings.evaluation_periods,
         "DatapointsToAlarm": settings.datapoints_to_alarm,
         "Threshold": settings.threshold,
         "ComparisonOperator": settings.comparison,
         "TreatMissingData": settings.missing,
+    }
+
+
+def _history_item(alarm: AlarmRecord, change: Change) -> dict[str, Any]:
+    told = {
+        "version": "1.0",
+        "oldState": {"stateValue": change.before},
+        "newState": {"stateValue": change.state, "stateReason": change.reason},
+    }
+    return {
+        "AlarmName": alarm.settings.name,
+        "AlarmType": "MetricAlarm",
+        "Timestamp": change.at,
+        "HistoryItemType": "StateUpdate",
+        "HistorySummary": f"Alarm updated from {change.before} to {change.state}",
+        "HistoryData": msgspec.json.encode(told).decode(),
     }
 
 

@@ -7,6 +7,7 @@ import binascii
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from busway.aws.errors import AwsError
@@ -15,7 +16,7 @@ from busway.clock import Clock
 from busway.errors import ConflictingMetric, InvalidExpression, InvalidMetric
 from busway.metrics.expression import parse
 from busway.metrics.points import DAY_S, HOUR_S, MINUTE_S, Metric, Point, metric_of
-from busway.metrics.queries import Query, Stat, answers
+from busway.metrics.queries import Query, Stat, answers, starts_between
 from busway.metrics.series import TimeSeries
 from busway.metrics.statistics import SIMPLE, Statistics, is_statistic, of_set, of_values, value
 from busway.metrics.values import Value
@@ -90,7 +91,8 @@ class CloudWatchMetrics:
         _check_span(start, end)
         queries = [_query(one) for one in _distinct(asked)]
         try:
-            found = answers(queries, await self.read(caller, queries, start, end), start, end)
+            read = await self._read(caller, queries, start, end)
+            found = answers(queries, read, partial(starts_between, start, end))
         except InvalidExpression as error:
             raise InvalidMetric(str(error)) from error
         shown = [one for one in asked if one.get("ReturnData", True)]
@@ -101,7 +103,7 @@ class CloudWatchMetrics:
             raise InvalidMetric(f"The answer has more than {limit} datapoints: ask for less, or longer periods.")
         return {"MetricDataResults": results, "Messages": []}
 
-    async def read(
+    async def _read(
         self, caller: Caller, queries: Sequence[Query], start: float, end: float
     ) -> dict[Stat, Sequence[Point]]:
         """What the queries are about. Metrics of one period and unit are read together."""
