@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from busway.cli.dev_feed import follow
-from busway.cli.options import connect, project_root, server_options
+from busway.cli.options import connect, project_root, sdk_variables, server_options
 from busway.cli.output import line, print_json, say
 from busway.errors import BuswayError, MissingSecret, ServerRefused, ServerUnreachable
 
@@ -67,10 +67,7 @@ def dev(once: bool, as_zip: bool, smtp: str | None, upstream: str | None, endpoi
             print_json({"project": manifest.project, "handlers": manifest.handlers, "events": manifest.events})
         return
     with _server(connection, root, {"--smtp": smtp, "--upstream": upstream}):
-        say(
-            f"serving at {endpoint}; for AWS's SDKs: export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1 "
-            "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
-        )
+        say(f"serving at {endpoint}; for AWS's SDKs: export {sdk_variables(endpoint)}")
         asyncio.run(_loop(deployment, as_json))
 
 

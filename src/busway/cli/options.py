@@ -56,6 +56,15 @@ def connect(endpoint: str) -> Connection:
     )
 
 
+def sdk_variables(endpoint: str) -> str:
+    """What a shell exports so that AWS's SDKs speak to a server of this machine.
+
+    Python's reads AWS_DEFAULT_REGION alone, the others AWS_REGION.
+    """
+    keys = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
+    return f"AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1 {keys}"
+
+
 def project_root() -> Path:
     """The project of the folder where the command runs. Raises ProjectNotFound."""
     from busway.road.root import find_root
