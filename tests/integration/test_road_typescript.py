@@ -92,6 +92,15 @@ def test_what_is_generated_passes_tsc_strict_and_its_own_tests(shop: Path):
     assert (done := typed(shop)).returncode == 0, done.stdout
 
 
+def test_tests_of_the_whole_project_run_too_but_none_of_another_runner(shop: Path, tmp_path: Path):
+    root = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    (root / "tests").mkdir()
+    (root / "tests/whole.test.ts").write_text('import { test } from "node:test";\ntest("all of it", () => {});\n')
+    (root / "tests/theirs.test.ts").write_text('import { test } from "vitest";\ntest("theirs", () => {});\n')
+    said = busway(root, "test").stdout
+    assert "all of it" in said and "theirs" not in said
+
+
 def test_the_package_itself_passes_tsc_strict(shop: Path):
     checked = ["--strict", "--noEmit", "--allowJs", "--checkJs", "--module", "nodenext", "--target", "es2023"]
     files = [str(file) for file in (shop / ".busway" / "npm").glob("*.js")]

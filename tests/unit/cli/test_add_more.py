@@ -130,6 +130,51 @@ def test_init_in_a_folder_without_a_pyproject_writes_a_whole_project(tmp_path: P
     assert main(["add", "event", "OrderPlaced", "--source", "shop"]) == 0
 
 
+OWN_TEST = "def test_of_the_repository():\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("pyproject.toml", ""),
+        ("pyproject.toml", '[tool.pytest.ini_options]\ntestpaths = ["spec"]\n'),
+        ("pytest.ini", "[pytest]\ntestpaths = spec\n"),
+        ("setup.cfg", "[tool:pytest]\ntestpaths = spec\n"),
+    ],
+)
+def test_the_tests_of_a_repository_that_was_there_run_as_before_and_by_busway_test(
+    file: str, settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).write_text(settings)
+    for folder in ("spec", "tests"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"test_{folder}.py").write_text(OWN_TEST)
+    assert main(["init"]) == 0
+    plain = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ("1 passed" if settings else "2 passed") in plain.stdout, plain.stdout
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    done = run_tests(tmp_path)
+    assert done.returncode == 0 and "5 passed" in done.stdout, done.stdout
+
+
+def test_busway_test_runs_what_lies_in_tests_too(shop: Path):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    (shop / "tests").mkdir()
+    (shop / "tests/test_whole.py").write_text(OWN_TEST)
+    # As projects of before say.
+    settings = shop / "pyproject.toml"
+    assert '["handlers", "rules", "tests"]' in settings.read_text()
+    settings.write_text(settings.read_text().replace(', "tests"]', "]"))
+    done = run_tests(shop)
+    assert "4 passed" in done.stdout, done.stdout
+    command = [sys.executable, "-m", "busway", "test", "tests/test_whole.py"]
+    one = subprocess.run(command, cwd=shop, capture_output=True, text=True, check=False)
+    assert "1 passed" in one.stdout, one.stdout
+
+
 @pytest.mark.parametrize("there", ["events", "handlers"])
 def test_init_leaves_alone_a_repository_whose_folders_have_the_names(
     there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
