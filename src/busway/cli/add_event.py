@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from busway.road.fields import FieldSpec
     from busway.road.root import Language
 
+# Ours: one letter of eleven, but not OrderPaid for OrderPlaced.
+SLIP_LIKENESS_MIN = 0.9
+
 
 @click.command(short_help="Generate an event's class.")
 @click.argument("name", required=False)
@@ -91,6 +94,37 @@ def event(
         return
     click.echo(str(file.relative_to(root)))
     say(f"\nnext: `busway add handler NAME --event {class_name}`; `busway send {class_name}`")
+
+
+def known_by(root: Path, language: Language, name: str | None, *, is_new: bool) -> str | None:
+    """The event that `--event NAME` means, by some of its letters unless other flags say that it is a new one.
+
+    What finds none is given back. Raises GeneratorRefused where it is so near to one that it is no new name.
+    """
+    from busway.errors import GeneratorRefused
+    from busway.road.event_files import find_event, known_events
+    from busway.road.naming import event_class_name
+
+    if not name or is_new:
+        return name
+    known = known_events(root, language)
+    found = by_letters(name, known)
+    if found in known or find_event(root, event_class_name(found), language) is not None:
+        return found
+    near = meant_event(found, known)
+    if near:
+        raise GeneratorRefused(
+            f"there is no event {name!r}; did you mean {near}?", "what a new one is, --source and --field say"
+        )
+    return found
+
+
+def meant_event(name: str, known: Sequence[str]) -> str | None:
+    """The event whose name this one is but for a slip."""
+    from busway.pattern.likeness import likeness
+
+    best = max(known, key=lambda other: likeness(name, other), default="")
+    return best if likeness(name, best) >= SLIP_LIKENESS_MIN else None
 
 
 def check_given(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from busway.cli.add_event import asked_event, check_given
+from busway.cli.add_event import asked_event, check_given, known_by
 from busway.cli.filter import asked_filter, filter_of
 from busway.cli.options import chosen_language, json_option, language_option, project_root
 from busway.cli.output import print_json, say
@@ -24,7 +24,10 @@ ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedul
 @click.command(short_help="Generate a handler, its test and a sample; and the event if it is new.")
 @click.argument("name", required=False)
 @click.option(
-    "--event", "event_name", metavar="CLASS", help="Its event: a class in events/, or the name of a new one."
+    "--event",
+    "event_name",
+    metavar="CLASS",
+    help="Its event: a class in events/, found by some of its letters in small, or the name of a new one.",
 )
 @click.option("--source", help='Source of a new event, for example "com.example.Shop".')
 @click.option("--detail-type", help='Detail-type of a new event, for example "Order Placed".')
@@ -109,6 +112,7 @@ def handler(
     language = chosen_language(root, language, asking=asking and not yes)
     if schedule is not None and (event_name or source or detail_type or fields or filter_json or batch):
         raise click.UsageError("--schedule is a trigger: leave out --filter, --batch and the flags of an event")
+    event_name = known_by(root, language, event_name, is_new=bool(source or detail_type or fields))
     if not asking:
         check_given(root, language, name, event_name, source, detail_type, schedule)
     folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))

@@ -125,6 +125,38 @@ def test_details_of_an_event_that_is_there_are_refused(shop: Path, capfd: pytest
     assert main(["add", "handler", "two", "--event", "OrderPlaced"]) == 0
 
 
+@pytest.mark.parametrize("words", [["handler", "two"], ["rule", "two", "--to", "queue:audit"]])
+def test_an_event_is_found_by_letters_on_the_command_line_too_and_a_slip_is_named(
+    words: list[str], shop: Path, capfd: pytest.CaptureFixture[str]
+):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    for slip in ("OrderPlacd", "oderplacedd"):
+        capfd.readouterr()
+        assert main(["add", *words, "--event", slip]) == 1
+        assert f"error: there is no event {slip!r}; did you mean OrderPlaced?" in capfd.readouterr().err
+    assert main(["add", *words, "--event", "ordpl", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["event"] == "OrderPlaced"
+
+
+def test_what_is_said_of_a_new_event_makes_one_whose_name_is_near(shop: Path):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    words = ["add", "handler", "two", "--event", "order", "--source", "shop", "--detail-type", "Order"]
+    assert main(words) == 0
+    words = [
+        "add",
+        "handler",
+        "three",
+        "--event",
+        "OrderPlacedd",
+        "--source",
+        "shop",
+        "--detail-type",
+        "Order Placedd",
+    ]
+    assert main(words) == 0
+    assert (shop / "events/order.py").exists() and (shop / "events/order_placedd.py").exists()
+
+
 # What a person types at each question, after the question was seen.
 ANSWERS = [
     ("Name of the handler?", "send-receipt\r"),
