@@ -60,7 +60,7 @@ def event(
 
     \b
     Example:
-      busway add event OrderPlaced --source com.example.Shop --field order-id:str --field total:decimal=9.99
+      busway add event OrderPlaced --source com.example.Shop --field order-id:str --field total:float=9.99
       busway add event OrderPlaced --source com.example.Shop --from-schema order.json
       busway add event OrderPlaced --from-event 7bf73129-1428-4cd3-a780-95db273d1602
     """

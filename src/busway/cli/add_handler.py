@@ -101,7 +101,7 @@ def handler(
     \b
     Example:
       busway add handler send-receipt --event OrderPlaced --source com.example.Shop \\
-        --detail-type "Order Placed" --field order-id:str --field total:decimal=9.99
+        --detail-type "Order Placed" --field order-id:str --field total:float=9.99
       busway add handler post-orders --event OrderPlaced --batch 100/5s --rate 10/s
       busway add handler nightly-report --schedule "cron(0 2 * * ? *)"
     """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from busway.batch_handling import BatchHandler, BatchOptions
 from busway.bus.schedule import parse_schedule
 from busway.errors import BrokenProject, InvalidBusRequest
 from busway.handling import RETRIES_AWS_MAX, Handler
+from busway.road.filters import check_filter
 from busway.road.manifest import BatchEntry, HandlerEntry, function_name
 from busway.road.root import AWS, ProjectConfig
 
@@ -23,12 +25,17 @@ def handler_entry(
     handler: AnyHandler,
     *,
     event: str,
+    schema: Mapping[str, Any] | None,
     entry_point: str,
     runtime: str = "",
     code: str = "",
 ) -> HandlerEntry:
-    """`file` is handlers/FOLDER/..., `runtime` "" for the Python that deploys. Raises BrokenProject."""
+    """`file` is handlers/FOLDER/..., `runtime` "" for the Python that deploys. Raises BrokenProject.
+
+    `schema`: the JSON Schema of the event's detail, None where its fields are not known.
+    """
     options, folder = handler.options, file.split("/")[1]
+    check_filter(file, options.filter, schema)
     if isinstance(handler, Handler):
         check_limits(config, file, options.retries)
     # The names that AWS's people write have hyphens; `busway add handler send-mail` makes the folder send_mail.

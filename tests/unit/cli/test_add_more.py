@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -222,11 +223,22 @@ def test_templates_update_names_what_it_wrote_and_what_it_left(shop: Path, capfd
 
 def test_a_filter_that_matches_no_sample_says_which_field_misses(shop: Path, capfd: pytest.CaptureFixture[str]):
     words = ["add", "handler", "large", "--event", "Paid", "--source", "shop", "--detail-type", "Paid"]
-    words += ["--field", "total:decimal=9.99"]
+    words += ["--field", "total:float=3.5", "--field", "net:decimal=9.99"]
     assert main(words) == 0
     only = '{"total": [{"numeric": [">", 5]}]}'
     assert main(["add", "handler", "larger", "--event", "Paid", "--filter", only]) == 0
-    assert 'detail.total is "9.99", wanted a number > 5' in capfd.readouterr().err
+    assert "detail.total is 3.5, wanted a number > 5" in capfd.readouterr().err
+    for only in ('{"net": [{"numeric": [">", 5]}]}', '{"$or": [{"net": [9.99]}, {"total": [1]}]}'):
+        assert main(["add", "handler", "net", "--event", "Paid", "--filter", only]) == 0
+        said = capfd.readouterr().err
+        assert "detail.net: a decimal travels as text, and numeric matches numbers: use float or int" in said
+        shutil.rmtree(shop / "handlers/net")
+
+
+def test_a_filter_on_a_field_that_the_event_does_not_have_is_refused(shop: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "one", *NEW_EVENT, "--filter", '{"totl": [5]}']) == 1
+    assert "no field 'totl'; did you mean total?" in capfd.readouterr().err
+    assert not (shop / "handlers/one").exists()
 
 
 def test_in_a_project_of_two_languages_the_flag_is_named_where_nobody_can_be_asked(
