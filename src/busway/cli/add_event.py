@@ -69,7 +69,7 @@ def event(
     from busway.road.event_files import EventSpec, find_event
     from busway.road.fields import parse_fields
     from busway.road.generator import add_event
-    from busway.road.naming import event_class_name, words
+    from busway.road.naming import event_class_name, new_class_name, words
 
     root, asking = project_root(), may_ask() and not as_json
     language = chosen_language(root, language, asking=asking)
@@ -79,10 +79,11 @@ def event(
     if absent and not asking:
         example = f"busway add event {name or 'OrderPlaced'} --source {source or source_of(root)}"
         raise missing(absent, f"{example} --field order-id:str")
-    class_name = event_class_name(name or ask_text("Name of the event (a class)?", check=event_class_name))
+    class_name = event_class_name(name or ask_text("Name of the event (a class)?", check=new_class_name))
     there = find_event(root, class_name, language)
     if there is not None:
         raise GeneratorRefused(f"{class_name} is there already, in {there.relative_to(root)}")
+    new_class_name(class_name)
     if described:
         given = EventSpec(class_name, source or "", detail_type or "", parse_fields(fields))
         file = add_described(root, language, given, schema_file, seen, endpoint, asking=asking)
@@ -172,7 +173,7 @@ def asked_event(
     from busway.errors import GeneratorRefused
     from busway.road.event_files import EventSpec, find_event
     from busway.road.fields import parse_fields
-    from busway.road.naming import event_class_name, words
+    from busway.road.naming import event_class_name, new_class_name, words
 
     class_name = event_class_name(name or _ask_name(root, language))
     file = find_event(root, class_name, language)
@@ -183,6 +184,7 @@ def asked_event(
                 "leave out --source, --detail-type and --field, or name a new event",
             )
         return EventSpec(class_name, "", "", file=file)
+    new_class_name(class_name)
     source = source or ask_source(root)
     detail_type = detail_type or ask_text("Its detail-type?", default=words(class_name), check=_not_empty)
     specs = parse_fields(fields) if fields or not asking else _ask_fields()
@@ -191,20 +193,21 @@ def asked_event(
 
 def _ask_name(root: Path, language: Language) -> str:
     from busway.road.event_files import known_events
-    from busway.road.naming import event_class_name
+    from busway.road.naming import new_class_name
 
     known = known_events(root, language)
     if not known:
-        return ask_text("Name of the new event (a class)?", check=event_class_name)
+        return ask_text("Name of the new event (a class)?", check=new_class_name)
 
     def told(text: str) -> str:
         name = by_letters(text, known)
-        return f"takes {name}" if name in known else f"makes a new event, {event_class_name(name)}"
+        return f"takes {name}" if name in known else f"makes a new event, {new_class_name(name)}"
 
     question = f"Which event does it take? Enter for {known[0]}, letters find others, a new Name makes a new one:"
 
     def check(text: str) -> object:
-        return text and event_class_name(by_letters(text, known))
+        name = by_letters(text, known)
+        return name in known or not name or new_class_name(name)
 
     return by_letters(ask_text(question, check=check, live=told, words=known), known) or known[0]
 

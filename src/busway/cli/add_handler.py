@@ -106,7 +106,6 @@ def handler(
       busway add handler nightly-report --schedule "cron(0 2 * * ? *)"
     """
     from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
-    from busway.road.naming import handler_name
 
     root, asking = project_root(), may_ask() and not as_json
     language = chosen_language(root, language, asking=asking and not yes)
@@ -115,7 +114,7 @@ def handler(
     event_name = known_by(root, language, event_name, is_new=bool(source or detail_type or fields))
     if not asking:
         check_given(root, language, name, event_name, source, detail_type, schedule)
-    folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
+    folder = _name(name, language)
     if asking and not (yes or event_name or schedule or batch or body):
         schedule, batch = _trigger()
     event = SCHEDULED if schedule else asked_event(root, language, event_name, source, detail_type, fields, asking)
@@ -170,7 +169,6 @@ def schedule(
       busway add schedule poll-supplier "rate(5 minutes)" --alert pagerduty
     """
     from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
-    from busway.road.naming import handler_name
 
     root = project_root()
     absent = [flag for flag, given in (("NAME", name), ("EXPRESSION", expression)) if not given]
@@ -179,11 +177,20 @@ def schedule(
         shown = f'{name or "nightly-report"} "{expression or "cron(0 2 * * ? *)"}"'
         raise missing(absent, f"busway add schedule {shown}")
     language = chosen_language(root, language, asking=asking)
-    folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
+    folder = _name(name, language)
     when = _schedule(expression or _ask_when())
     alert = ask_alert(alert) if asking else alert
     spec = HandlerSpec(folder, SCHEDULED, schedule=when, alert=alert or None, is_async=is_async, language=language)
     _report(root, "", add_handler(root, spec), as_json)
+
+
+def _name(given: str | None, language: Language) -> str:
+    from busway.road.naming import handler_name
+
+    def check(text: str) -> str:
+        return handler_name(text, language)
+
+    return check(given or ask_text("Name of the handler?", check=check))
 
 
 def _ask_when() -> str:

@@ -20,7 +20,8 @@ TYPES: dict[str, tuple[str, str]] = {
     "bool": ("bool", ""),
     "decimal": ("Decimal", "from decimal import Decimal"),
     "datetime": ("AwareDatetime", "from pydantic import AwareDatetime"),
-    "date": ("date", "from datetime import date"),
+    # Events have a field called `date` more often than a class called Date.
+    "date": ("Date", "from datetime import date as Date"),
     "uuid": ("UUID", "from uuid import UUID"),
     "object": ("dict[str, Any]", "from typing import Any"),
     "list[str]": ("list[str]", ""),

@@ -102,6 +102,7 @@ def test_a_handler_may_have_a_rate(shop: Path, more: list[str], capfd: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
+        (["--event", "Decimal"], 1, "'Decimal' cannot name an event class: generated files use that name already"),
         (["--filter", "{"], 1, "--filter is not a JSON object"),
         (["--filter", '{"a": "b"}'], 1, "--filter: Event pattern is not valid"),
         (["--retries", "3"], 1, "at most 2"),
@@ -116,6 +117,13 @@ def test_what_could_not_run_is_refused_and_nothing_is_written(
     assert problem in capfd.readouterr().err
     assert not (shop / "handlers/x").exists()
     assert not (shop / "events/order_placed.py").exists()
+
+
+def test_a_handler_is_not_called_as_what_its_files_import(shop: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "handler", *NEW_EVENT]) == 1
+    assert "hint: for example: handle-handler" in capfd.readouterr().err
+    assert main(["add", "schedule", "test", "rate(1 day)"]) == 1
+    assert "pytest takes it for a test" in capfd.readouterr().err
 
 
 def test_details_of_an_event_that_is_there_are_refused(shop: Path, capfd: pytest.CaptureFixture[str]):
