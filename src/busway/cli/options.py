@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -107,6 +108,18 @@ def check_handler(connection: Connection, function: str) -> None:
     known = {name for arn in (*(f["arn"] for f in found["functions"]), *targets) for name in (arn, name_of(arn))}
     if function not in known:
         raise UnknownHandler(function, [each["name"] for each in found["functions"]])
+
+
+@contextmanager
+def known_handler(connection: Connection, function: str) -> Generator[None]:
+    """Turns what a server refuses into UnknownHandler, where there is no such function."""
+    from busway.errors import ServerRefused
+
+    try:
+        yield
+    except ServerRefused:
+        check_handler(connection, function)
+        raise
 
 
 def function_for(handler: str) -> str:
