@@ -84,10 +84,11 @@ def check_limits(config: ProjectConfig, file: str, retries: int) -> None:
 
 def refuse_twins(handlers: list[HandlerEntry]) -> None:
     """Raises BrokenProject when two have one name."""
-    names = [entry.name for entry in handlers]
+    files: dict[str, str] = {}
     for entry in handlers:
-        if names.count(entry.name) > 1:
-            raise BrokenProject(f"{entry.file}: another handler has the name {entry.name!r} too")
+        if entry.name in files:
+            raise BrokenProject(f"{entry.file}: {files[entry.name]} has the name {entry.name!r} too")
+        files[entry.name] = entry.file
 
 
 def _schedule(file: str, text: str | None) -> str | None:
@@ -96,7 +97,7 @@ def _schedule(file: str, text: str | None) -> str | None:
         _ = None if text is None else parse_schedule(text)
     except InvalidBusRequest as error:
         raise BrokenProject(
-            f"{file}: schedule={text!r}: {error}", "docs/schedules.md says how they are written"
+            f"{file}: schedule={text!r}: {error} {error.__cause__}", "docs/schedules.md says how they are written"
         ) from error
     return text
 

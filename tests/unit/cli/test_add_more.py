@@ -42,7 +42,10 @@ def test_add_handler_takes_a_schedule_as_its_trigger(shop: Path, capfd: pytest.C
     assert main(["add", "handler", "poll", "--schedule", "rate(5 minutes)", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["event"] is None
     assert main(["add", "handler", "again", "--schedule", "rate(5 minute)"]) == 1
-    assert "rate(5 minute)" in capfd.readouterr().err
+    assert (
+        "schedule 'rate(5 minute)': Parameter ScheduleExpression is not valid. 5 takes minutes"
+        in capfd.readouterr().err
+    )
     assert main(["add", "handler", "again", "--schedule", "rate(5 minutes)", "--filter", "{}"]) == 2
     assert not (shop / "handlers/again").exists()
 

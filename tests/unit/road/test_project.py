@@ -76,7 +76,9 @@ def test_two_handlers_of_one_name_are_refused(shop: Path):
     text = (shop / "handlers/send_receipt/handler.py").read_text()
     (shop / "handlers/other").mkdir()
     (shop / "handlers/other/handler.py").write_text(text.replace("retries=2", 'retries=2, name="send-receipt"'))
-    with pytest.raises(BrokenProject, match="another handler has the name 'send-receipt' too"):
+    with pytest.raises(
+        BrokenProject, match=r"send_receipt/handler.py: handlers/other/handler.py has the name 'send-receipt' too"
+    ):
         load_project(shop)
 
 
