@@ -85,7 +85,7 @@ def event(
         raise GeneratorRefused(f"{class_name} is there already, in {there.relative_to(root)}")
     new_class_name(class_name)
     if described:
-        given = EventSpec(class_name, source or "", detail_type or "", parse_fields(fields))
+        given = EventSpec(class_name, (source or "").strip(), (detail_type or "").strip(), parse_fields(fields))
         file = add_described(root, language, given, schema_file, seen, endpoint, asking=asking)
     else:
         spec = asked_event(root, language, class_name, source, detail_type or words(class_name), fields, asking)
@@ -134,19 +134,18 @@ def check_given(
     name: str | None,
     event: str | None,
     source: str | None,
-    detail_type: str | None,
     schedule: str | None = None,
 ) -> None:
     """For where nobody can be asked. Raises `UsageError` with everything that is missing, and an example."""
     from busway.road.event_files import find_event, known_events
-    from busway.road.naming import event_class_name, handler_name, words
+    from busway.road.naming import event_class_name, handler_name
 
     class_name = "OrderPlaced" if event is None else event_class_name(event)
     there = event is not None and find_event(root, class_name, language) is not None
     absent = {"NAME": not name, "--event": event is None and schedule is None}
     known = [] if event else known_events(root, language)
     if not there and not known and schedule is None:
-        absent |= {"--source": not source, "--detail-type": not detail_type}
+        absent |= {"--source": not source}
     flags = [flag for flag, is_absent in absent.items() if is_absent]
     if not flags:
         return
@@ -155,8 +154,7 @@ def check_given(
         raise missing(flags, f'busway add handler {shown} --schedule "{schedule}"')
     example = f"busway add handler {shown} --event {known[0] if known else class_name}"
     if not there and not known:
-        example += f' --source {source or source_of(root)} --detail-type "{detail_type or words(class_name)}"'
-        example += " --field order-id:str"
+        example += f" --source {source or source_of(root)} --field order-id:str"
     raise missing(flags, example)
 
 
@@ -186,7 +184,9 @@ def asked_event(
         return EventSpec(class_name, "", "", file=file)
     new_class_name(class_name)
     source = source or ask_source(root)
-    detail_type = detail_type or ask_text("Its detail-type?", default=words(class_name), check=_not_empty)
+    if not detail_type:
+        named = words(class_name)
+        detail_type = ask_text("Its detail-type?", default=named, check=_not_empty) if asking else named
     specs = parse_fields(fields) if fields or not asking else _ask_fields()
     return EventSpec(class_name, _not_empty(source), _not_empty(detail_type), specs)
 
@@ -242,6 +242,7 @@ def _field(text: str) -> None:
 def _not_empty(text: str) -> str:
     from busway.errors import GeneratorRefused
 
-    if not text.strip() or text.startswith("aws."):
+    text = text.strip()
+    if not text or text.startswith("aws."):
         raise GeneratorRefused(f"{text!r}: wanted some text, and none that begins with 'aws.', which is AWS's own")
     return text

@@ -30,7 +30,7 @@ ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedul
     help="Its event: a class in events/, found by some of its letters in small, or the name of a new one.",
 )
 @click.option("--source", help='Source of a new event, for example "com.example.Shop".')
-@click.option("--detail-type", help='Detail-type of a new event, for example "Order Placed".')
+@click.option("--detail-type", help="Detail-type of a new event.  [default: its name as words]")
 @click.option(
     "--field",
     "fields",
@@ -113,7 +113,7 @@ def handler(
         raise click.UsageError("--schedule is a trigger: leave out --filter, --batch and the flags of an event")
     event_name = known_by(root, language, event_name, is_new=bool(source or detail_type or fields))
     if not asking:
-        check_given(root, language, name, event_name, source, detail_type, schedule)
+        check_given(root, language, name, event_name, source, schedule)
     folder = _name(name, language)
     if asking and not (yes or event_name or schedule or batch or body):
         schedule, batch = _trigger()
@@ -207,7 +207,8 @@ def _schedule(text: str) -> str:
         parse_schedule(text)
     except InvalidBusRequest as error:
         raise GeneratorRefused(
-            f"schedule {text!r}: {error}", 'for example "rate(5 minutes)", "cron(0 9 ? * MON-FRI *)"'
+            f"schedule {text!r}: {error} {error.__cause__}",
+            'for example "rate(5 minutes)", "cron(0 9 ? * MON-FRI *)"',
         ) from error
     return text
 

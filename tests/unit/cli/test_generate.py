@@ -61,16 +61,11 @@ def test_a_handler_of_batches_is_one_flag_away(shop: Path, capfd: pytest.Capture
     [
         (
             [],
-            "NAME, --event, --source and --detail-type are",
-            'send-receipt --event OrderPlaced --source shop --detail-type "Order Placed" --field order-id:str',
+            "NAME, --event and --source are",
+            "send-receipt --event OrderPlaced --source shop --field order-id:str",
         ),
-        (["x"], "--event, --source and --detail-type are", "x --event OrderPlaced --source shop"),
-        (
-            ["x", "--event", "New"],
-            "--source and --detail-type are",
-            'x --event New --source shop --detail-type "New"',
-        ),
-        (["x", "--event", "New", "--source", "s"], "--detail-type is", "x --event New --source s --detail-type"),
+        (["x"], "--event and --source are", "x --event OrderPlaced --source shop"),
+        (["x", "--event", "New"], "--source is", "x --event New --source shop --field"),
     ],
 )
 def test_without_a_terminal_all_that_is_missing_is_named_with_2_and_an_example(
@@ -117,6 +112,17 @@ def test_what_could_not_run_is_refused_and_nothing_is_written(
     assert problem in capfd.readouterr().err
     assert not (shop / "handlers/x").exists()
     assert not (shop / "events/order_placed.py").exists()
+
+
+def test_a_new_event_s_detail_type_is_its_name_as_words(shop: Path):
+    assert main(["add", "handler", "one", "--event", "OrderPlaced", "--source", "shop"]) == 0
+    assert 'detail_type="Order Placed"' in (shop / "events/order_placed.py").read_text()
+
+
+def test_blanks_around_source_and_detail_type_are_nobodys_meaning(shop: Path):
+    words = ["--event", "OrderPlaced", "--source", " shop ", "--detail-type", "Order Placed "]
+    assert main(["add", "handler", "one", *words]) == 0
+    assert 'source="shop", detail_type="Order Placed"' in (shop / "events/order_placed.py").read_text()
 
 
 def test_a_handler_is_not_called_as_what_its_files_import(shop: Path, capfd: pytest.CaptureFixture[str]):

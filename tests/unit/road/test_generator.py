@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 from busway.errors import BrokenProject, EventMismatch, GeneratorRefused, InvalidHandler
 from busway.road.event_files import EventSpec, find_event
-from busway.road.fields import TYPES, parse_field, parse_fields
+from busway.road.fields import TYPES, FieldSpec, parse_field, parse_fields
 from busway.road.generator import SCHEDULED, BatchSpec, HandlerSpec, add_handler
 from busway.road.layout import LINE_LENGTH, laid_out, literal
 from busway.road.naming import event_class_name, field_name, handler_name, new_class_name, pascal, snake, words
@@ -128,7 +128,7 @@ def test_nothing_is_written_when_a_file_would_be_overwritten(shop: Path):
         (HandlerSpec("notify", NOTIFICATION, retries=186), InvalidHandler),
         (HandlerSpec("notify", NOTIFICATION, max_age="1 week"), InvalidHandler),
         (
-            HandlerSpec("notify", EventSpec("Order", "s", "d", parse_fields(["total:decimal=a lot"]))),
+            HandlerSpec("notify", EventSpec("Order", "s", "d", [FieldSpec("total", "decimal", sample="a lot")])),
             EventMismatch,
         ),
     ],
@@ -170,6 +170,10 @@ def test_a_hostile_name_becomes_a_harmless_one(name: str):
         (":str", "has no name"),
         ("total:money", "has the type 'money'"),
         ("total:int=many", "sample 'many' is not JSON"),
+        ("u:uuid=1", "sample '1': .*wanted a value of type uuid"),
+        ("w:datetime=nonsense", "sample 'nonsense': .*wanted a value of type datetime"),
+        ("d:date=2020-13-45", "sample '2020-13-45': .*wanted a value of type date"),
+        ("x:decimal=abc", "sample 'abc': .*wanted a value of type decimal"),
     ],
 )
 def test_a_field_that_makes_no_sense_is_refused_by_name(text: str, problem: str):
