@@ -9,6 +9,7 @@ that was not sent when the program ends.
 from __future__ import annotations
 
 import importlib
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -87,7 +88,10 @@ def publish(*events: Event | Entry, bus: str = "default", client: Any = None, sl
 
 def _new_client() -> Any:
     # boto3 itself stands on botocore, so this works with or without boto3 installed.
-    return importlib.import_module("botocore.session").get_session().create_client("events")
+    session = importlib.import_module("botocore.session").get_session()
+    # botocore alone of all SDKs does not read AWS_REGION.
+    region = session.get_config_variable("region") or os.environ.get("AWS_REGION")
+    return session.create_client("events", region_name=region)
 
 
 def _entry_bytes(entry: Entry) -> int:

@@ -112,7 +112,7 @@ def test_code_that_could_not_be_built_does_not_pass_for_the_newest(server: Whole
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
-        (["nothing"], 1, "Function not found"),
+        (["nothing"], 1, "the server has no handler 'nothing'; it has echo"),
         (["nothing", "--sample"], 1, "has no handler 'nothing' to take a sample from; it has post-orders, ship"),
         (["ship", "--event", "pyproject.toml"], 2, "pyproject.toml is not JSON"),
         (["ship", "--event", "pyproject.toml", "--sample"], 2, "give either --event or --sample"),

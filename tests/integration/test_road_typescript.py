@@ -92,6 +92,15 @@ def test_what_is_generated_passes_tsc_strict_and_its_own_tests(shop: Path):
     assert (done := typed(shop)).returncode == 0, done.stdout
 
 
+def test_tests_of_the_whole_project_run_too_but_none_of_another_runner(shop: Path, tmp_path: Path):
+    root = shutil.copytree(shop, tmp_path / "shop", symlinks=True)
+    (root / "tests").mkdir()
+    (root / "tests/whole.test.ts").write_text('import { test } from "node:test";\ntest("all of it", () => {});\n')
+    (root / "tests/theirs.test.ts").write_text('import { test } from "vitest";\ntest("theirs", () => {});\n')
+    said = busway(root, "test").stdout
+    assert "all of it" in said and "theirs" not in said
+
+
 def test_the_package_itself_passes_tsc_strict(shop: Path):
     checked = ["--strict", "--noEmit", "--allowJs", "--checkJs", "--module", "nodenext", "--target", "es2023"]
     files = [str(file) for file in (shop / ".busway" / "npm").glob("*.js")]
@@ -139,11 +148,11 @@ async def test_hostile_texts_arrive_as_they_were_given(tmp_path: Path):
     put_road_packages(root)
     for number, text in enumerate(TEXTS):
         field = text.replace(":", "").replace("=", "")
-        for place, fields in (("field", f"{field}:str"), ("sample", f"n:str={text}"), ("source", "n:int")):
+        for place, fields in (("field", f"{field}:str"), ("sample", f"n:str={text}"), ("source", "")):
             name = f"{place.title()}{number}"
             source, kind = (text, text) if place == "source" else ("shop", name)
             try:
-                event = EventSpec(name, source, kind, parse_fields([fields]))
+                event = EventSpec(name, source, kind, parse_fields([fields] if fields else []))
                 only = {text: [text]} if place == "source" else {}
                 batch = BatchSpec(9, "1s") if place == "sample" else None
                 add_handler(root, ts(HandlerSpec(name.lower(), event, filter=only, batch=batch)))
@@ -174,6 +183,19 @@ BROKEN = [
     ("events/thing.ts", 'import "left-pad-of-nobody";\n', "left-pad-of-nobody"),
     ("events/thing.ts", 'throw new Error("not today");\n', "events/thing.ts cannot be loaded: Error: not today"),
     ("handlers/count/handler.ts", "export const x = 1;\n", "handlers/count/handler.ts exports no handler"),
+    (
+        "handlers/count/handler.ts",
+        f'{_IMPORTS}export const x = handler(Bare, {{ filter: {{ n: "x" }} as never }}, async () => {{}});\n',
+        "handlers/count/handler.ts: filter={'n': 'x'}: Event pattern is not valid",
+    ),
+    (
+        "handlers/count/handler.ts",
+        'import { handler } from "busway";\n'
+        'import { CustomerNotification } from "../../events/customer-notification.ts";\n'
+        'const filter = { locaton: ["Oslo"] };\n'
+        "export const x = handler(CustomerNotification, { filter }, async () => {});\n",
+        "the event has no field 'locaton'; did you mean location?",
+    ),
     (
         "handlers/count/handler.ts",
         _IMPORTS + "export const x = handler(Bare, { retries: 3 }, () => undefined);\n",

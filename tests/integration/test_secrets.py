@@ -91,7 +91,7 @@ def test_a_function_without_its_secret_says_so_and_runs_when_it_is_there(tmp_pat
         failed = said(client)
         assert failed["errorType"] == "Busway.NoSecret"
         told = "secret 'shop/STRIPE_KEY': Secrets Manager can't find the specified secret."
-        assert failed["errorMessage"].endswith(told)
+        assert failed["errorMessage"].endswith(f"{told} `busway secret set STRIPE_KEY` sets it.")
         server.client("secretsmanager").create_secret(Name="shop/STRIPE_KEY", SecretString="one")
         assert said(client) == "eno"
         server.busway("secret", "remove", "shop/STRIPE_KEY")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
-from .whole_server import BIN
+from .whole_server import BIN, whole_server
 
 PAGE = Path(__file__).parents[2] / "docs/testing.md"
 HANDLER = '''
@@ -92,3 +94,11 @@ def test_who_gets_it(bus: LocalBus, event: MakeEvent) -> None:
         [BIN / "python", "-m", "pytest", "-q", "handlers/book"], cwd=shop, capture_output=True, text=True
     )
     assert "this bus has no handler 'thank'; it has book" in done.stdout
+
+
+def test_the_clock_of_a_server_is_moved_by_the_page_s_request(tmp_path: Path):
+    (command,) = re.findall(r"^\$ (curl .*)$", PAGE.read_text(), re.MULTILINE)
+    with whole_server(tmp_path, access_keys="", clock="manual") as server:
+        line = command.replace("http://127.0.0.1:4566", server.url)
+        moments = [json.loads(run(tmp_path, *shlex.split(line)))["now"] for _ in range(2)]
+    assert moments[1] - moments[0] == 180

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given, strategies as st
 
-from busway import Event
+from busway import Event, publishing
 from busway.bus.put_events import EventEntry, check_size
+from busway.cli.options import sdk_variables
 from busway.errors import EventTooLarge, PublishFailed
 from busway.publishing import ATTEMPTS_MAX, ENTRIES_MAX, publish
 
@@ -127,3 +130,23 @@ def test_a_refused_request_is_sent_again_when_that_may_help(status: int, code: s
     with pytest.raises(PublishFailed, match=f"{code}: no"):
         bus.publish(entry("a"))
     assert len(bus.calls) == calls
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_is_found_by_either_of_its_variables(variable: str, monkeypatch: pytest.MonkeyPatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/none")
+    monkeypatch.setenv(variable, "eu-west-3")
+    assert publishing._new_client().meta.region_name == "eu-west-3"  # pyright: ignore[reportPrivateUsage]
+
+
+def test_what_dev_prints_is_all_that_a_client_needs_to_know(monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/none")
+    for word in sdk_variables("http://127.0.0.1:4566").split():
+        monkeypatch.setenv(*word.split("=", 1))
+    client: Any = boto3.Session().client("events")
+    assert (client.meta.region_name, client.meta.endpoint_url) == ("us-east-1", "http://127.0.0.1:4566")
+    assert os.environ["AWS_REGION"] == "us-east-1"

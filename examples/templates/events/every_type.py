@@ -1,6 +1,6 @@
 """The event EveryType, as producers put it and handlers get it."""
 
-from datetime import date
+from datetime import date as Date
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,7 +16,7 @@ class EveryType(Event, source='com."Shop"', detail_type="Every Type"):
     a_bool: Annotated[bool, Field(alias="a-bool")]
     a_decimal: Annotated[Decimal, Field(alias="a-decimal")]
     a_datetime: Annotated[AwareDatetime, Field(alias="a-datetime")]
-    a_date: Annotated[date, Field(alias="a-date")]
+    a_date: Annotated[Date, Field(alias="a-date")]
     a_uuid: Annotated[UUID, Field(alias="a-uuid")]
     a_object: Annotated[dict[str, Any], Field(alias="a-object")]
     a_list_str: Annotated[list[str], Field(alias="a-list[str]")]

@@ -98,7 +98,9 @@ def _schedule(expression: str) -> Schedule:
     if rate := _RATE.fullmatch(expression):
         count = int(rate[1])
         if (count == 1) != (rate[3] == ""):
-            raise ValueError("singular for one, and only for one")
+            raise ValueError(
+                f"{count} takes {rate[2]}{'' if count == 1 else 's'}: singular for one, and only for one"
+            )
         return Rate(count * PERIODS_S[rate[2]])
     cron = _CRON.fullmatch(expression)
     if cron is None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from busway.road.fields import FieldSpec
     from busway.road.root import Language
 
+# Ours: one letter of eleven, but not OrderPaid for OrderPlaced.
+SLIP_LIKENESS_MIN = 0.9
+
 
 @click.command(short_help="Generate an event's class.")
 @click.argument("name", required=False)
@@ -57,7 +60,7 @@ def event(
 
     \b
     Example:
-      busway add event OrderPlaced --source com.example.Shop --field order-id:str --field total:decimal=9.99
+      busway add event OrderPlaced --source com.example.Shop --field order-id:str --field total:float=9.99
       busway add event OrderPlaced --source com.example.Shop --from-schema order.json
       busway add event OrderPlaced --from-event 7bf73129-1428-4cd3-a780-95db273d1602
     """
@@ -66,7 +69,7 @@ def event(
     from busway.road.event_files import EventSpec, find_event
     from busway.road.fields import parse_fields
     from busway.road.generator import add_event
-    from busway.road.naming import event_class_name, words
+    from busway.road.naming import event_class_name, new_class_name, words
 
     root, asking = project_root(), may_ask() and not as_json
     language = chosen_language(root, language, asking=asking)
@@ -76,12 +79,13 @@ def event(
     if absent and not asking:
         example = f"busway add event {name or 'OrderPlaced'} --source {source or source_of(root)}"
         raise missing(absent, f"{example} --field order-id:str")
-    class_name = event_class_name(name or ask_text("Name of the event (a class)?", check=event_class_name))
+    class_name = event_class_name(name or ask_text("Name of the event (a class)?", check=new_class_name))
     there = find_event(root, class_name, language)
     if there is not None:
         raise GeneratorRefused(f"{class_name} is there already, in {there.relative_to(root)}")
+    new_class_name(class_name)
     if described:
-        given = EventSpec(class_name, source or "", detail_type or "", parse_fields(fields))
+        given = EventSpec(class_name, (source or "").strip(), (detail_type or "").strip(), parse_fields(fields))
         file = add_described(root, language, given, schema_file, seen, endpoint, asking=asking)
     else:
         spec = asked_event(root, language, class_name, source, detail_type or words(class_name), fields, asking)
@@ -93,25 +97,55 @@ def event(
     say(f"\nnext: `busway add handler NAME --event {class_name}`; `busway send {class_name}`")
 
 
+def known_by(root: Path, language: Language, name: str | None, *, is_new: bool) -> str | None:
+    """The event that `--event NAME` means, by some of its letters unless other flags say that it is a new one.
+
+    What finds none is given back. Raises GeneratorRefused where it is so near to one that it is no new name.
+    """
+    from busway.errors import GeneratorRefused
+    from busway.road.event_files import find_event, known_events
+    from busway.road.naming import event_class_name
+
+    if not name or is_new:
+        return name
+    known = known_events(root, language)
+    found = by_letters(name, known)
+    if found in known or find_event(root, event_class_name(found), language) is not None:
+        return found
+    near = meant_event(found, known)
+    if near:
+        raise GeneratorRefused(
+            f"there is no event {name!r}; did you mean {near}?", "what a new one is, --source and --field say"
+        )
+    return found
+
+
+def meant_event(name: str, known: Sequence[str]) -> str | None:
+    """The event whose name this one is but for a slip."""
+    from busway.pattern.likeness import likeness
+
+    best = max(known, key=lambda other: likeness(name, other), default="")
+    return best if likeness(name, best) >= SLIP_LIKENESS_MIN else None
+
+
 def check_given(
     root: Path,
     language: Language,
     name: str | None,
     event: str | None,
     source: str | None,
-    detail_type: str | None,
     schedule: str | None = None,
 ) -> None:
     """For where nobody can be asked. Raises `UsageError` with everything that is missing, and an example."""
     from busway.road.event_files import find_event, known_events
-    from busway.road.naming import event_class_name, handler_name, words
+    from busway.road.naming import event_class_name, handler_name
 
     class_name = "OrderPlaced" if event is None else event_class_name(event)
     there = event is not None and find_event(root, class_name, language) is not None
     absent = {"NAME": not name, "--event": event is None and schedule is None}
     known = [] if event else known_events(root, language)
     if not there and not known and schedule is None:
-        absent |= {"--source": not source, "--detail-type": not detail_type}
+        absent |= {"--source": not source}
     flags = [flag for flag, is_absent in absent.items() if is_absent]
     if not flags:
         return
@@ -120,8 +154,7 @@ def check_given(
         raise missing(flags, f'busway add handler {shown} --schedule "{schedule}"')
     example = f"busway add handler {shown} --event {known[0] if known else class_name}"
     if not there and not known:
-        example += f' --source {source or source_of(root)} --detail-type "{detail_type or words(class_name)}"'
-        example += " --field order-id:str"
+        example += f" --source {source or source_of(root)} --field order-id:str"
     raise missing(flags, example)
 
 
@@ -138,7 +171,7 @@ def asked_event(
     from busway.errors import GeneratorRefused
     from busway.road.event_files import EventSpec, find_event
     from busway.road.fields import parse_fields
-    from busway.road.naming import event_class_name, words
+    from busway.road.naming import event_class_name, new_class_name, words
 
     class_name = event_class_name(name or _ask_name(root, language))
     file = find_event(root, class_name, language)
@@ -149,28 +182,32 @@ def asked_event(
                 "leave out --source, --detail-type and --field, or name a new event",
             )
         return EventSpec(class_name, "", "", file=file)
+    new_class_name(class_name)
     source = source or ask_source(root)
-    detail_type = detail_type or ask_text("Its detail-type?", default=words(class_name), check=_not_empty)
+    if not detail_type:
+        named = words(class_name)
+        detail_type = ask_text("Its detail-type?", default=named, check=_not_empty) if asking else named
     specs = parse_fields(fields) if fields or not asking else _ask_fields()
     return EventSpec(class_name, _not_empty(source), _not_empty(detail_type), specs)
 
 
 def _ask_name(root: Path, language: Language) -> str:
     from busway.road.event_files import known_events
-    from busway.road.naming import event_class_name
+    from busway.road.naming import new_class_name
 
     known = known_events(root, language)
     if not known:
-        return ask_text("Name of the new event (a class)?", check=event_class_name)
+        return ask_text("Name of the new event (a class)?", check=new_class_name)
 
     def told(text: str) -> str:
         name = by_letters(text, known)
-        return f"takes {name}" if name in known else f"makes a new event, {event_class_name(name)}"
+        return f"takes {name}" if name in known else f"makes a new event, {new_class_name(name)}"
 
     question = f"Which event does it take? Enter for {known[0]}, letters find others, a new Name makes a new one:"
 
     def check(text: str) -> object:
-        return text and event_class_name(by_letters(text, known))
+        name = by_letters(text, known)
+        return name in known or not name or new_class_name(name)
 
     return by_letters(ask_text(question, check=check, live=told, words=known), known) or known[0]
 
@@ -205,6 +242,7 @@ def _field(text: str) -> None:
 def _not_empty(text: str) -> str:
     from busway.errors import GeneratorRefused
 
-    if not text.strip() or text.startswith("aws."):
+    text = text.strip()
+    if not text or text.startswith("aws."):
         raise GeneratorRefused(f"{text!r}: wanted some text, and none that begins with 'aws.', which is AWS's own")
     return text

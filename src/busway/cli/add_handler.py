@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from busway.cli.add_event import asked_event, check_given
+from busway.cli.add_event import asked_event, check_given, known_by
 from busway.cli.filter import asked_filter, filter_of
 from busway.cli.options import chosen_language, json_option, language_option, project_root
 from busway.cli.output import print_json, say
@@ -24,10 +24,13 @@ ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedul
 @click.command(short_help="Generate a handler, its test and a sample; and the event if it is new.")
 @click.argument("name", required=False)
 @click.option(
-    "--event", "event_name", metavar="CLASS", help="Its event: a class in events/, or the name of a new one."
+    "--event",
+    "event_name",
+    metavar="CLASS",
+    help="Its event: a class in events/, found by some of its letters in small, or the name of a new one.",
 )
 @click.option("--source", help='Source of a new event, for example "com.example.Shop".')
-@click.option("--detail-type", help='Detail-type of a new event, for example "Order Placed".')
+@click.option("--detail-type", help="Detail-type of a new event.  [default: its name as words]")
 @click.option(
     "--field",
     "fields",
@@ -98,20 +101,20 @@ def handler(
     \b
     Example:
       busway add handler send-receipt --event OrderPlaced --source com.example.Shop \\
-        --detail-type "Order Placed" --field order-id:str --field total:decimal=9.99
+        --detail-type "Order Placed" --field order-id:str --field total:float=9.99
       busway add handler post-orders --event OrderPlaced --batch 100/5s --rate 10/s
       busway add handler nightly-report --schedule "cron(0 2 * * ? *)"
     """
     from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
-    from busway.road.naming import handler_name
 
     root, asking = project_root(), may_ask() and not as_json
     language = chosen_language(root, language, asking=asking and not yes)
     if schedule is not None and (event_name or source or detail_type or fields or filter_json or batch):
         raise click.UsageError("--schedule is a trigger: leave out --filter, --batch and the flags of an event")
+    event_name = known_by(root, language, event_name, is_new=bool(source or detail_type or fields))
     if not asking:
-        check_given(root, language, name, event_name, source, detail_type, schedule)
-    folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
+        check_given(root, language, name, event_name, source, schedule)
+    folder = _name(name, language)
     if asking and not (yes or event_name or schedule or batch or body):
         schedule, batch = _trigger()
     event = SCHEDULED if schedule else asked_event(root, language, event_name, source, detail_type, fields, asking)
@@ -166,7 +169,6 @@ def schedule(
       busway add schedule poll-supplier "rate(5 minutes)" --alert pagerduty
     """
     from busway.road.generator import SCHEDULED, HandlerSpec, add_handler
-    from busway.road.naming import handler_name
 
     root = project_root()
     absent = [flag for flag, given in (("NAME", name), ("EXPRESSION", expression)) if not given]
@@ -175,11 +177,20 @@ def schedule(
         shown = f'{name or "nightly-report"} "{expression or "cron(0 2 * * ? *)"}"'
         raise missing(absent, f"busway add schedule {shown}")
     language = chosen_language(root, language, asking=asking)
-    folder = handler_name(name or ask_text("Name of the handler?", check=handler_name))
+    folder = _name(name, language)
     when = _schedule(expression or _ask_when())
     alert = ask_alert(alert) if asking else alert
     spec = HandlerSpec(folder, SCHEDULED, schedule=when, alert=alert or None, is_async=is_async, language=language)
     _report(root, "", add_handler(root, spec), as_json)
+
+
+def _name(given: str | None, language: Language) -> str:
+    from busway.road.naming import handler_name
+
+    def check(text: str) -> str:
+        return handler_name(text, language)
+
+    return check(given or ask_text("Name of the handler?", check=check))
 
 
 def _ask_when() -> str:
@@ -196,7 +207,8 @@ def _schedule(text: str) -> str:
         parse_schedule(text)
     except InvalidBusRequest as error:
         raise GeneratorRefused(
-            f"schedule {text!r}: {error}", 'for example "rate(5 minutes)", "cron(0 9 ? * MON-FRI *)"'
+            f"schedule {text!r}: {error} {error.__cause__}",
+            'for example "rate(5 minutes)", "cron(0 9 ? * MON-FRI *)"',
         ) from error
     return text
 

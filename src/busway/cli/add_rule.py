@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from busway.cli.add_event import meant_event
 from busway.cli.add_handler import ask_alert
 from busway.cli.filter import asked_filter, filter_of
 from busway.cli.options import chosen_language, json_option, language_option, project_root
@@ -111,7 +112,9 @@ def _event(root: Path, language: Language, name: str | None) -> EventSpec:
     def there(text: str) -> Path:
         file = find_event(root, event_class_name(by_letters(text, known)), language)
         if file is None:
-            raise GeneratorRefused(f"there is no event {text!r}; there are {', '.join(known)}", "busway add event")
+            near = meant_event(text, known)
+            others = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+            raise GeneratorRefused(f"there is no event {text!r}; {others}", "busway add event")
         return file
 
     def told(text: str) -> str:
@@ -123,5 +126,5 @@ def _event(root: Path, language: Language, name: str | None) -> EventSpec:
     def check(text: str) -> object:
         return text and there(text)
 
-    name = name or by_letters(ask_text(question, check=check, live=told, words=known), known) or known[0]
+    name = by_letters(name or ask_text(question, check=check, live=told, words=known), known) or known[0]
     return EventSpec(event_class_name(name), "", "", file=there(name))

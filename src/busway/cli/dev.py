@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from busway.cli.dev_feed import follow
-from busway.cli.options import connect, project_root, server_options
+from busway.cli.options import connect, project_root, sdk_variables, server_options
 from busway.cli.output import line, print_json, say
 from busway.errors import BuswayError, MissingSecret, ServerRefused, ServerUnreachable
 
@@ -61,16 +61,13 @@ def dev(once: bool, as_zip: bool, smtp: str | None, upstream: str | None, endpoi
         try:
             manifest = asyncio.run(deploy_once(deployment))
         except ServerRefused as refusal:
-            refusal.hint = refusal.hint or ("" if as_zip else "busway dev --once --zip uploads the code instead")
+            refusal.hint = refusal.hint or _hint(refusal)
             raise
         if as_json:
             print_json({"project": manifest.project, "handlers": manifest.handlers, "events": manifest.events})
         return
     with _server(connection, root, {"--smtp": smtp, "--upstream": upstream}):
-        say(
-            f"serving at {endpoint}; for AWS's SDKs: export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1 "
-            "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
-        )
+        say(f"serving at {endpoint}; for AWS's SDKs: export {sdk_variables(endpoint)}")
         asyncio.run(_loop(deployment, as_json))
 
 
@@ -115,8 +112,13 @@ async def _show(connection: Connection, as_json: bool) -> None:
 def _tell(error: BuswayError) -> None:
     """A fault in the project: shown, and the loop goes on."""
     say(f"error: {error}")
-    if error.hint:
-        say(f"hint: {error.hint}")
+    if hint := error.hint or _hint(error):
+        say(f"hint: {hint}")
+
+
+def _hint(error: BuswayError) -> str:
+    """A server that runs no code from a folder, as with access keys none does, or that sees no such folder."""
+    return "busway dev --once --zip uploads the code instead" if "hot-reload" in str(error) else ""
 
 
 @contextlib.contextmanager

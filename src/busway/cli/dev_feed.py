@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 UNMATCHED_AFTER_S, UNMATCHED_MAX, BEHIND_S_MAX = 0.5, 50, 2.0
 _LOOK_EVERY_S = 0.1
 _RUNTIMES_OWN = ("START ", "END ", "REPORT ", "INIT_REPORT ")
+# What an alert fails with until somebody sets its route, or the variable that the route names.
+_UNSET = ("NO_RESOURCE", "NO_PERMISSIONS")
 _INDENT = " " * 24
 
 
@@ -36,12 +38,14 @@ class Feed:
         self._connection, self._as_json = connection, as_json
         # Event ids that no rule is known to have taken, with when they were seen.
         self._waiting: dict[str, float] = {}
+        # Alert routes that cannot be used as they are set; each attempt of the server's would say so again.
+        self._unset: set[str] = set()
 
     def show(self, step: Mapping[str, Any]) -> None:
         facts = flat(step)
         if self._as_json:
             print_line(facts)
-        else:
+        elif not self._said_before(facts):
             show_step(step)
         kind, event_id = facts.get("kind"), str(facts.get("event_id") or "")
         if kind == "accepted" and len(self._waiting) < UNMATCHED_MAX:
@@ -52,6 +56,15 @@ class Feed:
         ended = kind == "delivered" or (kind == "attempt" and facts.get("error_message"))
         if ended and behind < BEHIND_S_MAX and facts.get("function") and facts.get("request_id"):
             self._printed(str(facts["function"]), str(facts["request_id"]))
+
+    def _said_before(self, facts: Mapping[str, Any]) -> bool:
+        """Whether a step is one more attempt to tell a route that is not set."""
+        route = name_of(facts.get("route") or facts.get("target"))
+        known = route in self._unset
+        if facts.get("kind") == "alert":
+            change = self._unset.add if facts.get("error_code") in _UNSET else self._unset.discard
+            change(route)
+        return known and route in self._unset
 
     def look(self) -> None:
         """Tell of the events that nobody took."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from busway.cli.options import connect, function_for, project_root, server_options
+from busway.cli.options import connect, function_for, known_handler, project_root, server_options
 from busway.cli.output import harmless, print_json, say
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def invoke(handler: str, file: str | None, sample: bool, endpoint: str, as_json:
     connection.timeout_s = ANSWER_S_MAX
     function = {"FunctionName": function_for(handler)}
     version = _live(connection, function["FunctionName"])
-    told = connection.call("lambda", "Invoke", {**function, **version, "Payload": payload, "LogType": "Tail"})
+    with known_handler(connection, function["FunctionName"]):
+        told = connection.call("lambda", "Invoke", {**function, **version, "Payload": payload, "LogType": "Tail"})
     result, error = told["Payload"].read(), told.get("FunctionError")
     now = connection.call("lambda", "GetFunctionConfiguration", function)
     stale = str(now.get("LastUpdateStatusReason")) if now.get("LastUpdateStatus") == "Failed" else None

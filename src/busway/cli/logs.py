@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from busway.cli.options import connect, function_for, server_options
+from busway.cli.options import connect, function_for, known_handler, server_options
 from busway.cli.output import harmless, line, moment, print_line, say
 from busway.handling import duration_s
 
@@ -40,9 +40,11 @@ def logs(
     since_s = _since_s(since)
     limit = limit or (10_000 if since_s else 200)
     connection = connect(endpoint)
-    path = f"/_busway/logs/{quote(function_for(handler), safe='')}"
+    function = function_for(handler)
+    path = f"/_busway/logs/{quote(function, safe='')}"
     follow = follow and request_id is None
-    found = connection.get(path, limit=1 if follow else limit, since_s=since_s, request_id=request_id)
+    with known_handler(connection, function):
+        found = connection.get(path, limit=1 if follow else limit, since_s=since_s, request_id=request_id)
     _tell_failure(handler, found)
     lines: Iterable[Mapping[str, Any]] = found["lines"]
     if follow:

@@ -11,6 +11,7 @@ import click
 
 from busway.cli.options import json_option, language_option
 from busway.cli.output import print_json, say
+from busway.cli.prompts import ask_text, may_ask, missing
 
 if TYPE_CHECKING:
     from busway.road.root import Language
@@ -19,12 +20,12 @@ _INSTALL = {"python": "", "typescript": "npm install && "}
 
 
 @click.command()
-@click.argument("folder", metavar="NAME")
+@click.argument("folder", metavar="NAME", required=False)
 @language_option
 @click.option("--bus", default="default", show_default=True, help="The bus that its handlers listen to.")
 @json_option
-def new(folder: str, language: Language | None, bus: str, as_json: bool) -> None:
-    """Make a new project in the folder NAME.
+def new(folder: str | None, language: Language | None, bus: str, as_json: bool) -> None:
+    """Make a new project in the folder NAME, which on a terminal is asked for.
 
     \b
     Example:
@@ -33,6 +34,9 @@ def new(folder: str, language: Language | None, bus: str, as_json: bool) -> None
     """
     from busway.road.project_files import new_project
 
+    if not folder and (as_json or not may_ask()):
+        raise missing(["NAME"], "busway new shop")
+    folder = folder or ask_text("Name of the project, and of its folder?", check=_as_project_name)
     root, language = Path(folder), language or "python"
     name = _project_name(folder, root.resolve().name)
     _report(root, name, new_project(root, name, bus, language), as_json)
@@ -82,6 +86,10 @@ def _say_type(root: Path) -> None:
         ' tsc refuses them so (TS1295).\nhint: set "type": "module" and call what uses require() .cjs; or make a'
         " project in a folder of its own: busway new NAME --language typescript"
     )
+
+
+def _as_project_name(text: str) -> str:
+    return _project_name(text, Path(text).name)
 
 
 def _project_name(given: str, folder: str) -> str:

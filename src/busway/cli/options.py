@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -56,6 +57,15 @@ def connect(endpoint: str) -> Connection:
     )
 
 
+def sdk_variables(endpoint: str) -> str:
+    """What a shell exports so that AWS's SDKs speak to a server of this machine.
+
+    Python's reads AWS_DEFAULT_REGION alone, the others AWS_REGION.
+    """
+    keys = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
+    return f"AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1 {keys}"
+
+
 def project_root() -> Path:
     """The project of the folder where the command runs. Raises ProjectNotFound."""
     from busway.road.root import find_root
@@ -98,6 +108,18 @@ def check_handler(connection: Connection, function: str) -> None:
     known = {name for arn in (*(f["arn"] for f in found["functions"]), *targets) for name in (arn, name_of(arn))}
     if function not in known:
         raise UnknownHandler(function, [each["name"] for each in found["functions"]])
+
+
+@contextmanager
+def known_handler(connection: Connection, function: str) -> Generator[None]:
+    """Turns what a server refuses into UnknownHandler, where there is no such function."""
+    from busway.errors import ServerRefused
+
+    try:
+        yield
+    except ServerRefused:
+        check_handler(connection, function)
+        raise
 
 
 def function_for(handler: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ _COUNTS = ("tests", "failures", "errors", "skipped")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
 @json_option
 def test(arguments: tuple[str, ...], as_json: bool) -> None:
-    """Run the tests of the project's handlers: no network, no server.
+    """Run the project's tests, beside its handlers and rules and in tests/: no network, no server.
 
     ARGUMENTS go to pytest, or where the project is in TypeScript alone to Node's test runner.
 
@@ -63,7 +64,12 @@ def _pytest(root: Path, arguments: Sequence[str], report: Path | None) -> int:
     """Its exit code. Raises BrokenProject where there is no pytest."""
     if find_spec("pytest") is None:
         raise BrokenProject(f"pytest is not installed for {sys.executable}", "pip install pytest")
+    from busway.road.pytest_settings import all_testpaths
+
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    # Only where no path is among the arguments does pytest look at it.
+    if (paths := all_testpaths(root)) is not None:
+        command += ["-o", f"testpaths={shlex.join(paths)}"]
     command += [f"--junit-xml={report}"] if report else []
     environment = {"PYTHONWARNINGS": _NOT_OURS, **os.environ}
     return subprocess.run(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from busway.batch_handling import BatchHandler, BatchOptions
 from busway.bus.schedule import parse_schedule
 from busway.errors import BrokenProject, InvalidBusRequest
 from busway.handling import RETRIES_AWS_MAX, Handler
+from busway.road.filters import check_filter
 from busway.road.manifest import BatchEntry, HandlerEntry, function_name
 from busway.road.root import AWS, ProjectConfig
 
@@ -23,12 +25,17 @@ def handler_entry(
     handler: AnyHandler,
     *,
     event: str,
+    schema: Mapping[str, Any] | None,
     entry_point: str,
     runtime: str = "",
     code: str = "",
 ) -> HandlerEntry:
-    """`file` is handlers/FOLDER/..., `runtime` "" for the Python that deploys. Raises BrokenProject."""
+    """`file` is handlers/FOLDER/..., `runtime` "" for the Python that deploys. Raises BrokenProject.
+
+    `schema`: the JSON Schema of the event's detail, None where its fields are not known.
+    """
     options, folder = handler.options, file.split("/")[1]
+    check_filter(file, options.filter, schema)
     if isinstance(handler, Handler):
         check_limits(config, file, options.retries)
     # The names that AWS's people write have hyphens; `busway add handler send-mail` makes the folder send_mail.
@@ -77,10 +84,11 @@ def check_limits(config: ProjectConfig, file: str, retries: int) -> None:
 
 def refuse_twins(handlers: list[HandlerEntry]) -> None:
     """Raises BrokenProject when two have one name."""
-    names = [entry.name for entry in handlers]
+    files: dict[str, str] = {}
     for entry in handlers:
-        if names.count(entry.name) > 1:
-            raise BrokenProject(f"{entry.file}: another handler has the name {entry.name!r} too")
+        if entry.name in files:
+            raise BrokenProject(f"{entry.file}: {files[entry.name]} has the name {entry.name!r} too")
+        files[entry.name] = entry.file
 
 
 def _schedule(file: str, text: str | None) -> str | None:
@@ -89,7 +97,7 @@ def _schedule(file: str, text: str | None) -> str | None:
         _ = None if text is None else parse_schedule(text)
     except InvalidBusRequest as error:
         raise BrokenProject(
-            f"{file}: schedule={text!r}: {error}", "docs/schedules.md says how they are written"
+            f"{file}: schedule={text!r}: {error} {error.__cause__}", "docs/schedules.md says how they are written"
         ) from error
     return text
 

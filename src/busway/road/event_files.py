@@ -120,7 +120,7 @@ def event_source(root: Path, event: EventSpec) -> str:
         needed |= {"from typing import Annotated", "from pydantic import Field"}
     modules: dict[str, list[str]] = {}
     for line in sorted(needed):
-        _, module, _, name = line.split(" ")
+        _, module, _, name = line.split(" ", 3)
         modules.setdefault(module, []).append(name)
     imports = {module: f"from {module} import {', '.join(names)}" for module, names in modules.items()}
     pydantic_import = imports.pop("pydantic", "")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
+import pydantic
 
 from busway.errors import GeneratorRefused
 from busway.road.layout import call, literal
@@ -20,7 +24,8 @@ TYPES: dict[str, tuple[str, str]] = {
     "bool": ("bool", ""),
     "decimal": ("Decimal", "from decimal import Decimal"),
     "datetime": ("AwareDatetime", "from pydantic import AwareDatetime"),
-    "date": ("date", "from datetime import date"),
+    # Events have a field called `date` more often than a class called Date.
+    "date": ("Date", "from datetime import date as Date"),
     "uuid": ("UUID", "from uuid import UUID"),
     "object": ("dict[str, Any]", "from typing import Any"),
     "list[str]": ("list[str]", ""),
@@ -30,6 +35,12 @@ TYPES: dict[str, tuple[str, str]] = {
 }
 # Types whose sample is read as JSON; the others' samples are text that pydantic reads.
 _JSON_TYPES = {"int", "float", "bool", "object", "list[str]", "list[int]", "list[float]", "list[object]"}
+_READ_FROM_TEXT: dict[str, Any] = {
+    "decimal": Decimal,
+    "datetime": pydantic.AwareDatetime,
+    "date": date,
+    "uuid": UUID,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +103,14 @@ def parse_fields(texts: Sequence[str]) -> list[FieldSpec]:
 
 
 def _sample(wire_name: str, type_name: str, text: str) -> Any:
-    if type_name not in _JSON_TYPES:
-        return text
+    wanted = f"wanted a value of type {type_name}"
     try:
-        return msgspec.json.decode(text)
+        found = msgspec.json.decode(text) if type_name in _JSON_TYPES else text
+        if type_name in _READ_FROM_TEXT:
+            pydantic.TypeAdapter(_READ_FROM_TEXT[type_name]).validate_python(text)
     except msgspec.DecodeError as error:
-        raise GeneratorRefused(
-            f"field {wire_name!r}: sample {text!r} is not JSON ({error}); wanted a value of type {type_name}"
-        ) from error
+        raise GeneratorRefused(f"field {wire_name!r}: sample {text!r} is not JSON ({error}); {wanted}") from error
+    except pydantic.ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise GeneratorRefused(f"field {wire_name!r}: sample {text!r}: {why}; {wanted}") from error
+    return found

@@ -32,6 +32,7 @@ from busway.road.event_files import (
     loaded_class,
     module_of,
 )
+from busway.road.filters import check_filter
 from busway.road.generated import Kind, generated, record_of, record_text
 from busway.road.layout import call, import_line, laid_out, literal
 from busway.road.naming import snake
@@ -216,6 +217,8 @@ def _check_options(root: Path, event_class: type[Event], spec: HandlerSpec) -> N
     }
     given = {"retries": spec.retries, "timeout": spec.timeout}
     asked |= {option: value for option, value in given.items() if value is not None}
+    if spec.language == "python" or spec.event.file is None:
+        check_filter(f"handlers/{spec.name}", spec.filter, event_class.model_json_schema(by_alias=True))
     if spec.batch:
         batch_handler(event_class, size=spec.batch.size, window=spec.batch.window, **asked)
     else:

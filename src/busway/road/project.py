@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import cast
 
 from busway.batch_handling import BatchHandler
-from busway.errors import BrokenProject, EventMismatch
+from busway.errors import BrokenProject, BuswayError, EventMismatch
 from busway.event import Event, ScheduledEvent
 from busway.handling import Handler
 from busway.road.entries import AnyHandler, handler_entry, refuse_twins
@@ -55,12 +55,14 @@ def load_project(root: Path, *, fresh: bool = True) -> Project:
                 f"handlers/{name}/handler.py takes {event_class.__name__} from {event_class.__module__}; "
                 "wanted a class from a file in events/"
             )
+    events = {cls: _event_entry(root, cls) for cls in classes.values()}
     entries = [
         handler_entry(
             config,
             f"handlers/{folder}/handler.py",
             handler,
             event=handler.event_class.__name__,
+            schema=events[handler.event_class].json_schema if handler.event_class in events else None,
             entry_point=f"handlers.{folder}.handler.{handler.function.__name__}",
         )
         for folder, handler in handlers.items()
@@ -69,7 +71,7 @@ def load_project(root: Path, *, fresh: bool = True) -> Project:
     manifest = Manifest(
         project=config.name,
         bus=config.bus,
-        events=[_event_entry(root, cls) for cls in classes.values()],
+        events=list(events.values()),
         handlers=entries,
     )
     return Project(root, manifest, classes, handlers)
@@ -155,12 +157,17 @@ def _import(root: Path, name: str, file: Path) -> ModuleType:
         raise
     except BaseException as error:
         # A user's module may end in anything, also in sys.exit.
-        raise BrokenProject(f"{file.relative_to(root)} cannot be loaded: {_where(root, error)}") from error
+        raise BrokenProject(
+            f"{file.relative_to(root)} cannot be loaded: {_where(root, error)}",
+            error.hint if isinstance(error, BuswayError) else "",
+        ) from error
 
 
 def _where(root: Path, error: BaseException) -> str:
     """The error and the last line of the project's own code on the way to it."""
-    text = "".join(traceback.format_exception_only(error)).strip()
+    # What Busway says of an option stands by itself; of anything else the class is half of what is said.
+    said = str(error) if isinstance(error, BuswayError) else "".join(traceback.format_exception_only(error))
+    text = said.strip()
     if isinstance(error, SyntaxError):
         return text
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(str(root))]

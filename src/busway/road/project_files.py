@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from busway.errors import BrokenProject, GeneratorRefused
+from busway.errors import GeneratorRefused
 from busway.road.layout import LINE_LENGTH
+from busway.road.pytest_settings import pytest_settings
 from busway.road.rendering import render, write
 from busway.road.root import NODE, PYTHON, Language, languages, read_package
 from busway.road.typescript.package import put_package
@@ -54,7 +54,7 @@ def init_project(folder: Path, name: str, bus: str = "default", language: Langua
     _check_free(folder, name, language)
     if language == "typescript":
         _check_zod(folder)
-    texts = _texts(folder, name, bus, language)
+    texts = _texts(folder, name, bus, language, is_new=False)
     settings = SETTINGS[language]
     added = {settings: "", ".gitignore": ""}
     there = [file for file in texts if (folder / file).exists()]
@@ -118,13 +118,15 @@ def _check_zod(folder: Path) -> None:
             )
 
 
-def _texts(folder: Path, name: str, bus: str, language: Language) -> dict[str, str]:
+def _texts(folder: Path, name: str, bus: str, language: Language, *, is_new: bool = True) -> dict[str, str]:
+    """`is_new`: nothing else is there, whose tests pytest would leave out if it were told ours."""
     templates = {
         "python": {"pyproject.toml": "pyproject.toml.jinja", **_COMMON, **_PACKAGES},
         "typescript": {"package.json": "package.json.jinja", "tsconfig.json": "tsconfig.json.jinja", **_COMMON},
     }
+    facts = {"is_new": is_new, "has_pytest": pytest_settings(folder) is not None, "line_length": LINE_LENGTH}
     return {
-        target: render(folder, f"{_FOLDERS[language]}/{template}", name=name, bus=bus, line_length=LINE_LENGTH)
+        target: render(folder, f"{_FOLDERS[language]}/{template}", name=name, bus=bus, **facts)
         for target, template in templates[language].items()
     }
 
@@ -138,14 +140,10 @@ def _with_lines(file: Path, ours: str) -> str:
 
 def _with_tables(file: Path, ours: str) -> str:
     """A pyproject.toml with what it lacks of ours at its end: what Busway reads, and how pytest finds events."""
-    before = file.read_text(encoding="utf-8")
-    try:
-        tools = cast(dict[str, Any], tomllib.loads(before).get("tool", {}))
-    except tomllib.TOMLDecodeError as error:
-        raise BrokenProject(f"{file} is not TOML: {error}") from error
     tables = {part.split("]", 1)[0]: f"[{part}".strip() for part in ours.split("\n[")[1:]}
-    wanted = ["tool.busway", "tool.busway.env.prod", *([] if "pytest" in tools else ["tool.pytest.ini_options"])]
-    return before.rstrip() + "\n" + "".join(f"\n{tables[name]}\n" for name in wanted)
+    wanted = ("tool.busway", "tool.busway.env.prod", "tool.pytest.ini_options")
+    added = "".join(f"\n{tables[name]}\n" for name in wanted if name in tables)
+    return f"{file.read_text(encoding='utf-8').rstrip()}\n{added}"
 
 
 def _with_members(file: Path, ours: str) -> str:

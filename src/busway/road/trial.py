@@ -12,6 +12,7 @@ from busway.event import Event
 from busway.handling import pattern_of
 from busway.pattern import Pattern, explain, parse
 from busway.road.event_files import EventSpec, class_and_sample
+from busway.road.filters import numbers_of_texts
 from busway.road.samples import samples_of
 
 Samples = Mapping[str, Mapping[str, Any]]
@@ -33,8 +34,16 @@ def tried(event_class: type[Event], detail: Mapping[str, Any], samples: Samples)
     if len(matched) == len(samples):
         return f"matches {'all ' if len(samples) > 1 else 'the '}{number}"
     if not matched:
-        return f"matches none of {number}: {', '.join(samples)}{_why_not(pattern, samples)}"
+        why = _as_text(event_class, detail) or _why_not(pattern, samples)
+        return f"matches none of {number}: {', '.join(samples)}{why}"
     return f"matches {len(matched)} of {number}: {', '.join(matched)}"
+
+
+def _as_text(event_class: type[Event], detail: Mapping[str, Any]) -> str:
+    fields = numbers_of_texts(event_class, detail)
+    if not fields:
+        return ""
+    return f"; detail.{fields[0]}: a decimal travels as text, and numeric matches numbers: use float or int"
 
 
 def _why_not(pattern: Pattern, samples: Samples) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from busway.alarm.notice import AlarmMessage
+from busway.alarm.record import ROUTE_PREFIX
 from busway.alert import pagerduty, webhook
 from busway.alert.request import Alert, AlertRequest, Render, Unready
 from busway.alert.routes import Routes, is_loopback
@@ -52,9 +53,11 @@ class AlertTarget:
     async def attempt(self, delivery: Delivery) -> Outcome:
         """Send once. A missing route or secret is retriable: it may be set up before the alert is too old."""
         route = self._routes.get(delivery.target_arn)
-        if route is None:
-            return self._noted(delivery, Failed("NO_RESOURCE", f"no alert route {delivery.target_arn}", True))
         message = msgspec.json.decode(delivery.payload, type=AlarmMessage)
+        if route is None:
+            name = delivery.target_arn.rsplit(":", 1)[-1].removeprefix(ROUTE_PREFIX)
+            reason = f"there is no alert route {name}: busway alert set {name}"
+            return self._noted(delivery, Failed("NO_RESOURCE", reason, True), message)
         alert = Alert(delivery.event_id, message, self._clock.now())
         request = RENDER[route.kind](route, self._environ.get(route.secret_env, ""), alert)
         if isinstance(request, Unready):
@@ -111,10 +114,10 @@ class AlertTarget:
             )
         return self._clients[direct]
 
-    def _noted(self, delivery: Delivery, outcome: Outcome, message: AlarmMessage | None = None) -> Outcome:
+    def _noted(self, delivery: Delivery, outcome: Outcome, message: AlarmMessage) -> Outcome:
         route = delivery.target_arn.rsplit(":", 1)[-1]
         facts = {"event_id": delivery.event_id, "route": route, "alarm": delivery.target_id}
-        facts["state"] = message.NewStateValue if message else ""
+        facts["state"] = message.NewStateValue
         if isinstance(outcome, Failed):
             facts |= {"error_code": outcome.code, "error_message": outcome.message}
         name = "Failed" if isinstance(outcome, Failed) else "Delivered"

@@ -175,7 +175,7 @@ class LocalBatches:
     async def add(self, name: str, handler: BatchHandler[Any, Any], bus: str, dead_letters: str) -> None:
         """Make what its events come by, as `busway dev` and `busway deploy` do; the function is there already."""
         scope, config = self._ground.scope, ProjectConfig("", bus)
-        entry = handler_entry(config, f"handlers/{name}/", handler, event="", entry_point="")
+        entry = handler_entry(config, f"handlers/{name}/", handler, event="", schema=None, entry_point="")
         batch = entry.batch
         assert batch is not None
         rule = scope.rule_arn(bus, name)

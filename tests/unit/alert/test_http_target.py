@@ -177,3 +177,12 @@ async def test_a_signed_webhook_arrives_with_its_headers(receiver: Receiver):
     ((_, headers, _),) = receiver.requests
     assert headers["webhook-signature"].startswith("v1,")
     assert headers["content-type"] == "application/cloudevents+json"
+
+
+async def test_a_route_that_is_not_there_is_told_with_the_command_that_sets_it():
+    world = World()
+    outcome = await failed(world)
+    assert (outcome.code, outcome.retriable) == ("NO_RESOURCE", True)
+    assert outcome.message == "there is no alert route r: busway alert set r"
+    (step,) = world.trail.recent()
+    assert step.facts["state"] == ALARM

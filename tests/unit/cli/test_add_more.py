@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,10 @@ def test_add_handler_takes_a_schedule_as_its_trigger(shop: Path, capfd: pytest.C
     assert main(["add", "handler", "poll", "--schedule", "rate(5 minutes)", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["event"] is None
     assert main(["add", "handler", "again", "--schedule", "rate(5 minute)"]) == 1
-    assert "rate(5 minute)" in capfd.readouterr().err
+    assert (
+        "schedule 'rate(5 minute)': Parameter ScheduleExpression is not valid. 5 takes minutes"
+        in capfd.readouterr().err
+    )
     assert main(["add", "handler", "again", "--schedule", "rate(5 minutes)", "--filter", "{}"]) == 2
     assert not (shop / "handlers/again").exists()
 
@@ -130,6 +134,51 @@ def test_init_in_a_folder_without_a_pyproject_writes_a_whole_project(tmp_path: P
     assert main(["add", "event", "OrderPlaced", "--source", "shop"]) == 0
 
 
+OWN_TEST = "def test_of_the_repository():\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("pyproject.toml", ""),
+        ("pyproject.toml", '[tool.pytest.ini_options]\ntestpaths = ["spec"]\n'),
+        ("pytest.ini", "[pytest]\ntestpaths = spec\n"),
+        ("setup.cfg", "[tool:pytest]\ntestpaths = spec\n"),
+    ],
+)
+def test_the_tests_of_a_repository_that_was_there_run_as_before_and_by_busway_test(
+    file: str, settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).write_text(settings)
+    for folder in ("spec", "tests"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"test_{folder}.py").write_text(OWN_TEST)
+    assert main(["init"]) == 0
+    plain = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ("1 passed" if settings else "2 passed") in plain.stdout, plain.stdout
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    done = run_tests(tmp_path)
+    assert done.returncode == 0 and "5 passed" in done.stdout, done.stdout
+
+
+def test_busway_test_runs_what_lies_in_tests_too(shop: Path):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    (shop / "tests").mkdir()
+    (shop / "tests/test_whole.py").write_text(OWN_TEST)
+    # As projects of before say.
+    settings = shop / "pyproject.toml"
+    assert '["handlers", "rules", "tests"]' in settings.read_text()
+    settings.write_text(settings.read_text().replace(', "tests"]', "]"))
+    done = run_tests(shop)
+    assert "4 passed" in done.stdout, done.stdout
+    command = [sys.executable, "-m", "busway", "test", "tests/test_whole.py"]
+    one = subprocess.run(command, cwd=shop, capture_output=True, text=True, check=False)
+    assert "1 passed" in one.stdout, one.stdout
+
+
 @pytest.mark.parametrize("there", ["events", "handlers"])
 def test_init_leaves_alone_a_repository_whose_folders_have_the_names(
     there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -177,11 +226,22 @@ def test_templates_update_names_what_it_wrote_and_what_it_left(shop: Path, capfd
 
 def test_a_filter_that_matches_no_sample_says_which_field_misses(shop: Path, capfd: pytest.CaptureFixture[str]):
     words = ["add", "handler", "large", "--event", "Paid", "--source", "shop", "--detail-type", "Paid"]
-    words += ["--field", "total:decimal=9.99"]
+    words += ["--field", "total:float=3.5", "--field", "net:decimal=9.99"]
     assert main(words) == 0
     only = '{"total": [{"numeric": [">", 5]}]}'
     assert main(["add", "handler", "larger", "--event", "Paid", "--filter", only]) == 0
-    assert 'detail.total is "9.99", wanted a number > 5' in capfd.readouterr().err
+    assert "detail.total is 3.5, wanted a number > 5" in capfd.readouterr().err
+    for only in ('{"net": [{"numeric": [">", 5]}]}', '{"$or": [{"net": [9.99]}, {"total": [1]}]}'):
+        assert main(["add", "handler", "net", "--event", "Paid", "--filter", only]) == 0
+        said = capfd.readouterr().err
+        assert "detail.net: a decimal travels as text, and numeric matches numbers: use float or int" in said
+        shutil.rmtree(shop / "handlers/net")
+
+
+def test_a_filter_on_a_field_that_the_event_does_not_have_is_refused(shop: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "one", *NEW_EVENT, "--filter", '{"totl": [5]}']) == 1
+    assert "no field 'totl'; did you mean total?" in capfd.readouterr().err
+    assert not (shop / "handlers/one").exists()
 
 
 def test_in_a_project_of_two_languages_the_flag_is_named_where_nobody_can_be_asked(

@@ -61,16 +61,11 @@ def test_a_handler_of_batches_is_one_flag_away(shop: Path, capfd: pytest.Capture
     [
         (
             [],
-            "NAME, --event, --source and --detail-type are",
-            'send-receipt --event OrderPlaced --source shop --detail-type "Order Placed" --field order-id:str',
+            "NAME, --event and --source are",
+            "send-receipt --event OrderPlaced --source shop --field order-id:str",
         ),
-        (["x"], "--event, --source and --detail-type are", "x --event OrderPlaced --source shop"),
-        (
-            ["x", "--event", "New"],
-            "--source and --detail-type are",
-            'x --event New --source shop --detail-type "New"',
-        ),
-        (["x", "--event", "New", "--source", "s"], "--detail-type is", "x --event New --source s --detail-type"),
+        (["x"], "--event and --source are", "x --event OrderPlaced --source shop"),
+        (["x", "--event", "New"], "--source is", "x --event New --source shop --field"),
     ],
 )
 def test_without_a_terminal_all_that_is_missing_is_named_with_2_and_an_example(
@@ -102,6 +97,7 @@ def test_a_handler_may_have_a_rate(shop: Path, more: list[str], capfd: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
+        (["--event", "Decimal"], 1, "'Decimal' cannot name an event class: generated files use that name already"),
         (["--filter", "{"], 1, "--filter is not a JSON object"),
         (["--filter", '{"a": "b"}'], 1, "--filter: Event pattern is not valid"),
         (["--retries", "3"], 1, "at most 2"),
@@ -118,11 +114,61 @@ def test_what_could_not_run_is_refused_and_nothing_is_written(
     assert not (shop / "events/order_placed.py").exists()
 
 
+def test_a_new_event_s_detail_type_is_its_name_as_words(shop: Path):
+    assert main(["add", "handler", "one", "--event", "OrderPlaced", "--source", "shop"]) == 0
+    assert 'detail_type="Order Placed"' in (shop / "events/order_placed.py").read_text()
+
+
+def test_blanks_around_source_and_detail_type_are_nobodys_meaning(shop: Path):
+    words = ["--event", "OrderPlaced", "--source", " shop ", "--detail-type", "Order Placed "]
+    assert main(["add", "handler", "one", *words]) == 0
+    assert 'source="shop", detail_type="Order Placed"' in (shop / "events/order_placed.py").read_text()
+
+
+def test_a_handler_is_not_called_as_what_its_files_import(shop: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["add", "handler", "handler", *NEW_EVENT]) == 1
+    assert "hint: for example: handle-handler" in capfd.readouterr().err
+    assert main(["add", "schedule", "test", "rate(1 day)"]) == 1
+    assert "pytest takes it for a test" in capfd.readouterr().err
+
+
 def test_details_of_an_event_that_is_there_are_refused(shop: Path, capfd: pytest.CaptureFixture[str]):
     assert main(["add", "handler", "one", *NEW_EVENT]) == 0
     assert main(["add", "handler", "two", *NEW_EVENT]) == 1
     assert "OrderPlaced is there already, in events/order_placed.py" in capfd.readouterr().err
     assert main(["add", "handler", "two", "--event", "OrderPlaced"]) == 0
+
+
+@pytest.mark.parametrize("words", [["handler", "two"], ["rule", "two", "--to", "queue:audit"]])
+def test_an_event_is_found_by_letters_on_the_command_line_too_and_a_slip_is_named(
+    words: list[str], shop: Path, capfd: pytest.CaptureFixture[str]
+):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    for slip in ("OrderPlacd", "oderplacedd"):
+        capfd.readouterr()
+        assert main(["add", *words, "--event", slip]) == 1
+        assert f"error: there is no event {slip!r}; did you mean OrderPlaced?" in capfd.readouterr().err
+    assert main(["add", *words, "--event", "ordpl", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["event"] == "OrderPlaced"
+
+
+def test_what_is_said_of_a_new_event_makes_one_whose_name_is_near(shop: Path):
+    assert main(["add", "handler", "one", *NEW_EVENT]) == 0
+    words = ["add", "handler", "two", "--event", "order", "--source", "shop", "--detail-type", "Order"]
+    assert main(words) == 0
+    words = [
+        "add",
+        "handler",
+        "three",
+        "--event",
+        "OrderPlacedd",
+        "--source",
+        "shop",
+        "--detail-type",
+        "Order Placedd",
+    ]
+    assert main(words) == 0
+    assert (shop / "events/order.py").exists() and (shop / "events/order_placedd.py").exists()
 
 
 # What a person types at each question, after the question was seen.

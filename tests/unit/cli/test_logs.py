@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from busway.cli import main
+from busway.errors import ServerRefused
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]) -> None:
@@ -41,3 +42,22 @@ def test_a_function_that_is_well_says_nothing(monkeypatch: pytest.MonkeyPatch, c
     answer(monkeypatch, {"lines": [], "state": "Active", "failure": ""})
     assert main(["logs", "mail"]) == 0
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("words", [["logs", "mial"], ["invoke", "mial"]])
+def test_a_name_that_the_server_does_not_know_is_answered_with_those_it_does(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    def get(_: object, path: str, **__: object) -> dict[str, Any]:
+        if path != "/_busway/status":
+            raise ServerRefused("GET", "", "Function not found: mial")
+        arn = "arn:aws:lambda:us-east-1:000000000000:function:mail"
+        return {"rules": [], "functions": [{"arn": arn, "name": "mail"}]}
+
+    def call(*_: object) -> dict[str, Any]:
+        raise ServerRefused("Invoke", "ResourceNotFoundException", "Function not found: mial")
+
+    monkeypatch.setattr("busway.road.connection.Connection.get", get)
+    monkeypatch.setattr("busway.road.connection.Connection.call", call)
+    assert main(words) == 1
+    assert "the server has no handler 'mial'; it has mail" in capfd.readouterr().err

@@ -277,3 +277,11 @@ def test_init_takes_the_language_that_the_folder_is_in(
     monkeypatch.chdir(folder)
     assert main(["init", *words]) == 0
     assert "busway" in (folder / settings).read_text()
+
+
+def test_a_new_project_s_name_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    question = "Name of the project, and of its folder?"
+    on_a_terminal(["new"], [(question, "1st\r"), ("cannot name a project", f"{CLEAR}shop\r")])
+    assert (tmp_path / "shop/pyproject.toml").exists()
+    assert main(["new"]) == 2

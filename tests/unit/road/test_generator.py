@@ -3,8 +3,11 @@ from __future__ import annotations
 import ast
 import json
 import string
+import subprocess
+import sys
 import tempfile
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +15,10 @@ from hypothesis import given, settings, strategies as st
 
 from busway.errors import BrokenProject, EventMismatch, GeneratorRefused, InvalidHandler
 from busway.road.event_files import EventSpec, find_event
-from busway.road.fields import parse_field, parse_fields
-from busway.road.generator import HandlerSpec, add_handler
+from busway.road.fields import TYPES, FieldSpec, parse_field, parse_fields
+from busway.road.generator import SCHEDULED, BatchSpec, HandlerSpec, add_handler
 from busway.road.layout import LINE_LENGTH, laid_out, literal
-from busway.road.naming import event_class_name, field_name, handler_name, snake, words
+from busway.road.naming import event_class_name, field_name, handler_name, new_class_name, pascal, snake, words
 from busway.road.project import load_project
 from busway.road.project_files import new_project
 
@@ -125,7 +128,7 @@ def test_nothing_is_written_when_a_file_would_be_overwritten(shop: Path):
         (HandlerSpec("notify", NOTIFICATION, retries=186), InvalidHandler),
         (HandlerSpec("notify", NOTIFICATION, max_age="1 week"), InvalidHandler),
         (
-            HandlerSpec("notify", EventSpec("Order", "s", "d", parse_fields(["total:decimal=a lot"]))),
+            HandlerSpec("notify", EventSpec("Order", "s", "d", [FieldSpec("total", "decimal", sample="a lot")])),
             EventMismatch,
         ),
     ],
@@ -167,6 +170,10 @@ def test_a_hostile_name_becomes_a_harmless_one(name: str):
         (":str", "has no name"),
         ("total:money", "has the type 'money'"),
         ("total:int=many", "sample 'many' is not JSON"),
+        ("u:uuid=1", "sample '1': .*wanted a value of type uuid"),
+        ("w:datetime=nonsense", "sample 'nonsense': .*wanted a value of type datetime"),
+        ("d:date=2020-13-45", "sample '2020-13-45': .*wanted a value of type date"),
+        ("x:decimal=abc", "sample 'abc': .*wanted a value of type decimal"),
     ],
 )
 def test_a_field_that_makes_no_sense_is_refused_by_name(text: str, problem: str):
@@ -250,3 +257,58 @@ def test_a_literal_too_long_for_a_line_gets_a_line_for_each_element():
         '        "location": [',
         '            {"prefix": "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},',
     ]
+
+
+def used_by(file: Path) -> set[str]:
+    """What a file of Python calls by its name."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    found = {node.id for node in nodes if isinstance(node, ast.Name)} | {
+        n.arg for n in nodes if isinstance(n, ast.arg)
+    }
+    imported = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    return found | {alias.asname or alias.name for alias in imported}
+
+
+def refused(check: Callable[..., object], *words: str) -> bool:
+    try:
+        check(*words)
+    except GeneratorRefused:
+        return True
+    return False
+
+
+def test_no_name_that_generated_files_use_can_be_a_handler_s_or_an_event_s(tmp_path: Path):
+    root = tmp_path / "shop"
+    new_project(root, "shop")
+    every = parse_fields([f"own-{number}:{name}?" for number, name in enumerate(TYPES)] + ["own:str=x"])
+    add_handler(root, HandlerSpec("own_plain", EventSpec("Own", "shop", "Own", every)))
+    own = EventSpec("Own", "", "", file=root / "events/own.py")
+    add_handler(root, HandlerSpec("own_email", own, body="email", resources=["a@b"]))
+    add_handler(root, HandlerSpec("own_batch", own, batch=BatchSpec(9, "1s")))
+    add_handler(root, HandlerSpec("own_async", own, is_async=True))
+    add_handler(root, HandlerSpec("own_timed", SCHEDULED, schedule="rate(1 day)"))
+    used = {name for file in root.rglob("*.py") for name in used_by(file) if not name.lower().startswith("own")}
+    assert {"pytest", "Decimal", "sample"} <= used
+    free = {name for name in used if name == snake(name) and not refused(handler_name, name, "python")}
+    free |= {name for name in used if name == pascal(name) and not refused(new_class_name, name)}
+    assert sorted(free) == []
+
+
+@pytest.mark.parametrize("name", ["test", "test-orders", "testimonial"])
+def test_a_function_that_pytest_takes_for_a_test_is_no_handler(name: str):
+    with pytest.raises(GeneratorRefused, match="pytest takes it for a test") as caught:
+        handler_name(name, "python")
+    assert "handle-test" in caught.value.hint
+    assert handler_name(name) == snake(name)
+
+
+def test_a_field_called_as_a_type_is_leaves_the_type_to_the_fields_below_it(shop: Path):
+    given = ["date:date?", "due:date?", "str:str?", "Decimal:decimal?", "list:list[str]?", "Any:object?", "next:str?"]
+    fields = parse_fields([*given, "net:decimal?", "tags:list[str]?", "more:object?", "on=x"])
+    add_handler(shop, HandlerSpec("send", EventSpec("OrderPlaced", "shop", "Order Placed", fields)))
+    (event,) = load_project(shop).event_classes.values()
+    detail = {"date": "2020-01-02", "due": "2020-01-03", "list": ["a"], "tags": ["b"], "net": "1", "on": "x"}
+    assert event.model_validate(detail).model_dump(mode="json", by_alias=True, exclude_none=True) == detail
+    judge = [Path(sys.executable).parent / "pyright", "--pythonpath", sys.executable, "events"]
+    typed = subprocess.run(judge, cwd=shop, capture_output=True, text=True, check=False)
+    assert typed.returncode == 0, typed.stdout

@@ -52,6 +52,8 @@ def _event(source: str = "shop", detail_type: str = "Thing", fields: list[str] |
     return EventSpec("Thing", source, detail_type, parse_fields(fields or ["n:int"]))
 
 
+# One that names no fields may be filtered by any.
+BARE = EventSpec("Thing", "shop", "Thing")
 PLACES: dict[str, Make] = {
     "handler": lambda root, text: add_handler(root, HandlerSpec(handler_name(text), _event())),
     "class": lambda root, text: add_handler(
@@ -61,7 +63,7 @@ PLACES: dict[str, Make] = {
     "detail-type": lambda root, text: add_handler(root, HandlerSpec("h", _event(detail_type=text))),
     "field": lambda root, text: add_handler(root, HandlerSpec("h", _event(fields=[f"{_field(text)}:str"]))),
     "sample": lambda root, text: add_handler(root, HandlerSpec("h", _event(fields=[f"n:str={text}"]))),
-    "filter": lambda root, text: add_handler(root, HandlerSpec("h", _event(), filter={text: [text]})),
+    "filter": lambda root, text: add_handler(root, HandlerSpec("h", BARE, filter={text: [text]})),
     "alert": lambda root, text: add_handler(root, HandlerSpec("h", _event(), alert=text)),
     "schedule": lambda root, text: add_handler(root, HandlerSpec("h", SCHEDULED, schedule=f"rate({text})")),
 }

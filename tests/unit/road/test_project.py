@@ -76,7 +76,9 @@ def test_two_handlers_of_one_name_are_refused(shop: Path):
     text = (shop / "handlers/send_receipt/handler.py").read_text()
     (shop / "handlers/other").mkdir()
     (shop / "handlers/other/handler.py").write_text(text.replace("retries=2", 'retries=2, name="send-receipt"'))
-    with pytest.raises(BrokenProject, match="another handler has the name 'send-receipt' too"):
+    with pytest.raises(
+        BrokenProject, match=r"send_receipt/handler.py: handlers/other/handler.py has the name 'send-receipt' too"
+    ):
         load_project(shop)
 
 
@@ -159,3 +161,70 @@ def test_an_environment_that_is_none_is_told(shop: Path, lines: tuple[str, ...],
     environments(shop, *lines)
     with pytest.raises(BrokenProject, match=said):
         read_config(shop)
+
+
+def filtered(shop: Path, text: str) -> None:
+    file = shop / "handlers/send_receipt/handler.py"
+    file.write_text(file.read_text().replace("retries=2", f"retries=2, filter={text}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[{"total": [5]}]', "filter=.*: wanted a pattern over the detail"),
+        ('{"total": "x"}', r'filter=.*"total" must be an object or an array'),
+        ('{"total": [object]}', "filter=.*objects of type type is unsupported"),
+        ('{"totl": [5]}', "the event has no field 'totl'; did you mean total?"),
+        ('{"$or": [{"order_id": ["1"]}, {"total": [1]}]}', "no field 'order_id'; did you mean order-id?"),
+        ('{"address": {"cty": ["Oslo"]}}', r"no field 'address.cty'; did you mean city?"),
+        ('{"lines": {"nmae": ["x"]}}', r"no field 'lines.nmae'; did you mean name?"),
+        ('{"nothing_like_it": [5]}', "its fields are order-id, total, address, lines, more"),
+    ],
+)
+def test_a_filter_that_can_match_nothing_is_refused_with_file_and_option(shop: Path, text: str, said: str):
+    with_details(shop)
+    filtered(shop, text)
+    with pytest.raises(BrokenProject, match=said) as caught:
+        load_project(shop)
+    assert str(caught.value).startswith("handlers/send_receipt/handler.py: filter=")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"total": [{"numeric": [">", 5]}], "order-id": [{"exists": True}]}',
+        '{"more": {"any": {"name": ["x"]}}, "address": {"city": ["Oslo"]}, "lines": {"name": ["x"]}}',
+    ],
+)
+def test_below_objects_without_a_class_any_name_may_stand_in_a_filter(shop: Path, text: str):
+    with_details(shop)
+    filtered(shop, text)
+    (entry,) = load_project(shop).manifest.handlers
+    assert "detail" in entry.pattern
+
+
+def test_an_event_that_takes_other_fields_too_may_be_filtered_by_them(shop: Path):
+    with_details(shop, 'model_config = ConfigDict(extra="allow")')
+    filtered(shop, '{"anything": [5]}')
+    assert load_project(shop).manifest.handlers
+
+
+def with_details(shop: Path, *lines: str) -> None:
+    """The event with fields of each depth."""
+    (shop / "events/order_placed.py").write_text(
+        "from typing import Annotated, Any\nfrom pydantic import BaseModel, ConfigDict, Field\n"
+        "from busway import Event\n\nclass Address(BaseModel):\n    city: str\n\n"
+        "class Line(BaseModel):\n    name: str\n\n"
+        "class OrderPlaced(Event, source='shop', detail_type='Order Placed'):\n"
+        "    order_id: Annotated[str, Field(alias='order-id')]\n    total: int\n"
+        "    address: Address | None = None\n    lines: list[Line] = []\n    more: dict[str, Any] = {}\n"
+        + "".join(f"    {line}\n" for line in lines)
+    )
+
+
+def test_what_busway_says_of_an_option_is_said_without_its_class_and_with_its_hint(shop: Path):
+    file = shop / "handlers/send_receipt/handler.py"
+    file.write_text(file.read_text().replace("retries=2", 'retries=2, permissions={"nonsense": "*"}'))
+    with pytest.raises(BrokenProject, match="cannot be loaded: permissions names the action 'nonsense'") as caught:
+        load_project(shop)
+    assert "s3:GetObject" in caught.value.hint

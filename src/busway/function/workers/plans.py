@@ -85,7 +85,7 @@ class Plans:
                 if name := named_in(text) or "":
                     meant[variable] = self.secret(record.scope, name)
         except BuswayError as error:
-            return record, f"secret {name!r}: {error}"
+            return record, f"secret {name!r}: {error} `busway secret set {name.rpartition('/')[2]}` sets it."
         return replace(record, environment=meant), ""
 
 

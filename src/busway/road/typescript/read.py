@@ -165,6 +165,7 @@ def _handler_entry(config: ProjectConfig, found: _Handler, events: dict[str, Eve
         found.file,
         judged,
         event=found.event,
+        schema=None if entry is None else entry.json_schema,
         entry_point=f"{Path(found.file).stem}.{found.name}",
         runtime=RUNTIME,
         code=str(BUILD / folder),

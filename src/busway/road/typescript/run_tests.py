@@ -19,8 +19,11 @@ PLACE = Path(".busway", "tests")
 
 
 async def bundled_tests(root: Path) -> list[Path]:
-    """The tests beside handlers, events and rules, as files that Node can run. Raises BrokenProject."""
+    """The tests beside handlers, events and rules and in tests/, as files that Node can run. Raises BrokenProject."""
     files = sorted(file for folder in ("events", "handlers", "rules") for file in (root / folder).rglob("*.test.ts"))
+    # A repository that was there may have tests of another runner in tests/.
+    own = sorted((root / "tests").rglob("*.test.ts"))
+    files += [file for file in own if "node:test" in file.read_text(encoding="utf-8")]
     if not files:
         return []
     put_package(root)
