@@ -36,4 +36,7 @@ def ci(forge: str, environment: str, branch: str, as_json: bool) -> None:
         return
     for file in files:
         click.echo(file)
-    say("\nnext: a role for its OIDC token, as docs/aws.md says; its ARN is the variable AWS_DEPLOY_ROLE")
+    say(
+        "\nnext: roles for its OIDC token, as docs/aws.md says; their ARNs are the variables AWS_DEPLOY_ROLE and, for what"
+        " only looks, AWS_DIFF_ROLE"
+    )

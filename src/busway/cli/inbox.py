@@ -39,5 +39,6 @@ def inbox(limit: int, endpoint: str, as_json: bool) -> None:
 def _show(mail: Mapping[str, Any]) -> None:
     line((str(mail.get("subject", "")), "bold cyan"), (f"  {moment(mail.get('at'))}", "dim"))
     line(("to ", "dim"), ", ".join(mail.get("to", [])), (" from ", "dim"), str(mail.get("sender", "")))
-    line(str(mail.get("text", "")).rstrip())
+    for each in str(mail.get("text", "")).rstrip().split("\n"):
+        line(each)
     line("")
