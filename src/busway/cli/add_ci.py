@@ -37,6 +37,6 @@ def ci(forge: str, environment: str, branch: str, as_json: bool) -> None:
     for file in files:
         click.echo(file)
     say(
-        "\nnext: roles for its OIDC token, as docs/aws.md says; their ARNs are the variables AWS_DEPLOY_ROLE and, for what"
-        " only looks, AWS_DIFF_ROLE"
+        "\nnext: roles for its OIDC token, as docs/aws.md says; their ARNs are the variables AWS_DEPLOY_ROLE and, for"
+        " what only looks, AWS_DIFF_ROLE"
     )
