@@ -203,7 +203,7 @@ def test_what_the_server_does_is_a_metric_too(tmp_path: Path):
         ((deep, _, _),) = told("AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName="deep")
         assert deep == 1
         names = {one["MetricName"] for one in cloudwatch.list_metrics(Namespace="AWS/Lambda")["Metrics"]}
-        assert {"Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"} <= names
+        assert {"Invocations", "Errors", "Duration", "ConcurrentExecutions"} <= names
 
 
 def test_an_error_rate_raises_an_alarm_and_its_end_resolves_it(tmp_path: Path):

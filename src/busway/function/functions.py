@@ -64,7 +64,7 @@ from busway.function.workers.runtime_api import Invocation
 from busway.function.workers.sandbox import sandbox_for
 from busway.function.workers.worker import Plan
 from busway.handling import DRY_RUN
-from busway.metrics import Metrics
+from busway.metrics import COUNTER, GAUGE, Meter, Metrics
 from busway.secret.reference import names_in
 from busway.trail import Trail
 
@@ -72,6 +72,9 @@ from busway.trail import Trail
 SYNC_BYTES_MAX = 6_291_456
 ASYNC_BYTES_MAX = 1_048_576
 TAIL_BYTES = 4_096
+# Ours: of how many functions and versions the meters are kept at hand.
+METERS_MAX = 5_000
+CONCURRENT = "ConcurrentExecutions"
 
 
 def only_written(folder: Path) -> None:
@@ -127,6 +130,7 @@ class Functions:
         self._spawn, self._settings = spawn, settings
         self._engine, self._clock, self._entropy, self._machine = engine, clock, entropy, machine
         self._metrics, self._trail, self._scratch = metrics, trail, data / "tmp"
+        self._metered: dict[tuple[str, str, str], tuple[Meter, ...]] = {}
         plans = Plans(
             self._books, self.code, self.once, dict(RUNTIMES) if runtimes is None else runtimes,
             Surroundings(self.endpoint, settings.upstream, environment()), credentials_for, self.sandbox,
@@ -282,14 +286,15 @@ class Functions:
             raise
         run = addressed(run, about.request_id)
         self._count(record, about, "Invocations")
-        self._observe(record, about, "Duration", run.duration_s * 1000)
-        # As on AWS: an invocation that went well is no error, and none that was throttled.
-        self._observe(record, about, "Errors", float(run.answer.kind is not None))
-        self._observe(record, about, "Throttles", 0.0)
+        # As on AWS: an invocation that went well is no error.
+        failed, duration_ms = float(run.answer.kind is not None), run.duration_s * 1000
+        for metric, value in (("Duration", duration_ms), ("Errors", failed)):
+            for meter in self._meters(record, about, metric):
+                meter.observe(value)
         begun, closing = init_lines(about.request_id, record.version, run), closing_lines(about.request_id, run)
         self._log(record.arn, about, *begun, *closing)
-        running = self._pool.running(record.arn)
-        self._metrics.gauge(NAMESPACE, "ConcurrentExecutions", running, of=record.arn, FunctionName=record.name)
+        for meter in self._meters(record, about, CONCURRENT):
+            meter.set(self._pool.running(record.arn))
         if not log_tail:
             return run, None
         start = () if begun else (start_line(about.request_id, record.version),)
@@ -305,12 +310,25 @@ class Functions:
         return msgspec.structs.replace(about, trace_header=lineage.passed(trace, record.arn))
 
     def _count(self, record: FunctionRecord, about: _About, metric: str) -> None:
-        for dimensions in _dimensions(record, about):
-            self._metrics.count(NAMESPACE, metric, of=record.arn, **dimensions)
+        for meter in self._meters(record, about, metric):
+            meter.count()
 
-    def _observe(self, record: FunctionRecord, about: _About, metric: str, value: float) -> None:
-        for dimensions in _dimensions(record, about):
-            self._metrics.observe(NAMESPACE, metric, value, of=record.arn, **dimensions)
+    def _meters(self, record: FunctionRecord, about: _About, metric: str) -> tuple[Meter, ...]:
+        """Of the function, and of the version or alias that was asked for."""
+        place = (record.arn, about.qualifier, metric)
+        found = self._metered.get(place)
+        if found is None:
+            if len(self._metered) >= METERS_MAX:
+                self._metered.clear()
+            kind, name = GAUGE if metric == CONCURRENT else COUNTER, record.name
+            made = [self._metrics.meter(NAMESPACE, metric, kind, of=record.arn, FunctionName=name)]
+            if about.qualifier and metric != CONCURRENT:
+                of = qualified(name, about.qualifier)
+                made.append(
+                    self._metrics.meter(NAMESPACE, metric, kind, of=record.arn, FunctionName=name, Resource=of)
+                )
+            found = self._metered[place] = tuple(made)
+        return found
 
     def _begin(self, record: FunctionRecord, payload: bytes, about: _About, plan: Plan) -> Invocation:
         """A worker is free: make the invocation for it."""
@@ -338,13 +356,6 @@ class Functions:
         now = self._clock.now()
         for line in lines:
             self.logs.write(Line(function_arn, now, about.request_id, about.event_id, about.attempt, line))
-
-
-def _dimensions(record: FunctionRecord, about: _About) -> list[dict[str, str]]:
-    """Of the function, and of the version or alias that was asked for."""
-    function = {"FunctionName": record.name}
-    resource = qualified(record.name, about.qualifier)
-    return [function, {**function, "Resource": resource}] if about.qualifier else [function]
 
 
 def asks_for_dry_run(client_context: str) -> bool:

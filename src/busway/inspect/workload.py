@@ -164,10 +164,10 @@ async def measure_lags(server: Inspection) -> None:
 
     Otherwise it would stay what it was at the last batch, also when there are none any more, or none get through.
     """
-    lags: dict[str, float] = {}
+    lags: dict[tuple[Scope, str], float] = {}
     for mapping in server.mappings.all():
         if mapping.kind == "kinesis":
-            found = await _behind(server, mapping)
-            lags[mapping.function_name] = max(lags.get(mapping.function_name, 0.0), found["lag_s"])
-    for name, lag_s in lags.items():
-        server.metrics.gauge(NAMESPACE, "IteratorAge", lag_s * 1000, FunctionName=name)
+            found, place = await _behind(server, mapping), (mapping.scope, mapping.function_name)
+            lags[place] = max(lags.get(place, 0.0), found["lag_s"])
+    for (scope, name), lag_s in lags.items():
+        server.metrics.gauge(NAMESPACE, "IteratorAge", lag_s * 1000, of=scope, FunctionName=name)

@@ -5,8 +5,9 @@
     feed                   the server's own metrics into them, every minute
     values, functions, expression, queries      metric math                          (pure)
 
-Counting is cheap enough for the hot path: two dictionary entries a series, no locks. Call from the event loop's
-thread only. A restart begins at zero, as Prometheus expects of a counter; a crash loses the minute under way.
+Counting is cheap enough for the hot path: one dictionary entry a series, no locks; who counts at every turn keeps the
+`Meter`. Call from the event loop's thread only. A restart begins at zero, as Prometheus expects of a counter; a crash
+loses the minute under way.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from busway.metrics.statistics import VALUES_MAX, Statistics, of_values
 # Further combinations are added up in one series whose dimensions have the value OTHER.
 SERIES_MAX_PER_METRIC = 1_000
 OTHER = "(other)"
+COUNTER, GAUGE = "counter", "gauge"
 # Ours: longer than any name that AWS gives a resource.
 VALUE_CHARS_MAX = 1_024
-# Ours: ARNs of which it is remembered whose they are.
-OWNERS_MAX = 10_000
 
 Dimensions = tuple[tuple[str, str], ...]
 SeriesKey = tuple[str, str, Dimensions]
@@ -32,7 +32,7 @@ SeriesKey = tuple[str, str, Dimensions]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The present value of one series. `kind` is "counter" or "gauge"."""
+    """The present value of one series, of all accounts together. `kind` is "counter" or "gauge"."""
 
     namespace: str
     name: str
@@ -41,32 +41,54 @@ class Sample:
     value: float
 
 
-class _Seen:
-    """The samples of a minute: how often each value."""
+class Meter:
+    """One series of one owner: its value since the start, and how often each value was seen in this minute.
 
-    __slots__ = ("values",)
+    `scope` is None for what is nobody's, which is not seen over time.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("key", "kind", "scope", "value", "values")
+
+    def __init__(self, key: SeriesKey, kind: str, scope: Scope | None) -> None:
+        self.key, self.kind, self.scope = key, kind, scope
+        self.value = 0.0
         self.values: dict[float, float] = {}
 
-    def add(self, value: float, times: float) -> None:
+    def count(self, value: float = 1.0) -> None:
+        """So many samples of 1."""
+        self.value += value
+        if value:
+            values = self.values
+            values[1.0] = values.get(1.0, 0.0) + value
+
+    def observe(self, value: float) -> None:
+        """One sample, which the counter grows by."""
+        self.value += value
+        self._see(value)
+
+    def set(self, value: float) -> None:
+        """One sample, which the gauge is now."""
+        self.value = value
+        self._see(value)
+
+    def _see(self, value: float) -> None:
         values = self.values
         if value not in values and len(values) >= VALUES_MAX:
             value = float(f"{value:.3g}")
-        values[value] = values.get(value, 0.0) + times
+        values[value] = values.get(value, 0.0) + 1.0
 
 
 class Metrics:
-    """What happened since the server started, by namespace, name and dimensions."""
+    """What happened since the server started, by namespace, name and dimensions.
+
+    `of` is an account and Region, or an ARN in them, where something is seen over time; "" for nobody's.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.started_at = clock.now()
-        self._counters: dict[SeriesKey, float] = {}
-        self._gauges: dict[SeriesKey, float] = {}
-        self._series: dict[tuple[str, str], int] = {}
-        self._minute: dict[tuple[Scope, SeriesKey], _Seen] = {}
-        self._owners: dict[str, Scope] = {}
+        self._meters: dict[tuple[str | Scope, str, str, Dimensions], Meter] = {}
+        self._series: dict[tuple[str, str], set[Dimensions]] = {}
 
     @property
     def uptime_s(self) -> float:
@@ -75,70 +97,46 @@ class Metrics:
     def count(
         self, namespace: str, name: str, value: float = 1.0, /, of: str | Scope = "", **dimensions: str
     ) -> None:
-        """Add `value` to a counter: `count("AWS/Events", "Invocations", of=rule_arn, RuleName="orders")`.
-
-        `of` is an account and Region, or an ARN in them, where it is seen over time as so many samples of 1; "" for
-        nobody's.
-        """
-        key = self._add(namespace, name, value, dimensions)
-        if of:
-            self._seen(of, key).add(1.0, value)
+        """Add `value` to a counter: `count("AWS/Events", "Invocations", of=rule_arn, RuleName="orders")`."""
+        key = (of, namespace, name, tuple(dimensions.items()))
+        (self._meters.get(key) or self._made(key, COUNTER)).count(value)
 
     def observe(self, namespace: str, name: str, value: float, /, of: str | Scope = "", **dimensions: str) -> None:
         """Add `value` to a counter, and see it over time as one sample: `observe("AWS/Lambda", "Duration", 12.5)`."""
-        key = self._add(namespace, name, value, dimensions)
-        if of:
-            self._seen(of, key).add(value, 1.0)
+        self.meter(namespace, name, of=of, **dimensions).observe(value)
 
     def gauge(self, namespace: str, name: str, value: float, /, of: str | Scope = "", **dimensions: str) -> None:
         """Set a gauge to `value`; each time is a sample."""
-        key = (namespace, name, tuple(dimensions.items()))
-        if key not in self._gauges:
-            key = self._admit(key, self._gauges)
-        self._gauges[key] = value
-        if of:
-            self._seen(of, key).add(value, 1.0)
+        self.meter(namespace, name, GAUGE, of=of, **dimensions).set(value)
+
+    def meter(
+        self, namespace: str, name: str, kind: str = COUNTER, /, of: str | Scope = "", **dimensions: str
+    ) -> Meter:
+        """To be kept by who counts often."""
+        key = (of, namespace, name, tuple(dimensions.items()))
+        return self._meters.get(key) or self._made(key, kind)
+
+    def value(self, namespace: str, name: str, /, **dimensions: str) -> float:
+        """The value of one counter or gauge, of all owners together; 0.0 when nothing was ever noted there."""
+        key = (namespace, name, tuple(sorted(dimensions.items())))
+        return sum(meter.value for meter in set(self._meters.values()) if meter.key == key)
 
     def take(self) -> dict[Scope, list[tuple[SeriesKey, Statistics]]]:
         """What was seen since the last time, by account and Region; each is given once."""
-        seen, self._minute = self._minute, {}
         taken: dict[Scope, list[tuple[SeriesKey, Statistics]]] = {}
-        for (scope, key), found in seen.items():
-            taken.setdefault(scope, []).append((key, of_values(found.values)))
+        for meter in set(self._meters.values()):
+            if meter.values and meter.scope is not None:
+                taken.setdefault(meter.scope, []).append((meter.key, of_values(meter.values)))
+            meter.values = {}
         return taken
-
-    def _add(self, namespace: str, name: str, value: float, dimensions: dict[str, str]) -> SeriesKey:
-        key = (namespace, name, tuple(dimensions.items()))
-        try:
-            self._counters[key] += value
-        except KeyError:
-            key = self._admit(key, self._counters)
-            self._counters[key] = self._counters.get(key, 0.0) + value
-        return key
-
-    def _seen(self, of: str | Scope, key: SeriesKey) -> _Seen:
-        place = (of if isinstance(of, Scope) else self._owners.get(of) or self._owner(of), key)
-        seen = self._minute.get(place)
-        if seen is None:
-            seen = self._minute[place] = _Seen()
-        return seen
-
-    def _owner(self, of: str) -> Scope:
-        if len(self._owners) >= OWNERS_MAX:
-            self._owners.clear()
-        arn = parse_arn(of)
-        scope = self._owners[of] = arn.scope if arn else Scope()
-        return scope
-
-    def value(self, namespace: str, name: str, /, **dimensions: str) -> float:
-        """The value of one counter or gauge, 0.0 when nothing was ever noted there."""
-        key = (namespace, name, tuple(sorted(dimensions.items())))
-        return self._counters.get(key, self._gauges.get(key, 0.0))
 
     def snapshot(self) -> list[Sample]:
         """Every series, sorted by namespace, name and dimensions."""
-        samples = [Sample(*key, "counter", value) for key, value in self._counters.items()]
-        samples += [Sample(*key, "gauge", value) for key, value in self._gauges.items()]
+        values: dict[tuple[SeriesKey, str], float] = {}
+        for meter in set(self._meters.values()):
+            place = (meter.key, meter.kind)
+            values[place] = values.get(place, 0.0) + meter.value
+        samples = [Sample(*key, kind, value) for (key, kind), value in values.items()]
         return sorted(samples, key=lambda s: (s.namespace, s.name, s.dimensions))
 
     def prometheus(self) -> bytes:
@@ -148,15 +146,31 @@ class Metrics:
 
         return exposition(self.snapshot(), self.uptime_s)
 
-    def _admit(self, key: SeriesKey, series: dict[SeriesKey, float]) -> SeriesKey:
-        """The key under which a new series is kept: dimensions in order of name, or OTHER where that is refused."""
-        namespace, name, dimensions = key
-        ordered = (namespace, name, tuple(sorted(dimensions)))
-        if ordered in series:
-            return ordered
-        metric = (namespace, name)
+    def _made(self, key: tuple[str | Scope, str, str, Dimensions], kind: str) -> Meter:
+        """Dimensions in order of name, or OTHER where that is refused; the same meter in whatever order they come."""
+        of, namespace, name, dimensions = key
+        scope, ordered = _owner(of), tuple(sorted(dimensions))
+        admitted = self._admitted(namespace, name, ordered)
+        place = (scope or "", namespace, name, admitted)
+        meter = self._meters.get(place)
+        if meter is None:
+            meter = self._meters[place] = Meter(place[1:], kind, scope)
+        if admitted == ordered:
+            # What is refused is asked for by ever other names.
+            self._meters[key] = meter
+        return meter
+
+    def _admitted(self, namespace: str, name: str, dimensions: Dimensions) -> Dimensions:
+        known = self._series.setdefault((namespace, name), set())
         too_long = any(len(value) > VALUE_CHARS_MAX for _, value in dimensions)
-        if too_long or self._series.get(metric, 0) >= SERIES_MAX_PER_METRIC:
-            return (namespace, name, tuple((dimension, OTHER) for dimension, _ in ordered[2]))
-        self._series[metric] = self._series.get(metric, 0) + 1
-        return ordered
+        if dimensions not in known and (too_long or len(known) >= SERIES_MAX_PER_METRIC):
+            return tuple((dimension, OTHER) for dimension, _ in dimensions)
+        known.add(dimensions)
+        return dimensions
+
+
+def _owner(of: str | Scope) -> Scope | None:
+    if isinstance(of, Scope) or not of:
+        return of or None
+    arn = parse_arn(of)
+    return arn.scope if arn else Scope()
