@@ -12,8 +12,8 @@ import itertools
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Clock(Protocol):
         """Seconds that only go forward, from an arbitrary start; use it for durations."""
         ...
 
-    async def sleep(self, delay_s: float) -> None:
+    def sleep(self, delay_s: float) -> Coroutine[Any, Any, None]:
         """Return after `delay_s` seconds of this clock; at once (after a yield) if not positive."""
         ...
 
@@ -68,12 +68,17 @@ class ManualClock:
     def monotonic(self) -> float:
         return self._now
 
-    async def sleep(self, delay_s: float) -> None:
-        if delay_s <= 0:
+    def sleep(self, delay_s: float) -> Coroutine[Any, Any, None]:
+        # Counted from this call, not from when the loop comes to it: whoever moves the clock in between would put
+        # the sleeper's end out of reach.
+        return self._sleep_until(self._now + delay_s)
+
+    async def _sleep_until(self, due_at: float) -> None:
+        if due_at <= self._now:
             await asyncio.sleep(0)
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + delay_s, next(self._order), woken))
+        heapq.heappush(self._sleepers, (due_at, next(self._order), woken))
         await woken
 
     def timeout(self, delay_s: float | None) -> asyncio.Timeout:
