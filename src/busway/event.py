@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, cast, get_args, get_origin
 from uuid import UUID
 
@@ -225,6 +226,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+@lru_cache(maxsize=256)
 def _accepted(event: type[Event]) -> set[str]:
     """Every name under which a constructor takes a field's value."""
     names = set(event.model_fields)

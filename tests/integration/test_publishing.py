@@ -10,7 +10,7 @@ import pytest
 from busway import Event, publish
 from busway.errors import PublishFailed
 
-from .whole_server import whole_server
+from .whole_server import rule_to_queue, whole_server
 
 
 class Paid(Event, source="shop", detail_type="Paid"):
@@ -20,10 +20,7 @@ class Paid(Event, source="shop", detail_type="Paid"):
 def test_what_is_published_arrives_and_what_is_refused_is_named(tmp_path: Path):
     with whole_server(tmp_path) as server:
         events, sqs = server.client("events"), server.client("sqs")
-        url = sqs.create_queue(QueueName="paid")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        events.put_rule(Name="paid", EventPattern='{"source":["shop"]}')
-        events.put_targets(Rule="paid", Targets=[{"Id": "q", "Arn": arn}])
+        url = rule_to_queue(server, "paid", '{"source":["shop"]}')
 
         ids = publish(*(Paid(number=number) for number in range(25)), client=events)
         broken = {"Source": "shop", "DetailType": "Paid", "Detail": "no JSON"}

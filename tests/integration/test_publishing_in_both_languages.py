@@ -22,7 +22,7 @@ from busway.road.typescript.bundle import bundle_handlers
 from busway.road.typescript.package import put_package
 
 from .packages import npm_installed, put_eventbridge_client, put_road_packages, written
-from .whole_server import REGION, whole_server
+from .whole_server import REGION, rule_to_queue, whole_server
 
 TESTS = Path(__file__).parents[1]
 CASES: list[dict[str, Any]] = [
@@ -237,11 +237,8 @@ def test_what_awss_sdk_sends_arrives_and_what_is_refused_is_named(producer: Path
     esbuild = ["node_modules/.bin/esbuild", "events/producer.ts", "--outfile=producer.mjs", "--log-level=error"]
     subprocess.run(esbuild, cwd=producer, check=True, timeout=60)
     with whole_server(tmp_path) as server:
-        events, sqs = server.client("events"), server.client("sqs")
-        url = sqs.create_queue(QueueName="paid")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        events.put_rule(Name="paid", EventPattern='{"source":["shop"]}')
-        events.put_targets(Rule="paid", Targets=[{"Id": "q", "Arn": arn}])
+        sqs = server.client("sqs")
+        url = rule_to_queue(server, "paid", '{"source":["shop"]}')
         program = (producer / "producer.mjs").read_text()
         told, unheard = node(producer, program, **{**server.environment, "AWS_REGION": REGION}).splitlines()
         seen = json.loads(told)

@@ -88,6 +88,16 @@ def whole_server(folder: Path, **settings: str) -> Iterator[WholeServer]:
         process.communicate(timeout=PATIENCE_S)
 
 
+def rule_to_queue(server: WholeServer, name: str, pattern: str) -> str:
+    """A queue, and a rule on the default bus that sends to it; the queue's URL."""
+    events, sqs = server.client("events"), server.client("sqs")
+    url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=pattern)
+    events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": arn}])
+    return url
+
+
 def message_of(received: Any) -> dict[str, Any]:
     """The one message of an answer of ReceiveMessage."""
     (message,) = received.get("Messages", [])

@@ -81,9 +81,9 @@ class Evaluator:
         self._changed: set[str] = set()
         self._woken = asyncio.Event()
 
-    def changed(self, queue_arn: str) -> None:
-        """A queue may have become empty or full: its alarms are evaluated at once."""
-        self._changed.add(queue_arn)
+    def changed(self, arn: str) -> None:
+        """A queue may have become empty or full, or an alarm been changed: who watches it is judged at once."""
+        self._changed.add(arn)
         self._woken.set()
 
     async def run(self) -> None:
@@ -114,13 +114,13 @@ class Evaluator:
             if record.state != alarm.state:
                 self._tell_of(record, None)
             await self._settle(alarm, record)
-        self.changed(record.queue_arn)
+        self.changed(record.arn)
 
     async def evaluate(self) -> None:
         """Evaluate each alarm that is due."""
         changed, self._changed = self._changed, set()
         for alarm in self._alarms.all():
-            if alarm.queue_arn in changed or self._is_due(alarm):
+            if changed & {alarm.arn, alarm.queue_arn} or self._is_due(alarm):
                 async with self._alarms.changing:
                     # It may have been deleted or changed while others were evaluated.
                     current = self._alarms.get(alarm.arn)

@@ -10,7 +10,7 @@ from busway.arn import Arn, Scope, parse_arn
 from busway.errors import AlarmFeatureNotBuilt, InvalidAlarm, InvalidExpression
 from busway.metrics.expression import parse
 from busway.metrics.points import metric_of
-from busway.metrics.queries import Query, Stat, answers
+from busway.metrics.queries import Query, Stat, answers, stats_in
 from busway.metrics.statistics import SIMPLE, is_statistic
 
 STATES = (OK, ALARM, INSUFFICIENT_DATA)
@@ -224,7 +224,8 @@ def _check_queries(settings: AlarmSettings) -> None:
     if len({query.id for query in settings.queries}) < len(settings.queries):
         raise InvalidAlarm("The ids of the metrics list are not all different.")
     try:
-        answers(queries_of(settings), {one: [] for one in stats_of(settings)}, lambda _: [])
+        queries = queries_of(settings)
+        answers(queries, {one: [] for one in stats_in(queries)}, lambda _: [])
     except InvalidExpression as error:
         raise InvalidAlarm(str(error)) from error
 
@@ -244,10 +245,6 @@ def queries_of(settings: AlarmSettings) -> list[Query]:
 def _stat(query: AlarmQuery) -> Stat:
     metric = metric_of(query.namespace, query.metric_name, query.dimensions)
     return Stat(metric, query.period_s, query.statistic, query.unit)
-
-
-def stats_of(settings: AlarmSettings) -> list[Stat]:
-    return [one.asks for one in queries_of(settings) if isinstance(one.asks, Stat)]
 
 
 def judged_id(settings: AlarmSettings) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from busway.cli.options import json_option, project_root
-from busway.cli.output import print_json, say
+from busway.cli.output import counted, print_json, say
 
 
 @click.command()
@@ -34,5 +34,4 @@ def catalog(out: str, as_json: bool) -> None:
         print_json({"file": str(file), "events": [event.name for event in manifest.events]})
         return
     click.echo(str(file))
-    events = f"{len(manifest.events)} event{'' if len(manifest.events) == 1 else 's'}"
-    say(f"{events}; open it in a browser, or put the folder on any web server")
+    say(f"{counted(len(manifest.events), 'event')}; open it in a browser, or put the folder on any web server")

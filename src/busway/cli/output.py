@@ -133,6 +133,11 @@ def cell(text: str) -> str:
     return brief(text) if console().is_terminal else text
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 event`, `2 events`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def brief(text: str, chars_max: int = 100) -> str:
     """The beginning of a text's first line."""
     first, *rest = text.split("\n", 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from busway.cli.options import json_option, project_root
-from busway.cli.output import line, print_json, say
+from busway.cli.output import counted, line, print_json, say
 
 
 @click.group()
@@ -70,7 +70,6 @@ def check(against: str, as_json: bool) -> None:
             line((f"{each.event} {each.path}", "bold"), f": {each.problem}")
             line("  breaks ", (each.breaks, "red"))
             line("  better ", (each.fix, "green"))
-        changes = f"{len(found)} breaking change{'' if len(found) == 1 else 's'}"
-        events = f"{len(after)} event{'' if len(after) == 1 else 's'}"
-        say(changes if found else f"{events}, nothing that breaks anybody")
+        events = counted(len(after), "event")
+        say(counted(len(found), "breaking change") if found else f"{events}, nothing that breaks anybody")
     click.get_current_context().exit(1 if found else 0)

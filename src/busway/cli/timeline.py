@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from busway.arn import parse_arn
-from busway.cli.output import STYLES, line, moment
+from busway.cli.output import STYLES, counted, line, moment
 
 _KIND_WIDTH = 13
 # Every kind that the server notes.
@@ -90,7 +90,7 @@ def _batch(facts: Mapping[str, Any]) -> str:
     number, place = facts["records"], " ".join((name_of(facts.get("source")), str(facts.get("shard") or "")))
     # Records that carry no event are known by their own ids.
     first = f" from {facts['first']}" if facts.get("first") and not facts.get("event_ids") else ""
-    return f", {number} record{'' if number == 1 else 's'} of {place.strip()}{first}"
+    return f", {counted(number, 'record')} of {place.strip()}{first}"
 
 
 def name_of(arn: Any) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 
 from busway.cli.options import connect, server_options
-from busway.cli.output import STYLES, console, line, moment, print_json
+from busway.cli.output import STYLES, console, counted, line, moment, print_json
 from busway.cli.timeline import name_of, show_step
 from busway.cli.traces import brief_lines
 from busway.cli.verdict import show_fields
@@ -112,7 +112,7 @@ def _consumer(consumer: Mapping[str, Any], every: bool) -> None:
     if len(shown) < len(batches):
         line((f"     the last {len(shown)} of {len(batches)} batches; --all shows all", "dim"))
     for batch in shown:
-        records = f"{batch['records']} record{'' if batch['records'] == 1 else 's'}"
+        records = counted(batch["records"], "record")
         request = f", request {batch['request_id']}" if batch["request_id"] else ""
         line((f"     {moment(batch['at'])}  {batch['outcome']}, {records}{request}", "dim"))
         problem = ": ".join(part for part in (batch.get("error_code"), batch.get("error_message")) if part)

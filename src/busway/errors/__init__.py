@@ -118,6 +118,7 @@ from busway.errors.road import (
     BrokenProject as BrokenProject,
     GeneratorRefused as GeneratorRefused,
     MissingSecret as MissingSecret,
+    MissingVariable as MissingVariable,
     ProjectNotFound as ProjectNotFound,
     ServerRefused as ServerRefused,
     ServerUnreachable as ServerUnreachable,

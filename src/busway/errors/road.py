@@ -26,6 +26,17 @@ class BrokenProject(BuswayError):
         self.hint = hint
 
 
+class MissingVariable(BrokenProject):
+    """A handler passes on a variable that has no value where it is deployed from."""
+
+    def __init__(self, file: str, variable: str) -> None:
+        super().__init__(
+            f"{file} passes on env {variable!r}, which is not set here",
+            f"set it where you deploy: export {variable}=...",
+        )
+        self.file, self.variable = file, variable
+
+
 class MissingSecret(BrokenProject):
     """A handler asks for a secret that nobody has set; `name` is what the server would call it."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from busway.arn import Scope, parse_arn
 from busway.clock import Clock
-from busway.metrics.statistics import VALUES_MAX, Statistics, of_values
+from busway.metrics.statistics import VALUES_MAX, Statistics, of_values, short
 
 # Ours: the dimensions of one metric are names that users choose, and a metric must not grow without bound.
 # Further combinations are added up in one series whose dimensions have the value OTHER.
@@ -74,7 +74,7 @@ class Meter:
     def _see(self, value: float) -> None:
         values = self.values
         if value not in values and len(values) >= VALUES_MAX:
-            value = float(f"{value:.3g}")
+            value = short(value)
         values[value] = values.get(value, 0.0) + 1.0
 
 

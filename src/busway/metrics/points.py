@@ -39,11 +39,11 @@ def metric_of(namespace: str, name: str, dimensions: Mapping[str, str]) -> Metri
     return Metric(namespace, name, tuple(sorted(dimensions.items())))
 
 
-def rolled_up(points: Iterable[Point], period_s: int) -> list[Point]:
-    """Points of longer periods, one a metric and unit, in order of time."""
+def rolled_up(points: Iterable[Point], period_s: int, end: int = 0) -> list[Point]:
+    """Points of longer periods, one a metric and unit, in order of time. `end`: where one of the periods ends."""
     groups: dict[tuple[int, Metric, str], list[Statistics]] = {}
     for point in points:
-        groups.setdefault((point.at - point.at % period_s, point.metric, point.unit), []).append(point.seen)
+        groups.setdefault((point.at - (point.at - end) % period_s, point.metric, point.unit), []).append(point.seen)
     found = ((at, metric, unit, merged(parts)) for (at, metric, unit), parts in sorted(groups.items()))
     return [Point(metric, at, unit, seen) for at, metric, unit, seen in found if seen is not None]
 

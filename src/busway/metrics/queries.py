@@ -35,6 +35,11 @@ class Query:
     period_s: int = 0
 
 
+def stats_in(queries: Sequence[Query]) -> list[Stat]:
+    """What has to be read for them."""
+    return [query.asks for query in queries if isinstance(query.asks, Stat)]
+
+
 def series_of(points: Sequence[Point], statistic: str) -> Series:
     """A value by the start of its period, of all units together; none where it is not known."""
     periods: dict[int, list[Statistics]] = {}

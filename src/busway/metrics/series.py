@@ -189,7 +189,9 @@ class TimeSeries:
         await self._mark(where, hour, MINUTE_S)
 
     async def _forget(self, where: str, hours: Mapping[int, int], now: float) -> None:
-        for hour, finest in [(hour, finest) for hour, finest in hours.items() if finest != _OPEN]:
+        for hour, finest in list(hours.items()):
+            if finest == _OPEN or hour + HOUR_S >= now - RETENTION_S[finest]:
+                continue
             old = [one for one, kept_s in RETENTION_S.items() if one >= finest and hour + HOUR_S < now - kept_s]
             for period_s in old:
                 for value in await self._records.list(f"metric/points/{where}/{period_s}/{hour}/"):

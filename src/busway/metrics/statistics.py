@@ -59,13 +59,18 @@ def merged(parts: Iterable[Statistics]) -> Statistics | None:
     )
 
 
+def short(value: float) -> float:
+    """As it is kept beside many others: its first three digits."""
+    return float(f"{value:.3g}")
+
+
 def _bounded(values: dict[float, float]) -> dict[float, float]:
     if len(values) <= VALUES_MAX:
         return values
     rounded: dict[float, float] = {}
     for value, count in values.items():
-        short = float(f"{value:.3g}")
-        rounded[short] = rounded.get(short, 0.0) + count
+        kept = short(value)
+        rounded[kept] = rounded.get(kept, 0.0) + count
     return rounded
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from busway.arn import Scope
-from busway.errors import BrokenProject
+from busway.errors import MissingVariable
 from busway.handling import ONCE_EVENT, ONCE_TAG, RATE_TAG, RETRIES_AWS_MAX, RETRIES_TAG
 from busway.road.calls import Call
 from busway.road.manifest import (
@@ -56,7 +56,7 @@ def role_arn(scope: Scope) -> str:
 def function_call(
     manifest: Manifest, entry: HandlerEntry, code: Mapping[str, Any], ground: Ground, queue_arn: str
 ) -> Call:
-    """The function as it is to be, whether it is there or not. Raises BrokenProject when a variable is not set."""
+    """The function as it is to be, whether it is there or not. Raises MissingVariable."""
     settings = _settings(manifest, entry, ground, queue_arn)
     name = settings["FunctionName"]
     return Call(
@@ -75,10 +75,7 @@ def function_call(
 def _settings(manifest: Manifest, entry: HandlerEntry, ground: Ground, queue_arn: str) -> dict[str, Any]:
     for variable in entry.env:
         if variable not in ground.environment:
-            raise BrokenProject(
-                f"{entry.file} passes on env {variable!r}, which is not set here",
-                f"set it where you deploy: export {variable}=...",
-            )
+            raise MissingVariable(entry.file, variable)
     # A bundle comes with a source map: a stack trace names the lines that were written.
     traced = {"NODE_OPTIONS": "--enable-source-maps"} if entry.runtime.startswith("nodejs") else {}
     variables = {variable: ground.environment[variable] for variable in entry.env}

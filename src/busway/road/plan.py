@@ -33,6 +33,7 @@ from busway.road.manifest import (
     function_name,
     route_arn,
 )
+from busway.road.rules import RuleEntry
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 ALARM_PERIOD_S = 60
@@ -75,9 +76,9 @@ def bus_calls(manifest: Manifest) -> list[Call]:
     return [Call("events", "CreateEventBus", {"Name": manifest.bus}, exists=("ResourceAlreadyExistsException",))]
 
 
-def bus_of(manifest: Manifest, entry: HandlerEntry) -> str:
+def bus_of(manifest: Manifest, entry: HandlerEntry | RuleEntry) -> str:
     """Where its rule is: schedules belong to the default bus."""
-    return DEFAULT_BUS if entry.schedule else manifest.bus
+    return DEFAULT_BUS if isinstance(entry, HandlerEntry) and entry.schedule else manifest.bus
 
 
 def retire(project: str, bus: str, handler: str, scope: Scope, qualifier: str = "") -> list[Call]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +14,7 @@ from busway.alarm.state import Decision
 from busway.aws.errors import AwsError
 from busway.aws.service import Caller, Operation
 from busway.aws.services.cloudwatch_metrics import CloudWatchMetrics
+from busway.aws.services.cloudwatch_wire import described, dimensions, page_of
 from busway.clock import Clock
 from busway.errors import AlarmFeatureNotBuilt, AlarmNotFound, InvalidAlarm
 from busway.metrics.series import TimeSeries
@@ -65,7 +64,7 @@ class CloudWatch:
     async def put_metric_alarm(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
         tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
         record = await self._alarms.put(caller.scope, settings_of(request), tags)
-        self._evaluator.changed(record.queue_arn)
+        self._evaluator.changed(record.arn)
         return {}
 
     async def describe_alarms(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
@@ -78,9 +77,9 @@ class CloudWatch:
             return {"CompositeAlarms": [], "MetricAlarms": []}
         found = [alarm for alarm in self._alarms.of_scope(caller.scope) if _wanted(alarm, request)]
         found.sort(key=lambda alarm: alarm.settings.name)
-        page, token = _page(found, request)
-        described = {"MetricAlarms": [described_alarm(alarm) for alarm in page], "CompositeAlarms": []}
-        return {**described, "NextToken": token} if token else described
+        limit = request.get("MaxRecords", RECORDS_DEFAULT)
+        page, more = page_of(found, lambda alarm: alarm.settings.name, request.get("NextToken"), limit)
+        return {"MetricAlarms": [described_alarm(alarm) for alarm in page], "CompositeAlarms": [], **more}
 
     async def describe_alarm_history(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """State changes, of which each alarm keeps the newest."""
@@ -146,7 +145,7 @@ def settings_of(request: dict[str, Any]) -> AlarmSettings:
         name=request["AlarmName"],
         namespace=request.get("Namespace", ""),
         metric_name=request.get("MetricName", ""),
-        dimensions={dimension["Name"]: dimension["Value"] for dimension in request.get("Dimensions", ())},
+        dimensions=dimensions(request),
         queries=queries,
         comparison=request["ComparisonOperator"],
         threshold=request["Threshold"],
@@ -176,7 +175,7 @@ def _query(asked: dict[str, Any]) -> AlarmQuery:
         expression=asked.get("Expression", ""),
         namespace=metric.get("Namespace", ""),
         metric_name=metric.get("MetricName", ""),
-        dimensions={dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions", ())},
+        dimensions=dimensions(metric),
         statistic=told.get("Stat", ""),
         period_s=told.get("Period") or asked.get("Period", 0),
         unit=told.get("Unit", ""),
@@ -192,7 +191,7 @@ def _described_query(query: AlarmQuery) -> dict[str, Any]:
     metric = {
         "Namespace": query.namespace,
         "MetricName": query.metric_name,
-        "Dimensions": [{"Name": name, "Value": value} for name, value in query.dimensions.items()],
+        "Dimensions": described(query.dimensions.items()),
     }
     stat = {"Metric": metric, "Period": query.period_s, "Stat": query.statistic, "Unit": query.unit or None}
     return {**told, "MetricStat": stat}
@@ -206,7 +205,7 @@ def _asked(settings: AlarmSettings) -> dict[str, Any]:
         "MetricName": settings.metric_name,
         "Namespace": settings.namespace,
         "Statistic" if settings.statistic in SIMPLE else "ExtendedStatistic": settings.statistic,
-        "Dimensions": [{"Name": name, "Value": value} for name, value in settings.dimensions.items()],
+        "Dimensions": described(settings.dimensions.items()),
         "Period": settings.period_s,
         "Unit": settings.unit,
     }
@@ -265,17 +264,3 @@ def _wanted(alarm: AlarmRecord, request: dict[str, Any]) -> bool:
         and request.get("StateValue", alarm.state) == alarm.state
         and ("ActionPrefix" not in request or any(action.startswith(request["ActionPrefix"]) for action in actions))
     )
-
-
-def _page(alarms: list[AlarmRecord], request: dict[str, Any]) -> tuple[list[AlarmRecord], str | None]:
-    """One page, and the token of the next: the last name given out, in base64."""
-    if "NextToken" in request:
-        try:
-            last = base64.b64decode(request["NextToken"].encode(), b"-_", validate=True).decode()
-        except (binascii.Error, ValueError) as error:
-            raise AwsError("InvalidNextToken", "The next token specified is invalid.", 400) from error
-        alarms = [alarm for alarm in alarms if alarm.settings.name > last]
-    limit = request.get("MaxRecords", RECORDS_DEFAULT)
-    page = alarms[:limit]
-    more = len(alarms) > limit
-    return page, base64.urlsafe_b64encode(page[-1].settings.name.encode()).decode() if more else None

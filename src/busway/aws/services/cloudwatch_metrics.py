@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from busway.aws.errors import AwsError
 from busway.aws.service import Caller, Operation
+from busway.aws.services.cloudwatch_wire import described, dimensions, page_of
 from busway.clock import Clock
 from busway.errors import ConflictingMetric, InvalidExpression, InvalidMetric
 from busway.metrics.expression import parse
 from busway.metrics.points import DAY_S, HOUR_S, MINUTE_S, Metric, Point, metric_of
-from busway.metrics.queries import Query, Stat, answers, starts_between
+from busway.metrics.queries import Query, Stat, answers, starts_between, stats_in
 from busway.metrics.series import TimeSeries
 from busway.metrics.statistics import SIMPLE, Statistics, is_statistic, of_set, of_values, value
 from busway.metrics.values import Value
@@ -79,7 +80,7 @@ class CloudWatchMetrics:
                 f"You have requested up to {count} datapoints, which exceeds the limit of {DATAPOINTS_MAX}. You may "
                 "reduce the datapoints requested by increasing Period, or decreasing the time range."
             )
-        metric = metric_of(request["Namespace"], request["MetricName"], _dimensions(request))
+        metric = metric_of(request["Namespace"], request["MetricName"], dimensions(request))
         read = await self._series.read(caller.scope, [metric], start, end, period_s, _unit(request))
         points = [_datapoint(one, wanted, extended) for one in read[metric]]
         return {"Label": request["MetricName"], "Datapoints": [point for point in points if len(point) > 2]}
@@ -107,7 +108,7 @@ class CloudWatchMetrics:
         self, caller: Caller, queries: Sequence[Query], start: float, end: float
     ) -> dict[Stat, Sequence[Point]]:
         """What the queries are about. Metrics of one period and unit are read together."""
-        stats = [query.asks for query in queries if isinstance(query.asks, Stat)]
+        stats = stats_in(queries)
         groups: dict[tuple[int, str], set[Metric]] = {}
         for stat in stats:
             groups.setdefault((stat.period_s, stat.unit), set()).add(stat.metric)
@@ -129,10 +130,8 @@ class CloudWatchMetrics:
             and request.get("MetricName", metric.name) == metric.name
             and all(_has(metric, name, number) for name, number in wanted)
         ]
-        begin = _place(request.get("NextToken"))
-        page = found[begin : begin + PAGE]
-        told: dict[str, Any] = {"Metrics": [_described(metric) for metric in page]}
-        return {**told, "NextToken": _token(begin + PAGE)} if len(found) > begin + PAGE else told
+        page, more = page_of(sorted(found, key=_named), _named, request.get("NextToken"), PAGE)
+        return {"Metrics": [_described(metric) for metric in page], **more}
 
 
 def _point(namespace: str, datum: Mapping[str, Any], where: str, now: float) -> Point:
@@ -144,7 +143,7 @@ def _point(namespace: str, datum: Mapping[str, Any], where: str, now: float) -> 
         raise InvalidMetric(
             f"The parameter {where}.Timestamp must be at most two weeks in the past and two hours in the future."
         )
-    metric = metric_of(namespace, datum["MetricName"], _dimensions(datum))
+    metric = metric_of(namespace, datum["MetricName"], dimensions(datum))
     minute = int(at) - int(at) % MINUTE_S
     return Point(metric, minute, datum.get("Unit", NO_UNIT), _seen(datum, where))
 
@@ -191,10 +190,6 @@ def _number(number: float, where: str) -> float:
     if not math.isfinite(number) or abs(number) > VALUE_MAX:
         raise InvalidMetric(f"The value {number} for parameter {where} is invalid.")
     return number
-
-
-def _dimensions(request: Mapping[str, Any]) -> dict[str, str]:
-    return {one["Name"]: one["Value"] for one in request.get("Dimensions", ())}
 
 
 def _unit(request: Mapping[str, Any]) -> str:
@@ -248,7 +243,7 @@ def _query(asked: Mapping[str, Any]) -> Query:
     _check_period(told["Period"])
     _check_statistic(told["Stat"])
     named = told["Metric"]
-    metric = metric_of(named.get("Namespace", ""), named.get("MetricName", ""), _dimensions(named))
+    metric = metric_of(named.get("Namespace", ""), named.get("MetricName", ""), dimensions(named))
     return Query(asked["Id"], Stat(metric, told["Period"], told["Stat"], _unit(told)), told["Period"])
 
 
@@ -278,20 +273,14 @@ def _has(metric: Metric, name: str, wanted: str | None) -> bool:
     return name in found and wanted in (None, found[name])
 
 
+def _named(metric: Metric) -> str:
+    """Tells it from every other, and brings it into an order."""
+    return msgspec.json.encode(metric).decode()
+
+
 def _described(metric: Metric) -> dict[str, Any]:
     return {
         "Namespace": metric.namespace,
         "MetricName": metric.name,
-        "Dimensions": [{"Name": name, "Value": number} for name, number in metric.dimensions],
+        "Dimensions": described(metric.dimensions),
     }
-
-
-def _token(place: int) -> str:
-    return base64.urlsafe_b64encode(str(place).encode()).decode()
-
-
-def _place(token: str | None) -> int:
-    try:
-        return int(base64.b64decode((token or _token(0)).encode(), b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise AwsError("InvalidNextToken", "The next token specified is invalid.", 400) from error

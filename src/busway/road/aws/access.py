@@ -29,6 +29,10 @@ _WHERE = (
 _SIGN_IN = "`aws sso login`, or new keys in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
 
 
+# What services say of what is not there.
+NOT_THERE = frozenset(("ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"))
+
+
 @dataclass(slots=True)
 class Aws:
     """AWS in one region, as the caller sees it. `client_of` makes a client of a service."""
@@ -54,6 +58,15 @@ class Aws:
             raise AwsRefused(f"{service}:{operation}", "ParamValidation", str(error)) from error
         except exceptions.BotoCoreError as error:
             raise _unusable(error) from error
+
+    def queue_url(self, name: str) -> str | None:
+        """None for a queue that is not there. Raises as `call`."""
+        try:
+            return str(self.call("sqs", "GetQueueUrl", QueueName=name)["QueueUrl"])
+        except AwsRefused as refusal:
+            if refusal.code not in NOT_THERE:
+                raise
+            return None
 
     @property
     def account(self) -> str:

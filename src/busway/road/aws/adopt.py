@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from busway.errors import AwsRefused
 from busway.road.aws.bucket import Bucket
 from busway.road.aws.stack import ChangeSet, Progress, Stack, StackState
 from busway.road.aws.template import Template, template_hash
 
 _QUEUE = "AWS::SQS::Queue"
-_NO_QUEUE = frozenset(("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"))
 
 
 def adopt(
@@ -59,9 +57,6 @@ def left_queues(stack: Stack, deployed: Mapping[str, Any], template: Template) -
         called = resource.get("Properties", {}).get("QueueName")
         if resource["Type"] != _QUEUE or name in deployed.get("Resources", {}) or not isinstance(called, str):
             continue
-        try:
-            urls[name] = str(stack.aws.call("sqs", "GetQueueUrl", QueueName=called)["QueueUrl"])
-        except AwsRefused as refusal:
-            if refusal.code not in _NO_QUEUE:
-                raise
+        if (url := stack.aws.queue_url(called)) is not None:
+            urls[name] = url
     return urls

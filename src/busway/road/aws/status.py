@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from busway.errors import AwsRefused
-from busway.road.aws.access import Aws
+from busway.road.aws.access import NOT_THERE, Aws
 from busway.road.aws.bucket import bucket_of
 from busway.road.aws.deploy import past_of
 from busway.road.aws.release import Site
@@ -15,7 +15,6 @@ from busway.road.aws.stack import Stack, StackState
 from busway.road.aws.template import ABOUT
 
 GONE = "missing"
-_NOT_THERE = frozenset(("ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"))
 
 
 class EntryStatus(msgspec.Struct, frozen=True):
@@ -67,7 +66,7 @@ def _function(aws: Aws, name: str) -> str:
     try:
         found = aws.call("lambda", "GetFunctionConfiguration", FunctionName=name)
     except AwsRefused as refusal:
-        if refusal.code not in _NOT_THERE:
+        if refusal.code not in NOT_THERE:
             raise
         return GONE
     state, update = str(found.get("State", "Active")), str(found.get("LastUpdateStatus", "Successful"))
@@ -77,14 +76,10 @@ def _function(aws: Aws, name: str) -> str:
 
 
 def _waiting(aws: Aws, queue: str) -> int:
-    try:
-        url = aws.call("sqs", "GetQueueUrl", QueueName=queue)["QueueUrl"]
-        number = "ApproximateNumberOfMessages"
-        found = aws.call("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=[number])
-    except AwsRefused as refusal:
-        if refusal.code not in _NOT_THERE:
-            raise
+    url, number = aws.queue_url(queue), "ApproximateNumberOfMessages"
+    if url is None:
         return -1
+    found = aws.call("sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=[number])
     return int(found["Attributes"][number])
 
 

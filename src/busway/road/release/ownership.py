@@ -6,7 +6,7 @@ from typing import Any
 
 from busway.errors import BrokenProject, ServerRefused
 from busway.road.connection import Connection
-from busway.road.manifest import FOLDER_TAG, PROJECT_TAG, HandlerEntry, Manifest, function_name
+from busway.road.manifest import FOLDER_TAG, PROJECT_TAG, Manifest, function_name
 from busway.road.plan import bus_of
 
 
@@ -20,7 +20,7 @@ def check_ownership(manifest: Manifest, connection: Connection) -> None:
         _refuse_anothers(tags, project, place, "give this project another name, or deploy to another server")
     for entry in (*manifest.handlers, *manifest.rules):
         name = function_name(project, entry.name)
-        bus = bus_of(manifest, entry) if isinstance(entry, HandlerEntry) else manifest.bus
+        bus = bus_of(manifest, entry)
         tags = _tags(connection, "events", "ListTagsForResource", {"ResourceARN": scope.rule_arn(bus, name)})
         place = f"rule {name} is on bus {bus} of {connection.endpoint} already, and "
         _refuse_anothers(tags, project, place, "give the handler or rule another name")

@@ -124,17 +124,22 @@ def _switched(steps: Sequence[Step]) -> list[Stage]:
 
 
 def _without(strays: Strays, manifest: Manifest, stages: Sequence[Stage]) -> list[Stage]:
-    buses = {entry.name: bus_of(manifest, entry) for entry in manifest.handlers}
-    made: list[Stage] = []
-    for stage in stages:
-        ids = strays.get(stage.name)
-        rule = {
-            "Rule": function_name(manifest.project, stage.name),
-            "EventBusName": buses.get(stage.name, manifest.bus),
-        }
-        less = [Call("events", "RemoveTargets", {**rule, "Ids": list(ids)})] if ids else []
-        made.append(replace(stage, calls=[*stage.calls, *less]))
-    return made
+    """With the calls that take away the targets which are not ours."""
+    rules = {
+        entry.name: {"Rule": function_name(manifest.project, entry.name), "EventBusName": bus_of(manifest, entry)}
+        for entry in (*manifest.handlers, *manifest.rules)
+        if entry.name in strays
+    }
+    return [
+        replace(stage, calls=[*stage.calls, _less(rules[stage.name], strays[stage.name])])
+        if stage.name in rules
+        else stage
+        for stage in stages
+    ]
+
+
+def _less(rule: Mapping[str, str], ids: Sequence[str]) -> Call:
+    return Call("events", "RemoveTargets", {**rule, "Ids": list(ids)})
 
 
 def _sample(entry: HandlerEntry, events: Mapping[str, EventEntry]) -> Mapping[str, Any]:
