@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from busway.event import Event
+    from busway.road.project import Project
     from busway.testing.local_bus import LocalBus
 
 E = TypeVar("E", bound="Event")
@@ -191,18 +193,24 @@ def sent_mail(mail_endpoint: tuple[SentMail, str], monkeypatch: pytest.MonkeyPat
     return outbox
 
 
+@functools.cache
+def _project(root: Path) -> Project:
+    """What a project has, read once in a run: its modules are those that the tests have imported."""
+    from busway.road.project import load_project
+
+    return load_project(root, fresh=False)
+
+
 @pytest.fixture
 def bus(request: pytest.FixtureRequest) -> Iterator[LocalBus]:
     """A bus in memory. Beside a handler it has that one, in `rules/` the rules; elsewhere in the project all."""
     from busway.errors import ProjectNotFound
-    from busway.road.project import load_project
     from busway.road.root import find_root
     from busway.road.rules import FOLDER, read_rules
     from busway.testing.local_bus import LocalBus
 
     try:
-        # The modules that the test has imported, not others of the same text.
-        project = load_project(find_root(Path(request.path).parent), fresh=False)
+        project = _project(find_root(Path(request.path).parent))
         bus_name, folder = project.manifest.bus, Path(request.path).parent
         beside = folder.name if folder.parent == project.root / "handlers" else None
         handlers = {name: one for name, one in project.handlers.items() if beside in (None, name)}
