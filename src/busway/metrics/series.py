@@ -1,10 +1,10 @@
-"""Metrics over time, kept as records: what came of an hour, rolled up when the hour is over.
+"""Metrics over time, kept as records: what came of a minute, rolled up when its hour is over.
 
-    metric/hours/<scope>/<hour>                  the finest that is kept of this hour: 0 (as it came), 60, 300, 3600
-    metric/points/<scope>/60/<hour>/<part>       some points of an hour's minutes, as they came
-    metric/points/<scope>/60/<hour>/all          which parts were put together into the chunks <generation>-<number>
-    metric/points/<scope>/300/<hour>/<number>    five minutes, rolled up; likewise 3600
-    metric/names/<scope>/<digest>                a metric, and when it was seen last, for lists
+    metric/hours/<scope>/<hour>                    the finest that is kept of this hour: 0 (as it came), 60, 300, 3600
+    metric/minutes/<scope>/<hour>/<minute>/<part>  some points of a minute, as they came
+    metric/minutes/<scope>/<hour>/<minute>/all     which parts were put together into the chunks <generation>-<number>
+    metric/points/<scope>/300/<hour>/<number>      five minutes, rolled up; likewise 3600
+    metric/names/<scope>/<digest>                  a metric, and when it was seen last, for lists
 
 What is put is durable before `put` returns. Putting parts together may die anywhere: they count until `all` names
 them, chunks count from then on, and parts go after that.
@@ -15,13 +15,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import TypeVar
 
 import msgspec
 
 from busway.arn import Scope
 from busway.clock import Clock, Entropy
-from busway.engine import Engine
+from busway.engine import Engine, Value
 from busway.errors import TooManyMetrics
 from busway.metrics.points import (
     DAY_S,
@@ -35,16 +38,23 @@ from busway.metrics.points import (
     rolled_up,
 )
 
-# Ours: how long after its end an hour is rolled up; after how many parts those of an hour are put together; metrics
-# of an account and Region; and how many points a record holds, which must stay under 1 MiB.
+# Ours: how long after its end an hour is rolled up; after how many small parts those of a minute are put together;
+# metrics of an account and Region; and how many points a record holds, which must stay under 1 MiB.
 SETTLED_S = 300
-PARTS_MAX = 200
+PARTS_MAX = 20
 METRICS_MAX = 100_000
 RECORD_POINTS_MAX = 1_000
+# Ours: of so many minutes the whole hour is read at once; so many points are put together beside the event loop.
+FEW_MINUTES = 20
+MANY_POINTS = 5_000
+# About what a point takes, of two dimensions and one value.
+POINT_BYTES = 80
 # A metric is listed for two weeks: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html
 LISTED_S = 14 * DAY_S
 _ALL = "all"
 _OPEN = 0
+
+T = TypeVar("T")
 
 
 class _Whole(msgspec.Struct, frozen=True, array_like=True):
@@ -66,9 +76,11 @@ class TimeSeries:
         self._records, self._clock, self._entropy = engine.records, clock, entropy
         self._names: dict[str, dict[Metric, float]] = {}
         self._hours: dict[str, dict[int, int]] = {}
-        self._parts = Counter[tuple[str, int]]()
-        # What comes in while an hour is rolled up would be left out of it.
-        self._changing = asyncio.Lock()
+        self._small_parts = Counter[tuple[str, int]]()
+        # What comes in while an hour is rolled up would be left out of it. Who holds it reads all that was taken in.
+        self.changing = asyncio.Lock()
+        # Called with what was taken in, when it is durable and before anybody else can hold `changing`.
+        self.followers: list[Callable[[Scope, Sequence[Point]], None]] = []
 
     async def open(self) -> None:
         """Once, before anything else."""
@@ -82,18 +94,22 @@ class TimeSeries:
 
     async def put(self, scope: Scope, points: Sequence[Point]) -> None:
         """Add points of minutes, durably before return. Raises `TooManyMetrics` before anything is kept."""
-        where, hours = _where(scope), dict[int, list[Point]]()
+        where, minutes = _where(scope), dict[int, list[Point]]()
         for point in points:
-            hours.setdefault(point.at - point.at % HOUR_S, []).append(point)
-        async with self._changing:
+            minutes.setdefault(point.at, []).append(point)
+        async with self.changing:
             await self._know(where, {point.metric for point in points})
-            for hour, found in hours.items():
+            for hour in {minute - minute % HOUR_S for minute in minutes}:
                 if self._hours.get(where, {}).get(hour) != _OPEN:
                     await self._mark(where, hour, _OPEN)
-                for chunk in _chunks(found):
-                    key = f"{_minutes(where, hour)}{self._entropy.token(8).hex()}"
-                    await self._records.put(key, msgspec.msgpack.encode(chunk))
-                    self._parts[where, hour] += 1
+            await asyncio.gather(*(self._add(where, at, chunk) for at in minutes for chunk in _chunks(minutes[at])))
+            for follower in self.followers:
+                follower(scope, points)
+
+    async def _add(self, where: str, minute: int, chunk: Sequence[Point]) -> None:
+        await self._records.put(_minute(where, minute) + self._entropy.token(8).hex(), msgspec.msgpack.encode(chunk))
+        if len(chunk) <= RECORD_POINTS_MAX // 2:
+            self._small_parts[where, minute] += 1
 
     async def _know(self, where: str, metrics: set[Metric]) -> None:
         known, now = self._names.setdefault(where, {}), self._clock.now()
@@ -129,7 +145,7 @@ class TimeSeries:
         for hour in sorted(hour for hour in hours if start - HOUR_S < hour < end):
             # Of what is not rolled up there are the minutes only.
             coarse = fine != MINUTE_S and hours[hour] != _OPEN
-            points = await self._rolled(where, hour, fine) if coarse else (await self._came(where, hour))[1]
+            points = await (self._rolled(where, hour, fine) if coarse else self._came(where, hour, start, end))
             in_span = (one for one in points if start <= one.at < end)
             found += [one for one in in_span if one.metric in wanted and unit in ("", one.unit)]
         read: dict[Metric, list[Point]] = {metric: [] for metric in metrics}
@@ -137,17 +153,14 @@ class TimeSeries:
             read[one.metric].append(one)
         return read
 
-    async def _came(self, where: str, hour: int) -> tuple[_Whole, list[Point]]:
-        """All points of an hour's minutes, and what is to go when they are put together anew."""
-        prefix = _minutes(where, hour)
-        found = {value.key.removeprefix(prefix): value.data for value in await self._records.list(prefix)}
-        told = found.pop(_ALL, None)
-        whole = _Whole("", []) if told is None else msgspec.msgpack.decode(told, type=_Whole)
-        counted = [
-            name for name in found if name not in whole.parts and name.partition("-")[0] in (whole.generation, name)
-        ]
-        points = [point for name in counted for point in msgspec.msgpack.decode(found[name], type=list[Point])]
-        return _Whole(whole.generation, sorted(found)), points
+    async def _came(self, where: str, hour: int, start: float, end: float) -> list[Point]:
+        """The points of an hour's minutes in the span."""
+        minutes = [at for at in range(hour, hour + HOUR_S, MINUTE_S) if start <= at < end]
+        if len(minutes) > FEW_MINUTES:
+            found = await self._records.list(_hour(where, hour))
+        else:
+            found = [value for at in minutes for value in await self._records.list(_minute(where, at))]
+        return [point for _, values in groupby(found, _minute_in) for point in _counted(list(values))[1]]
 
     async def _rolled(self, where: str, hour: int, period_s: int) -> list[Point]:
         found = await self._records.list(f"metric/points/{where}/{period_s}/{hour}/")
@@ -158,35 +171,52 @@ class TimeSeries:
     async def tend(self) -> None:
         """Put together what came in many parts, roll up the hours that are over, forget what is too old."""
         now = self._clock.now()
+        for where, minute in [place for place, parts in self._small_parts.items() if parts > PARTS_MAX]:
+            async with self.changing:
+                await self._put_together(where, minute)
         for where, hours in list(self._hours.items()):
             for hour in [hour for hour, finest in hours.items() if finest == _OPEN]:
-                over = hour + HOUR_S + SETTLED_S <= now
-                if over or self._parts[where, hour] > PARTS_MAX:
-                    async with self._changing:
-                        points = await self._put_together(where, hour)
-                        if over:
-                            await self._roll_up(where, hour, points)
+                if hour + HOUR_S + SETTLED_S <= now:
+                    async with self.changing:
+                        await self._roll_up(where, hour)
             await self._forget(where, hours, now)
 
-    async def _put_together(self, where: str, hour: int) -> list[Point]:
-        came, found = await self._came(where, hour)
-        points, generation = rolled_up(found, MINUTE_S), self._entropy.token(4).hex()
-        prefix = _minutes(where, hour)
-        for number, chunk in enumerate(_chunks(points)):
-            await self._records.put(f"{prefix}{generation}-{number:04d}", msgspec.msgpack.encode(chunk))
-        whole = _Whole(generation, [name for name in came.parts if "-" not in name])
-        await self._records.put(prefix + _ALL, msgspec.msgpack.encode(whole))
-        for name in came.parts:
-            await self._records.delete(prefix + name)
-        del self._parts[where, hour]
+    async def _put_together(self, where: str, minute: int) -> list[Point]:
+        """The minute's points, in as few records as hold them."""
+        prefix = _minute(where, minute)
+        values = await self._records.list(prefix)
+        came, found = await _aside(partial(_counted, values), sum(len(value.data) for value in values) // POINT_BYTES)
+        points = await _aside(partial(rolled_up, found, MINUTE_S), len(found))
+        chunks = list(_chunks(points))
+        if len(came.parts) > len(chunks):
+            generation = self._entropy.token(4).hex()
+            for number, chunk in enumerate(chunks):
+                await self._records.put(f"{prefix}{generation}-{number:04d}", msgspec.msgpack.encode(chunk))
+            whole = _Whole(generation, [name for name in came.parts if "-" not in name])
+            await self._records.put(prefix + _ALL, msgspec.msgpack.encode(whole))
+            await asyncio.gather(*(self._records.delete(prefix + name) for name in came.parts))
+        del self._small_parts[where, minute]
         return points
 
-    async def _roll_up(self, where: str, hour: int, minutes: Sequence[Point]) -> None:
-        for period_s in (FIVE_MINUTES_S, HOUR_S):
-            for number, chunk in enumerate(_chunks(rolled_up(minutes, period_s))):
-                key = f"metric/points/{where}/{period_s}/{hour}/{number:04d}"
-                await self._records.put(key, msgspec.msgpack.encode(chunk))
+    async def _roll_up(self, where: str, hour: int) -> None:
+        of_hour: list[Point] = []
+        for begin in range(hour, hour + HOUR_S, FIVE_MINUTES_S):
+            minutes = [
+                point
+                for minute in range(begin, begin + FIVE_MINUTES_S, MINUTE_S)
+                for point in await self._put_together(where, minute)
+            ]
+            fives = await _aside(partial(rolled_up, minutes, FIVE_MINUTES_S), len(minutes))
+            await self._keep_rolled(where, FIVE_MINUTES_S, hour, f"{(begin - hour) // FIVE_MINUTES_S:02d}-", fives)
+            both = [*of_hour, *fives]
+            of_hour = await _aside(partial(rolled_up, both, HOUR_S), len(both))
+        await self._keep_rolled(where, HOUR_S, hour, "", of_hour)
         await self._mark(where, hour, MINUTE_S)
+
+    async def _keep_rolled(self, where: str, period_s: int, hour: int, prefix: str, points: Sequence[Point]) -> None:
+        for number, chunk in enumerate(_chunks(points)):
+            key = f"metric/points/{where}/{period_s}/{hour}/{prefix}{number:04d}"
+            await self._records.put(key, msgspec.msgpack.encode(chunk))
 
     async def _forget(self, where: str, hours: Mapping[int, int], now: float) -> None:
         for hour, finest in list(hours.items()):
@@ -194,7 +224,8 @@ class TimeSeries:
                 continue
             old = [one for one, kept_s in RETENTION_S.items() if one >= finest and hour + HOUR_S < now - kept_s]
             for period_s in old:
-                for value in await self._records.list(f"metric/points/{where}/{period_s}/{hour}/"):
+                kept = f"metric/points/{where}/{period_s}/{hour}/" if period_s > MINUTE_S else _hour(where, hour)
+                for value in await self._records.list(kept):
                     await self._records.delete(value.key)
             if HOUR_S in old:
                 await self._records.delete(f"metric/hours/{where}/{hour}")
@@ -217,8 +248,16 @@ def _where_in(key: str) -> str:
     return f"{account}/{region}"
 
 
-def _minutes(where: str, hour: int) -> str:
-    return f"metric/points/{where}/{MINUTE_S}/{hour}/"
+def _hour(where: str, hour: int) -> str:
+    return f"metric/minutes/{where}/{hour}/"
+
+
+def _minute(where: str, at: int) -> str:
+    return f"{_hour(where, at - at % HOUR_S)}{at % HOUR_S // MINUTE_S:02d}/"
+
+
+def _minute_in(value: Value) -> str:
+    return value.key.rpartition("/")[0]
 
 
 def _name_key(where: str, metric: Metric) -> str:
@@ -228,3 +267,20 @@ def _name_key(where: str, metric: Metric) -> str:
 def _chunks(points: Sequence[Point]) -> Iterator[Sequence[Point]]:
     for begin in range(0, len(points), RECORD_POINTS_MAX):
         yield points[begin : begin + RECORD_POINTS_MAX]
+
+
+def _counted(values: Sequence[Value]) -> tuple[_Whole, list[Point]]:
+    """Of one minute's records: the points that count, and what is to go when they are put together anew."""
+    found = {value.key.rpartition("/")[2]: value.data for value in values}
+    told = found.pop(_ALL, None)
+    whole = _Whole("", []) if told is None else msgspec.msgpack.decode(told, type=_Whole)
+    counted = [
+        name for name in found if name not in whole.parts and name.partition("-")[0] in (whole.generation, name)
+    ]
+    points = [point for name in counted for point in msgspec.msgpack.decode(found[name], type=list[Point])]
+    return _Whole(whole.generation, sorted(found)), points
+
+
+async def _aside(work: Callable[[], T], points: int) -> T:
+    """Beside the event loop, where it is for many points."""
+    return await asyncio.to_thread(work) if points > MANY_POINTS else work()

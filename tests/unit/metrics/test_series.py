@@ -22,6 +22,10 @@ SCOPE, OTHER = Scope(), Scope("111111111111")
 CALLS, ERRORS = metric_of("Shop", "Calls", {"b": "2", "a": "1"}), metric_of("Shop", "Errors", {})
 
 
+class Died(Exception):
+    """The process, at this call."""
+
+
 class Kept:
     """A store on an engine that may die at a call."""
 
@@ -38,7 +42,7 @@ class Kept:
             if self.left is not None:
                 self.left -= 1
                 if self.left < 0:
-                    raise KeyboardInterrupt
+                    raise Died
             return await call(*given, **named)
 
         return until
@@ -94,7 +98,7 @@ async def test_what_was_put_is_read_whatever_died_or_was_rolled_up_meanwhile(
         kept.left = dies_after
         try:
             await store.tend()
-        except KeyboardInterrupt:
+        except Died:
             restarts = True
         kept.left = None
         if restarts:
@@ -115,15 +119,29 @@ async def test_minutes_go_after_15_days_five_minutes_after_63_and_hours_after_45
     assert await kept.engine.records.list("metric/") == []
 
 
-async def test_an_hour_of_many_parts_is_put_together_before_it_is_over():
+async def test_a_minute_of_many_small_parts_is_put_together_before_its_hour_is_over():
     kept = Kept()
     store = await kept.opened()
     for _ in range(series.PARTS_MAX + 1):
         await store.put(SCOPE, [point(CALLS, START, 1)])
     await store.tend()
     # What was put together, and what says so.
-    assert len(await kept.engine.records.list("metric/points/")) == 2
+    assert len(await kept.engine.records.list("metric/minutes/")) == 2
     assert await read(store) == {START: series.PARTS_MAX + 1}
+
+
+async def test_full_parts_are_left_as_they_came_until_they_are_rolled_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(series, "RECORD_POINTS_MAX", 2)
+    monkeypatch.setattr(series, "MANY_POINTS", 3)
+    kept = Kept()
+    store = await kept.opened()
+    await store.put(SCOPE, [point(metric_of("Shop", f"m{number}", {}), START, 1) for number in range(6)])
+    came = [value.key for value in await kept.engine.records.list("metric/minutes/")]
+    await kept.goto(START + HOUR_S + series.SETTLED_S)
+    await store.tend()
+    assert [value.key for value in await kept.engine.records.list("metric/minutes/")] == came
+    assert len(await kept.engine.records.list("metric/points/")) == 6
+    assert await read(store, metric_of("Shop", "m5", {}), 300) == {START: 1}
 
 
 async def test_accounts_units_and_spans_are_told_apart():
