@@ -231,7 +231,8 @@ class Rooms:
         watched = DeadLetterQueues(engine, self.queues.exists)
         self.evaluator = Evaluator(
             self.alarms, watched, engine, clock,
-            notice_put=self.outbox.put_for, metrics=metrics, trail=trail, series=self.series,
+            notice_put=self.outbox.put_for, announce=self.bus.publisher.announce,
+            metrics=metrics, trail=trail, series=self.series,
         )  # fmt: skip
         self.queues.listeners.append(self.evaluator.changed)
         self.ways = WaysBack(targets, self.outbox, self.functions, self.queues, entropy)
@@ -252,6 +253,7 @@ class Rooms:
             self.mailer,
             self.secrets,
             self.series,
+            self.evaluator,
         ):
             await noun.open()
         stack.push_async_callback(self.alerts.close)

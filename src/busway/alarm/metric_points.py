@@ -1,34 +1,82 @@
-"""The data points of an alarm on metrics: the last periods that are over, counted back from the minute that is."""
+"""The data points of an alarm on metrics: the last periods that are over, counted back from this minute. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from busway.alarm.record import AlarmRecord, judged_id, queries_of
+from busway.alarm.record import AlarmSettings, judged_id, queries_of
 from busway.alarm.state import RANGE_BEYOND_JUDGED, Datapoint
 from busway.errors import InvalidExpression
-from busway.metrics.points import MINUTE_S, Point, rolled_up
-from busway.metrics.queries import Stat, answers, stats_in
-from busway.metrics.series import TimeSeries
+from busway.metrics.points import FIVE_MINUTES_S, HOUR_S, MINUTE_S, Metric
+from busway.metrics.queries import Query, Stat, answers, stats_in
+from busway.metrics.recent import Place, Seen
+from busway.metrics.statistics import Statistics, merged, value
+from busway.metrics.values import Series
+
+# Ours: what looks further back is judged by five minutes, if its periods allow.
+FINE_S = 3 * HOUR_S
 
 
-async def metric_points(series: TimeSeries, alarm: AlarmRecord, now: float) -> list[Datapoint]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an alarm asks of its metrics. `step_s`: it changes only when so many seconds are over."""
+
+    queries: list[Query]
+    stats: list[Stat]
+    judged: str
+    period_s: int
+    periods: int
+    step_s: int
+
+    def end(self, now: float) -> int:
+        """Where its newest period ends, of those that are over."""
+        return int(now) - int(now) % self.step_s
+
+    def places(self, end: int) -> dict[Place, int]:
+        """What is to be at hand, each from when."""
+        wanted: dict[Place, int] = {}
+        for stat in self.stats:
+            place, since = (stat.metric, self.step_s), end - self.periods * stat.period_s
+            wanted[place] = min(since, wanted.get(place, since))
+        return wanted
+
+
+def asked_of(settings: AlarmSettings) -> Asked:
+    """Raises InvalidExpression."""
+    queries, periods = queries_of(settings), settings.evaluation_periods + RANGE_BEYOND_JUDGED
+    stats = stats_in(queries)
+    longest = max((stat.period_s * periods for stat in stats), default=0)
+    coarse = longest > FINE_S and all(stat.period_s % FIVE_MINUTES_S == 0 for stat in stats)
+    step_s = FIVE_MINUTES_S if coarse else MINUTE_S
+    return Asked(queries, stats, judged_id(settings), settings.period_s, periods, step_s)
+
+
+def datapoints(asked: Asked, end: int, seen: Callable[[Metric, int], Seen]) -> list[Datapoint]:
     """Oldest first, one a period; None where nothing is known."""
-    settings, end = alarm.settings, int(now) - int(now) % MINUTE_S
-    period_s, count = settings.period_s, settings.evaluation_periods + RANGE_BEYOND_JUDGED
-    queries = queries_of(settings)
-    read: dict[Stat, list[Point]] = {}
-    for stat in stats_in(queries):
-        start = end - count * stat.period_s
-        minutes = await series.read(alarm.scope, [stat.metric], start, end, MINUTE_S, stat.unit)
-        read[stat] = rolled_up(minutes[stat.metric], stat.period_s, end)
+    series = {stat: _series(stat, end, asked, seen(stat.metric, asked.step_s)) for stat in asked.stats}
     try:
-        found = answers(queries, read, lambda one_s: starts_back(end, one_s, count))[judged_id(settings)]
+        found = answers(asked.queries, series, lambda one_s: starts_back(end, one_s, asked.periods))[asked.judged]
     except InvalidExpression:
         # What it makes of these points is nothing: as if there were none.
         found = None
     values: Mapping[int, float] = found if isinstance(found, Mapping) else {}
-    return [Datapoint(at, values.get(at)) for at in starts_back(end, period_s, count)]
+    return [Datapoint(at, values.get(at)) for at in starts_back(end, asked.period_s, asked.periods)]
+
+
+def _series(stat: Stat, end: int, asked: Asked, seen: Seen) -> Series:
+    found: Series = {}
+    for start in starts_back(end, stat.period_s, asked.periods):
+        parts: list[Statistics] = []
+        for at in range(start, start + stat.period_s, asked.step_s):
+            units = seen.get(at)
+            if units:
+                parts += units.values() if not stat.unit else [units[stat.unit]] if stat.unit in units else ()
+        together = merged(parts)
+        number = None if together is None else value(together, stat.statistic)
+        if number is not None:
+            found[start] = number
+    return found
 
 
 def starts_back(end: int, period_s: int, count: int) -> list[int]:

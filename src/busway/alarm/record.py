@@ -85,13 +85,14 @@ class AlarmSettings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
         return {OK: self.ok_actions, ALARM: self.alarm_actions}.get(state, self.insufficient_data_actions)
 
 
-class Change(msgspec.Struct, frozen=True):
-    """One move of the state. `at` is Unix seconds."""
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One move of the state. `at` is Unix seconds, `data` JSON for programs."""
 
     at: float
     before: str
     state: str
     reason: str
+    data: str | None = None
 
 
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -121,6 +122,9 @@ class AlarmRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     history: tuple[Change, ...] = ()
     notices: dict[str, Notice] = {}
     numbered: int = 0
+    # Moves that there were, and how many of them the bus was told of.
+    moves: int = 0
+    announced: int = 0
     tags: dict[str, str] = {}
 
     @property
@@ -140,7 +144,7 @@ class AlarmRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
     def moved(self, decision: Decision, now: float, reason_data: str | None = None) -> AlarmRecord:
         """In its new state, with the move in its history."""
-        change = Change(now, self.state, decision.state, decision.reason)
+        change = Change(now, self.state, decision.state, decision.reason, reason_data)
         return msgspec.structs.replace(
             self,
             state=decision.state,
@@ -148,6 +152,7 @@ class AlarmRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
             reason_data=reason_data,
             state_at=now,
             history=(*self.history, change)[-HISTORY_LENGTH:],
+            moves=self.moves + 1,
         )
 
 
@@ -169,6 +174,23 @@ def untold(record: AlarmRecord) -> list[str]:
 def owed(record: AlarmRecord) -> list[tuple[str, Notice]]:
     """The notices that were written and are not yet known to be queued."""
     return [(route, notice) for route, notice in record.notices.items() if not notice.queued]
+
+
+def unannounced(record: AlarmRecord) -> list[tuple[int, Change]]:
+    """The moves that the bus was not told of, each with its number; to the same state again is none for it."""
+    first = max(record.announced, record.moves - len(record.history))
+    late = record.history[len(record.history) - (record.moves - first) :]
+    return [(first + place, change) for place, change in enumerate(late, 1) if change.before != change.state]
+
+
+def with_announced(record: AlarmRecord) -> AlarmRecord:
+    return msgspec.structs.replace(record, announced=record.moves)
+
+
+def is_settled(record: AlarmRecord) -> bool:
+    """Whether nobody is to be told anything of its present state."""
+    waiting = untold(record) or owed(record) or unannounced(record)
+    return not waiting and settled(record) is record
 
 
 def settled(record: AlarmRecord) -> AlarmRecord:
@@ -225,7 +247,7 @@ def _check_queries(settings: AlarmSettings) -> None:
         raise InvalidAlarm("The ids of the metrics list are not all different.")
     try:
         queries = queries_of(settings)
-        answers(queries, {one: [] for one in stats_in(queries)}, lambda _: [])
+        answers(queries, {one: {} for one in stats_in(queries)}, lambda _: [])
     except InvalidExpression as error:
         raise InvalidAlarm(str(error)) from error
 

@@ -20,13 +20,14 @@ class Alarms:
     def __init__(self, engine: Engine, clock: Clock, entropy: Entropy) -> None:
         self._engine, self._clock, self._entropy = engine, clock, entropy
         self._alarms: dict[str, AlarmRecord] = {}
+        # Of 10,000 alarms, those that are looked at each second are few.
+        self._on_queues: dict[str, str] = {}
         self.changing = asyncio.Lock()
 
     async def open(self) -> None:
         """Read what is stored; once, before anything else."""
         for value in await self._engine.records.list(_PREFIX):
-            record = msgspec.json.decode(value.data, type=AlarmRecord)
-            self._alarms[record.arn] = record
+            self._know(msgspec.json.decode(value.data, type=AlarmRecord))
 
     def get(self, arn: str) -> AlarmRecord | None:
         return self._alarms.get(arn)
@@ -39,8 +40,13 @@ class Alarms:
         prefix = alarm_arn(scope, "")
         return [alarm for alarm in self.all() if alarm.arn.startswith(prefix)]
 
-    def of_queue(self, queue_arn: str) -> list[AlarmRecord]:
-        return [alarm for alarm in self._alarms.values() if alarm.queue_arn == queue_arn]
+    def on_queues(self) -> list[tuple[AlarmRecord, str]]:
+        """Those that watch how full a queue is, each with the queue's ARN."""
+        return [(self._alarms[arn], queue_arn) for arn, queue_arn in self._on_queues.items()]
+
+    def on_metrics(self) -> list[AlarmRecord]:
+        """All others."""
+        return [alarm for arn, alarm in self._alarms.items() if arn not in self._on_queues]
 
     async def put(self, scope: Scope, settings: AlarmSettings, tags: dict[str, str]) -> AlarmRecord:
         """Create an alarm, or replace all settings of one that exists; its state and tags then stay.
@@ -65,12 +71,23 @@ class Alarms:
         """Forget an alarm; False when there was none. What it already queued is still told."""
         async with self.changing:
             self._alarms.pop(arn, None)
+            self._on_queues.pop(arn, None)
             return await self._engine.records.delete(_PREFIX + arn)
 
     async def store(self, record: AlarmRecord) -> None:
         """Write, durably before return. The caller holds `changing`."""
         await self._engine.records.put(_PREFIX + record.arn, msgspec.json.encode(record))
+        self._know(record)
+
+    def _know(self, record: AlarmRecord) -> None:
+        present = self._alarms.get(record.arn)
         self._alarms[record.arn] = record
+        if present is None or present.settings is not record.settings:
+            queue_arn = record.queue_arn
+            if queue_arn:
+                self._on_queues[record.arn] = queue_arn
+            else:
+                self._on_queues.pop(record.arn, None)
 
 
 def alarm_arn(scope: Scope, name: str) -> str:

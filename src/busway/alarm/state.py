@@ -47,10 +47,11 @@ class Datapoint:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The state, and why in CloudWatch's words."""
+    """The state, and why in CloudWatch's words; `data` is the same as JSON, where it is known."""
 
     state: str
     reason: str
+    data: str | None = None
 
 
 def decide(rule: Rule, points: Sequence[Datapoint], present: str) -> Decision:
@@ -58,11 +59,13 @@ def decide(rule: Rule, points: Sequence[Datapoint], present: str) -> Decision:
 
     `points` holds `evaluation_periods + RANGE_BEYOND_JUDGED` periods, the newest last.
     """
-    state = _state(rule, [point.value for point in points], present)
+    state = state_of(rule, points, present)
     return Decision(state, _reason(rule, points, state))
 
 
-def _state(rule: Rule, values: Sequence[float | None], present: str) -> str:
+def state_of(rule: Rule, points: Sequence[Datapoint], present: str) -> str:
+    """What `decide` decides, without the words."""
+    values = [point.value for point in points]
     compare = COMPARISONS[rule.comparison][0]
     breaching = [compare(value, rule.threshold) for value in values if value is not None]
     judged = breaching[-rule.evaluation_periods :]

@@ -54,6 +54,19 @@ class EventResult(msgspec.Struct, rename="pascal", omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """An event such as an AWS service puts; nobody else may. `at` is Unix seconds, `detail` a JSON object."""
+
+    event_id: str
+    scope: Scope
+    source: str
+    detail_type: str
+    at: float
+    resources: Sequence[str]
+    detail: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
     """Events appended by one request, their offsets counting up from `first`."""
 
@@ -127,6 +140,18 @@ class Publisher:
         await self._kit.engine.journal.append(arn, [frame(event, notes)])
         return True
 
+    async def announce(self, event: Announcement) -> None:
+        """Append an event of the server's own to its account's default bus, durably before return."""
+        scope = event.scope
+        arn, bus = await self._bus(None, scope)
+        if bus is None:
+            return
+        envelope = build_envelope(
+            event.event_id, event.detail_type, event.source, scope.account, time_text(event.at), scope.region,
+            [*event.resources], event.detail,
+        )  # fmt: skip
+        await self._append_own(arn, event.event_id, event.detail_type, event.source, envelope)
+
     async def tick(self, bus_arn: str, rule_arn: str, at: float) -> None:
         """Append the event of a rule's schedule that was due at `at` (Unix seconds)."""
         (identity,) = uuids(self._kit.entropy, 1)
@@ -135,11 +160,14 @@ class Publisher:
         event = build_envelope(
             identity, TICK_TYPE, TICK_SOURCE, rule.account, time_text(at), rule.region, [rule_arn], b"{}"
         )
+        await self._append_own(bus_arn, identity, TICK_TYPE, TICK_SOURCE, event)
+
+    async def _append_own(self, bus_arn: str, event_id: str, detail_type: str, source: str, event: bytes) -> None:
         first = await self._kit.engine.journal.append(bus_arn, [event])
-        self.remembered.append(Remembered(bus_arn, first, [identity]))
+        self.remembered.append(Remembered(bus_arn, first, [event_id]))
         if self._kit.trail.listening:
             bus = bus_arn.rsplit("/", 1)[-1]
-            self._kit.trail.note("accepted", event_id=identity, bus=bus, detail_type=TICK_TYPE, source=TICK_SOURCE)
+            self._kit.trail.note("accepted", event_id=event_id, bus=bus, detail_type=detail_type, source=source)
 
     def _build(self, entry: EventEntry, event_id: str, scope: Scope, now: str) -> bytes | EventResult:
         """The event of an entry, or why there is none."""

@@ -50,19 +50,17 @@ def series_of(points: Sequence[Point], statistic: str) -> Series:
 
 
 def answers(
-    queries: Sequence[Query], read: Mapping[Stat, Sequence[Point]], starts_of: Callable[[int], Sequence[int]]
+    queries: Sequence[Query], found: Mapping[Stat, Series], starts_of: Callable[[int], Sequence[int]]
 ) -> dict[str, Value]:
     """By id. `starts_of` gives the starts of the periods of so many seconds that are asked about.
 
     Raises InvalidExpression for ids that are missing or refer to each other in a circle.
     """
     by_id = {query.id: query for query in queries}
-    series = {
-        query.id: series_of(read[query.asks], query.asks.statistic)
-        for query in queries
-        if isinstance(query.asks, Stat)
-    }
+    series = {query.id: found[query.asks] for query in queries if isinstance(query.asks, Stat)}
     known: dict[str, Value] = dict(series)
+    if len(series) == len(queries):
+        return known
     for name in _order(by_id):
         query = by_id[name]
         if isinstance(query.asks, Expression):

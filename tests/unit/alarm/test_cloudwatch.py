@@ -15,6 +15,7 @@ from busway.arn import Scope
 from busway.aws.errors import AwsError, aws_error
 from busway.aws.service import Caller, Headers
 from busway.aws.services.cloudwatch import CloudWatch
+from busway.bus.put_events import Announcement
 from busway.clock import ManualClock, SeededEntropy
 from busway.engine import Put
 from busway.engine.memory import MemoryEngine
@@ -42,6 +43,10 @@ REQUEST: dict[str, Any] = {
 }
 
 
+async def unheard(_: Announcement) -> None:
+    """The bus is no part of these tests."""
+
+
 @pytest.fixture
 async def cloudwatch() -> AsyncIterator[CloudWatch]:
     clock = ManualClock()
@@ -50,7 +55,8 @@ async def cloudwatch() -> AsyncIterator[CloudWatch]:
     evaluator = Evaluator(
         alarms, DeadLetterQueues(engine, lambda _: True), engine, clock,
         notice_put=lambda d: Put("outbox", msgspec.json.encode(d), clock.now(), origin=d.origin),
-        metrics=Metrics(clock), trail=Trail(clock), series=TimeSeries(engine, clock, SeededEntropy(3)),
+        announce=unheard, metrics=Metrics(clock), trail=Trail(clock),
+        series=TimeSeries(engine, clock, SeededEntropy(3)),
     )  # fmt: skip
     series = TimeSeries(engine, clock, SeededEntropy(2))
     yield CloudWatch(alarms, evaluator, series, clock)

@@ -16,12 +16,13 @@ from busway.alarm.record import AlarmSettings
 from busway.alarm.registry import Alarms, alarm_arn
 from busway.alarm.state import ALARM, INSUFFICIENT_DATA, OK, Decision
 from busway.arn import Scope
+from busway.bus.put_events import Announcement
 from busway.clock import ManualClock, SeededEntropy, settle
 from busway.delivery import Delivery
 from busway.delivery.dead_letter import Source
 from busway.engine import Item, Put
 from busway.engine.memory import MemoryEngine
-from busway.errors import AlarmNotFound, EngineStopped
+from busway.errors import AlarmNotFound, EngineStopped, StorageFull
 from busway.metrics import Metrics
 from busway.metrics.series import TimeSeries
 from busway.queue.message import MessageMeta, encode_meta
@@ -65,17 +66,23 @@ def dead_letter(number: int = 0) -> Put:
 class World:
     clock: ManualClock = field(default_factory=ManualClock)
     queues: set[str] = field(default_factory=lambda: {QUEUE})
+    events: list[Announcement] = field(default_factory=list)
+    full: bool = False
 
     async def open(self) -> None:
         self.engine = MemoryEngine(self.clock)
+        await self.start()
+
+    async def start(self) -> None:
         self.evaluator = self.started()
         await self.alarms.open()
+        await self.series.open()
+        await self.evaluator.open()
 
     async def reopen(self) -> None:
         """The process again, over the same engine."""
         await self.evaluator.close()
-        self.evaluator = self.started()
-        await self.alarms.open()
+        await self.start()
 
     async def close(self) -> None:
         await self.evaluator.close()
@@ -88,8 +95,13 @@ class World:
         return Evaluator(
             self.alarms, DeadLetterQueues(self.engine, self.queues.__contains__), self.engine, self.clock,
             notice_put=lambda d: Put(OUTBOX, msgspec.json.encode(d), self.clock.now(), origin=d.origin),
-            metrics=self.metrics, trail=self.trail, series=self.series,
+            announce=self.announce, metrics=self.metrics, trail=self.trail, series=self.series,
         )  # fmt: skip
+
+    async def announce(self, event: Announcement) -> None:
+        if self.full:
+            raise StorageFull
+        self.events.append(event)
 
     @property
     def state(self) -> str:
@@ -284,6 +296,35 @@ async def test_an_alarm_that_was_made_again_tells_again(world: World):
         await world.deliver()
 
 
+async def test_every_change_is_an_event_on_the_bus_in_order_and_the_same_one_when_put_again(world: World):
+    await world.evaluator.evaluate()
+    await world.fail()
+    await world.evaluator.evaluate()
+    first, second = world.events
+    assert (second.source, second.detail_type) == ("aws.cloudwatch", "CloudWatch Alarm State Change")
+    assert second.resources == [ARN]
+    detail = msgspec.json.decode(second.detail)
+    assert (detail["previousState"]["value"], detail["state"]["value"]) == (OK, ALARM)
+    assert detail["previousState"]["reason"] == msgspec.json.decode(first.detail)["state"]["reason"]
+    assert msgspec.json.decode(first.detail)["previousState"]["reason"] == "Unchecked: Initial alarm creation"
+    (metric,) = detail["configuration"]["metrics"]
+    assert metric["metricStat"]["metric"]["dimensions"] == {"QueueName": "mail-dlq"}
+    assert first.event_id != second.event_id
+    await world.reopen()
+    await world.evaluator.evaluate()
+    assert len(world.events) == 2
+
+
+async def test_an_event_that_finds_the_disk_full_is_put_when_it_is_not(world: World):
+    world.full = True
+    await world.fail()
+    await world.evaluator.evaluate()
+    assert (world.state, world.events, await world.told()) == (ALARM, [], [(ROUTE, ALARM)])
+    world.full = False
+    await world.evaluator.evaluate()
+    assert [msgspec.json.decode(event.detail)["state"]["value"] for event in world.events] == [ALARM]
+
+
 async def lived_through(world: World, deaths: int) -> int:
     """Evaluate with a death at the `deaths`-th write, before and then after it; how many writes there were."""
     writes = 0
@@ -340,4 +381,7 @@ async def test_a_death_at_any_write_neither_loses_nor_doubles_a_notice(death: in
     await world.evaluator.evaluate()
     await world.evaluator.evaluate()
     assert await world.told() == ([(ROUTE, OK)] if told else [])
+    # Of an event put twice, both are the same.
+    states = {event.event_id: msgspec.json.decode(event.detail)["state"]["value"] for event in world.events}
+    assert list(states.values()) == ([OK, ALARM, OK] if told else [OK])
     await world.close()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from busway.alarm.metric_points import metric_points, starts_back
-from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings
-from busway.alarm.registry import alarm_arn
+from functools import partial
+
+from busway.alarm.metric_points import asked_of, datapoints, starts_back
+from busway.alarm.record import AlarmQuery, AlarmSettings
 from busway.arn import Scope
 from busway.clock import ManualClock, SeededEntropy
 from busway.engine.memory import MemoryEngine
 from busway.metrics.points import HOUR_S, Point, metric_of
+from busway.metrics.recent import Recent
 from busway.metrics.series import TimeSeries
 from busway.metrics.statistics import of_values
 
@@ -25,15 +27,16 @@ async def series_of(minutes: dict[int, float]) -> TimeSeries:
     return made
 
 
-def alarm(**settings: object) -> AlarmRecord:
+def alarm(**settings: object) -> AlarmSettings:
     shared = {"name": "calls", "namespace": "Shop", "metric_name": "Calls", "comparison": "GreaterThanThreshold"}
-    made = AlarmSettings(**{**shared, "threshold": 1.0, "statistic": "Sum", **settings})  # type: ignore[arg-type]
-    return AlarmRecord(arn=alarm_arn(SCOPE, "calls"), settings=made, generation="1", updated_at=0.0)
+    return AlarmSettings(**{**shared, "threshold": 1.0, "statistic": "Sum", **settings})  # type: ignore[arg-type]
 
 
 async def values(minutes: dict[int, float], at_minute: float, **settings: object) -> list[float | None]:
-    found = await metric_points(await series_of(minutes), alarm(**settings), START + 60 * at_minute)
-    return [point.value for point in found]
+    asked, recent = asked_of(alarm(**settings)), Recent(await series_of(minutes))
+    end = asked.end(START + 60 * at_minute)
+    await recent.watch(SCOPE, asked.places(end))
+    return [point.value for point in datapoints(asked, end, partial(recent.seen, SCOPE))]
 
 
 async def test_the_minute_that_goes_on_is_not_judged_yet():

@@ -98,7 +98,7 @@ def asked(name: str, text: str) -> Query:
 def test_queries_refer_to_each_other_in_any_order_but_in_no_circle():
     stat = Stat(metric_of("Shop", "Calls", {}), 60, "Sum")
     queries = [asked("b", "a * 2"), asked("a", "m + TIME_SERIES(1)"), Query("m", stat, 60)]
-    assert answers(queries, {stat: []}, starts)["b"] == {}
+    assert answers(queries, {stat: {}}, starts)["b"] == {}
     with pytest.raises(InvalidExpression, match="there is no query 'm'"):
         answers(queries[:2], {}, starts)
     with pytest.raises(InvalidExpression, match="in a circle"):

@@ -17,7 +17,7 @@ from busway.clock import Clock
 from busway.errors import ConflictingMetric, InvalidExpression, InvalidMetric
 from busway.metrics.expression import parse
 from busway.metrics.points import DAY_S, HOUR_S, MINUTE_S, Metric, Point, metric_of
-from busway.metrics.queries import Query, Stat, answers, starts_between, stats_in
+from busway.metrics.queries import Query, Stat, answers, series_of, starts_between, stats_in
 from busway.metrics.series import TimeSeries
 from busway.metrics.statistics import SIMPLE, Statistics, is_statistic, of_set, of_values, value
 from busway.metrics.values import Value
@@ -93,7 +93,8 @@ class CloudWatchMetrics:
         queries = [_query(one) for one in _distinct(asked)]
         try:
             read = await self._read(caller, queries, start, end)
-            found = answers(queries, read, partial(starts_between, start, end))
+            series = {stat: series_of(points, stat.statistic) for stat, points in read.items()}
+            found = answers(queries, series, partial(starts_between, start, end))
         except InvalidExpression as error:
             raise InvalidMetric(str(error)) from error
         shown = [one for one in asked if one.get("ReturnData", True)]

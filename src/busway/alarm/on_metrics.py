@@ -1,0 +1,121 @@
+"""The alarms on metrics, judged every minute, and after an absence for what came before it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import msgspec
+
+from busway.alarm.catch_up import Judged, hidden, minutes_due
+from busway.alarm.event import reason_data
+from busway.alarm.metric_points import Asked, asked_of, datapoints
+from busway.alarm.record import AlarmRecord, AlarmSettings
+from busway.alarm.registry import Alarms
+from busway.alarm.state import Decision, Rule, decide, state_of
+from busway.arn import Scope
+from busway.clock import Clock, settle
+from busway.engine import Engine
+from busway.metrics.recent import Place, Recent
+from busway.metrics.series import TimeSeries
+
+# Ours: how long after a minute's end its metrics are taken to be kept.
+KEPT_S = 2.0
+# Ours: so many alarms are judged before others get their turn of the event loop.
+AT_ONCE = 20
+_KEY = "alarm-minutes/judged"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What is worked out once of an alarm's settings."""
+
+    settings: AlarmSettings
+    scope: Scope
+    rule: Rule
+    asked: Asked
+
+
+class MetricAlarms:
+    """Judges; who is told of what is decided is the evaluator's."""
+
+    def __init__(self, alarms: Alarms, series: TimeSeries, engine: Engine, clock: Clock) -> None:
+        self._alarms, self._records, self._clock = alarms, engine.records, clock
+        self._recent = Recent(series)
+        self._prepared: dict[str, _Prepared] = {}
+        self._judged: Judged | None = None
+        self._started = True
+
+    async def open(self) -> None:
+        """Read what is stored; once, before anything else."""
+        stored = await self._records.get(_KEY)
+        self._judged = stored and msgspec.json.decode(stored.data, type=Judged)
+
+    async def due(self, changed: Iterable[str]) -> AsyncIterator[tuple[AlarmRecord, Decision]]:
+        """The alarms that are to move, at each minute that is over since the last time; those changed at once.
+
+        Who asks for the next has moved this one: minutes are in order, each judged on what the one before left.
+        """
+        now = int(self._clock.now() - KEPT_S)
+        ends, judged = minutes_due(self._judged, now, started=self._started)
+        alarms = self._alarms.on_metrics()
+        if ends:
+            await self._watch(alarms, ends[0], all_there_are=True)
+        for end in ends:
+            async for move in self._judge(alarms, end, judged):
+                yield move
+        touched = [alarm for arn in changed if (alarm := self._alarms.get(arn)) and not alarm.queue_arn]
+        if touched and not ends:
+            await self._watch(touched, now, all_there_are=False)
+            async for move in self._judge(touched, now, judged):
+                yield move
+        if ends and alarms:
+            await self._records.put(_KEY, msgspec.json.encode(judged))
+        self._judged, self._started = judged, False
+
+    async def _judge(
+        self, alarms: Sequence[AlarmRecord], now: int, judged: Judged
+    ) -> AsyncIterator[tuple[AlarmRecord, Decision]]:
+        for number, alarm in enumerate(alarms):
+            if number % AT_ONCE == 0:
+                await settle(1)
+            # It may have been deleted or changed while others were judged, and is then due again.
+            current = self._alarms.get(alarm.arn)
+            if current is not None and current.settings is alarm.settings:
+                decision = self._decision(current, now, judged)
+                if decision is not None:
+                    yield current, decision
+
+    def _decision(self, alarm: AlarmRecord, now: int, judged: Judged) -> Decision | None:
+        known = self._prepare(alarm)
+        points = datapoints(known.asked, known.asked.end(now), partial(self._recent.seen, known.scope))
+        rule = known.rule
+        if judged.absences and hidden(points[-rule.evaluation_periods :], known.asked.period_s, judged):
+            rule = replace(rule, missing="ignore")
+        if state_of(rule, points, alarm.state) == alarm.state:
+            return None
+        data = reason_data(alarm.settings, rule, points, self._clock.now())
+        return replace(decide(rule, points, alarm.state), data=data)
+
+    async def _watch(self, alarms: Sequence[AlarmRecord], now: int, *, all_there_are: bool) -> None:
+        wanted: dict[Scope, dict[Place, int]] = {}
+        for alarm in alarms:
+            known = self._prepare(alarm)
+            places = wanted.setdefault(known.scope, {})
+            for place, since in known.asked.places(known.asked.end(now)).items():
+                places[place] = min(since, places.get(place, since))
+        for scope, places in wanted.items():
+            await self._recent.watch(scope, places)
+        if all_there_are:
+            self._recent.keep_only(wanted)
+            present = {alarm.arn for alarm in alarms}
+            self._prepared = {arn: known for arn, known in self._prepared.items() if arn in present}
+
+    def _prepare(self, alarm: AlarmRecord) -> _Prepared:
+        known = self._prepared.get(alarm.arn)
+        if known is None or known.settings is not alarm.settings:
+            settings = alarm.settings
+            known = _Prepared(settings, alarm.scope, settings.rule, asked_of(settings))
+            self._prepared[alarm.arn] = known
+        return known
