@@ -33,12 +33,12 @@ class Asked:
         """Where its newest period ends, of those that are over."""
         return int(now) - int(now) % self.step_s
 
-    def places(self, end: int) -> dict[Place, int]:
-        """What is to be at hand, each from when."""
+    def places(self) -> dict[Place, int]:
+        """What is to be at hand, each so many seconds back from any time."""
         wanted: dict[Place, int] = {}
         for stat in self.stats:
-            place, since = (stat.metric, self.step_s), end - self.periods * stat.period_s
-            wanted[place] = min(since, wanted.get(place, since))
+            place, back_s = (stat.metric, self.step_s), self.periods * stat.period_s + self.step_s
+            wanted[place] = max(back_s, wanted.get(place, 0))
         return wanted
 
 

@@ -45,7 +45,7 @@ class MetricAlarms:
         self._recent = Recent(series)
         self._prepared: dict[str, _Prepared] = {}
         self._judged: Judged | None = None
-        self._started = True
+        self._started, self._changed = True, False
 
     async def open(self) -> None:
         """Read what is stored; once, before anything else."""
@@ -59,20 +59,19 @@ class MetricAlarms:
         """
         now = int(self._clock.now() - KEPT_S)
         ends, judged = minutes_due(self._judged, now, started=self._started)
-        alarms = self._alarms.on_metrics()
         if ends:
-            await self._watch(alarms, ends[0], all_there_are=True)
-        for end in ends:
+            alarms = self._alarms.on_metrics()
+            await self._watch(alarms, ends[0])
+            self._forget_others(alarms)
+        else:
+            alarms = [alarm for arn in changed if (alarm := self._alarms.get(arn)) and not alarm.queue_arn]
+            await self._watch(alarms, now)
+        for end in ends or [now]:
             async for move in self._judge(alarms, end, judged):
-                yield move
-        touched = [alarm for arn in changed if (alarm := self._alarms.get(arn)) and not alarm.queue_arn]
-        if touched and not ends:
-            await self._watch(touched, now, all_there_are=False)
-            async for move in self._judge(touched, now, judged):
                 yield move
         if ends and alarms:
             await self._records.put(_KEY, msgspec.json.encode(judged))
-        self._judged, self._started = judged, False
+        self._judged, self._started, self._recent.until = judged, False, judged.until
 
     async def _judge(
         self, alarms: Sequence[AlarmRecord], now: int, judged: Judged
@@ -88,7 +87,7 @@ class MetricAlarms:
                     yield current, decision
 
     def _decision(self, alarm: AlarmRecord, now: int, judged: Judged) -> Decision | None:
-        known = self._prepare(alarm)
+        known = self._prepared[alarm.arn]
         points = datapoints(known.asked, known.asked.end(now), partial(self._recent.seen, known.scope))
         rule = known.rule
         if judged.absences and hidden(points[-rule.evaluation_periods :], known.asked.period_s, judged):
@@ -98,24 +97,32 @@ class MetricAlarms:
         data = reason_data(alarm.settings, rule, points, self._clock.now())
         return replace(decide(rule, points, alarm.state), data=data)
 
-    async def _watch(self, alarms: Sequence[AlarmRecord], now: int, *, all_there_are: bool) -> None:
+    async def _watch(self, alarms: Sequence[AlarmRecord], end: int) -> None:
+        """See to it that what they ask of is at hand, as of `end`."""
         wanted: dict[Scope, dict[Place, int]] = {}
         for alarm in alarms:
-            known = self._prepare(alarm)
-            places = wanted.setdefault(known.scope, {})
-            for place, since in known.asked.places(known.asked.end(now)).items():
-                places[place] = min(since, places.get(place, since))
+            known = self._prepared.get(alarm.arn)
+            if known is None or known.settings is not alarm.settings:
+                known = self._prepare(alarm)
+                places = wanted.setdefault(known.scope, {})
+                for place, back_s in known.asked.places().items():
+                    places[place] = max(back_s, places.get(place, 0))
         for scope, places in wanted.items():
-            await self._recent.watch(scope, places)
-        if all_there_are:
-            self._recent.keep_only(wanted)
-            present = {alarm.arn for alarm in alarms}
-            self._prepared = {arn: known for arn, known in self._prepared.items() if arn in present}
+            await self._recent.watch(scope, places, end)
 
     def _prepare(self, alarm: AlarmRecord) -> _Prepared:
-        known = self._prepared.get(alarm.arn)
-        if known is None or known.settings is not alarm.settings:
-            settings = alarm.settings
-            known = _Prepared(settings, alarm.scope, settings.rule, asked_of(settings))
-            self._prepared[alarm.arn] = known
+        settings = alarm.settings
+        self._changed = self._changed or alarm.arn in self._prepared
+        known = self._prepared[alarm.arn] = _Prepared(settings, alarm.scope, settings.rule, asked_of(settings))
         return known
+
+    def _forget_others(self, alarms: Sequence[AlarmRecord]) -> None:
+        """Of alarms that were deleted or changed: seldom, as it looks at all metrics there are."""
+        if not self._changed and len(self._prepared) == len(alarms):
+            return
+        self._prepared = {alarm.arn: self._prepared[alarm.arn] for alarm in alarms}
+        wanted: dict[Scope, set[Place]] = {}
+        for known in self._prepared.values():
+            wanted.setdefault(known.scope, set()).update(known.asked.places())
+        self._recent.keep_only(wanted)
+        self._changed = False

@@ -18,7 +18,7 @@ MINUTE_S, FIVE_MINUTES_S, HOUR_S, DAY_S = 60, 300, 3_600, 86_400
 RETENTION_S: Mapping[int, int] = {MINUTE_S: 15 * DAY_S, FIVE_MINUTES_S: 63 * DAY_S, HOUR_S: 455 * DAY_S}
 
 
-class Metric(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Metric(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """A metric is its namespace, its name and exactly these dimensions, which are in order of name."""
 
     namespace: str
@@ -26,7 +26,7 @@ class Metric(msgspec.Struct, frozen=True, array_like=True, order=True):
     dimensions: Dimensions = ()
 
 
-class Point(msgspec.Struct, frozen=True, array_like=True):
+class Point(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was seen of a metric in the period that begins at `at` (Unix seconds); `unit` is CloudWatch's word."""
 
     metric: Metric

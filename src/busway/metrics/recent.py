@@ -5,7 +5,7 @@ What is read once and what comes in afterwards meet without a gap: a metric is r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from busway.arn import Scope
 from busway.metrics.points import Metric, Point
@@ -20,70 +20,64 @@ _NOTHING: Seen = {}
 
 
 class _Followed:
-    """All of a metric from `since` on."""
+    """All of a metric of the last `back_s` seconds."""
 
-    __slots__ = ("seen", "since")
+    __slots__ = ("back_s", "seen")
 
-    def __init__(self, since: int) -> None:
-        self.since = since
+    def __init__(self, back_s: int) -> None:
+        self.back_s = back_s
         self.seen: dict[int, dict[str, Statistics]] = {}
 
-    def add(self, point: Point, period_s: int) -> None:
+    def add(self, point: Point, period_s: int, until: int) -> None:
+        """`until`: who watches has seen all up to it."""
         at = point.at - point.at % period_s
-        if at < self.since:
-            return
-        units = self.seen.setdefault(at, {})
+        units = self.seen.get(at)
+        if units is None:
+            units = self.seen[at] = {}
+            for old in [one for one in self.seen if one < until - self.back_s]:
+                del self.seen[old]
         present = units.get(point.unit)
         together = point.seen if present is None else merged((present, point.seen))
         if together is not None:
             units[point.unit] = together
 
-    def forget_before(self, since: int) -> None:
-        self.since = max(self.since, since)
-        for at in [at for at in self.seen if at < since]:
-            del self.seen[at]
-
 
 class Recent:
-    """Follows what `series` takes in, of the metrics that are watched."""
+    """Follows what `series` takes in, of the metrics that are watched. Who watches moves `until`, in Unix seconds."""
 
     def __init__(self, series: TimeSeries) -> None:
         self._series = series
         self._followed: dict[Scope, dict[Metric, dict[int, _Followed]]] = {}
+        self.until = 0
         series.followers.append(self._took)
 
     def seen(self, scope: Scope, metric: Metric, period_s: int) -> Seen:
-        """From where it is watched until now; nothing of what is not."""
+        """As far back as it is watched; nothing of what is not."""
         followed = self._followed.get(scope, {}).get(metric, {}).get(period_s)
         return followed.seen if followed else _NOTHING
 
-    async def watch(self, scope: Scope, places: Mapping[Place, int]) -> None:
-        """From now on these too, each from so many Unix seconds on: what is not at hand is read."""
+    async def watch(self, scope: Scope, places: Mapping[Place, int], until: int) -> None:
+        """From now on these too, each for so many seconds before `until`: what is not at hand is read."""
         known, missing = self._followed.setdefault(scope, {}), dict[int, dict[Metric, int]]()
-        for (metric, period_s), since in places.items():
+        for (metric, period_s), back_s in places.items():
             followed = known.get(metric, {}).get(period_s)
-            if followed is None or followed.since > since:
-                missing.setdefault(period_s, {})[metric] = since
+            if followed is None or followed.back_s < back_s:
+                missing.setdefault(period_s, {})[metric] = back_s
         for period_s, metrics in missing.items():
             async with self._series.changing:
-                first = min(metrics.values())
+                first = until - max(metrics.values())
                 read = await self._series.read(scope, list(metrics), first, float("inf"), period_s)
                 for metric, points in read.items():
-                    followed = known.setdefault(metric, {})[period_s] = _Followed(first)
+                    followed = known.setdefault(metric, {})[period_s] = _Followed(metrics[metric])
                     for point in points:
-                        followed.add(point, period_s)
+                        followed.add(point, period_s, until)
 
-    def keep_only(self, wanted: Mapping[Scope, Mapping[Place, int]]) -> None:
-        """Forget what is not among these, and of these what was before."""
+    def keep_only(self, wanted: Mapping[Scope, Collection[Place]]) -> None:
+        """Forget what is not among these."""
         for scope, known in self._followed.items():
-            places = wanted.get(scope, {})
+            places = wanted.get(scope, ())
             for metric in list(known):
-                for period_s in list(known[metric]):
-                    since = places.get((metric, period_s))
-                    if since is None:
-                        del known[metric][period_s]
-                    else:
-                        known[metric][period_s].forget_before(since)
+                known[metric] = {one: kept for one, kept in known[metric].items() if (metric, one) in places}
                 if not known[metric]:
                     del known[metric]
 
@@ -93,4 +87,4 @@ class Recent:
             return
         for point in points:
             for period_s, followed in known.get(point.metric, {}).items():
-                followed.add(point, period_s)
+                followed.add(point, period_s, self.until)

@@ -149,7 +149,7 @@ class TimeSeries:
             in_span = (one for one in points if start <= one.at < end)
             found += [one for one in in_span if one.metric in wanted and unit in ("", one.unit)]
         read: dict[Metric, list[Point]] = {metric: [] for metric in metrics}
-        for one in rolled_up(found, period_s):
+        for one in await _aside(partial(rolled_up, found, period_s), len(found)):
             read[one.metric].append(one)
         return read
 
@@ -160,7 +160,7 @@ class TimeSeries:
             found = await self._records.list(_hour(where, hour))
         else:
             found = [value for at in minutes for value in await self._records.list(_minute(where, at))]
-        return [point for _, values in groupby(found, _minute_in) for point in _counted(list(values))[1]]
+        return await _aside(partial(_counted_of_all, found), _points_in(found))
 
     async def _rolled(self, where: str, hour: int, period_s: int) -> list[Point]:
         found = await self._records.list(f"metric/points/{where}/{period_s}/{hour}/")
@@ -185,7 +185,7 @@ class TimeSeries:
         """The minute's points, in as few records as hold them."""
         prefix = _minute(where, minute)
         values = await self._records.list(prefix)
-        came, found = await _aside(partial(_counted, values), sum(len(value.data) for value in values) // POINT_BYTES)
+        came, found = await _aside(partial(_counted, values), _points_in(values))
         points = await _aside(partial(rolled_up, found, MINUTE_S), len(found))
         chunks = list(_chunks(points))
         if len(came.parts) > len(chunks):
@@ -279,6 +279,16 @@ def _counted(values: Sequence[Value]) -> tuple[_Whole, list[Point]]:
     ]
     points = [point for name in counted for point in msgspec.msgpack.decode(found[name], type=list[Point])]
     return _Whole(whole.generation, sorted(found)), points
+
+
+def _counted_of_all(values: Sequence[Value]) -> list[Point]:
+    """Of the records of many minutes."""
+    return [point for _, minute in groupby(values, _minute_in) for point in _counted(list(minute))[1]]
+
+
+def _points_in(values: Sequence[Value]) -> int:
+    """About how many."""
+    return sum(len(value.data) for value in values) // POINT_BYTES
 
 
 async def _aside(work: Callable[[], T], points: int) -> T:

@@ -16,7 +16,7 @@ VALUES_MAX = 500
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
 
 
-class Statistics(msgspec.Struct, frozen=True, array_like=True):
+class Statistics(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`values` is how often each was seen; None where only the other four were told, and no percentile is known."""
 
     samples: float

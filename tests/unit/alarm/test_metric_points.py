@@ -35,7 +35,7 @@ def alarm(**settings: object) -> AlarmSettings:
 async def values(minutes: dict[int, float], at_minute: float, **settings: object) -> list[float | None]:
     asked, recent = asked_of(alarm(**settings)), Recent(await series_of(minutes))
     end = asked.end(START + 60 * at_minute)
-    await recent.watch(SCOPE, asked.places(end))
+    await recent.watch(SCOPE, asked.places(), end)
     return [point.value for point in datapoints(asked, end, partial(recent.seen, SCOPE))]
 
 
