@@ -1,9 +1,10 @@
 """Events per second from PutEvents to the queue in one process, without HTTP: what the heart costs by itself.
 
-    .venv/bin/python bench/router.py [--engine memory|embedded] [--rules 1,1000] [--events 20000]
+    .venv/bin/python bench/router.py [--engine memory|embedded] [--rules 1,1000] [--events 20000] [--unmeasured]
 
 Every event matches one rule with one queue as target; the other rules look for other values of the same field. Counts
-what is queued, not what was accepted. `alone` are the two halves one after the other, on one core.
+what is queued, not what was accepted. `alone` are the two halves one after the other, on one core. `--unmeasured`
+does all of it also without metrics, in turns, and says what they cost.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from busway.arn import Scope
 from busway.bus.put_events import EventEntry
@@ -28,7 +31,7 @@ from busway.delivery.outbox import Outbox, Parts
 from busway.engine import Engine
 from busway.engine.embedded import open_embedded
 from busway.engine.memory import MemoryEngine
-from busway.metrics import Metrics
+from busway.metrics import COUNTER, Meter, Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues
 from busway.targets.queue import QueueTarget
@@ -39,9 +42,32 @@ CLIENTS = 32
 DETAIL = json.dumps({"order": {"id": "4711", "lines": [{"sku": "a" * 8, "n": i} for i in range(9)]}, "kind": "k0"})
 
 
-async def measure(engine: Engine, rules: int, events: int) -> dict[str, float]:
+class _Deaf(Meter):
+    """Counts nothing."""
+
+    def count(self, value: float = 1.0) -> None: ...
+
+    def observe(self, value: float) -> None: ...
+
+    def set(self, value: float) -> None: ...
+
+
+class Unmeasured(Metrics):
+    """What metrics would be if there were none."""
+
+    def count(self, *_: Any, **__: Any) -> None: ...
+
+    def observe(self, *_: Any, **__: Any) -> None: ...
+
+    def gauge(self, *_: Any, **__: Any) -> None: ...
+
+    def meter(self, *_: Any, **__: Any) -> Meter:
+        return _Deaf(("", "", ()), COUNTER, None)
+
+
+async def measure(engine: Engine, rules: int, events: int, kind: type[Metrics] = Metrics) -> dict[str, float]:
     clock, entropy = SystemClock(), SystemEntropy()
-    metrics, trail = Metrics(clock), Trail(clock)
+    metrics, trail = kind(clock), Trail(clock)
     room = BusRoom(engine, clock, entropy, metrics, trail, Settings(rules_per_bus=rules))
     queues = SqsQueues(engine, clock, entropy, metrics)
     await room.open()
@@ -100,21 +126,48 @@ async def measure(engine: Engine, rules: int, events: int) -> dict[str, float]:
     }
 
 
+async def one(engine_name: str, rules: int, events: int, kind: type[Metrics]) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        clock = SystemClock()
+        memory = engine_name == "memory"
+        engine: Engine = MemoryEngine(clock) if memory else await open_embedded(Path(folder), clock, on_fatal=print)
+        try:
+            return await measure(engine, rules, events, kind)
+        finally:
+            await engine.close()
+
+
+async def cost_of_metrics(engine_name: str, events: int, turns: int = 5) -> dict[str, float]:
+    """CPU and rate with metrics against without: medians of runs that take turns."""
+    runs: dict[type[Metrics], list[dict[str, float]]] = {Metrics: [], Unmeasured: []}
+    for _ in range(turns):
+        for kind, found in runs.items():
+            found.append(await one(engine_name, 1, events, kind))
+
+    def middle(kind: type[Metrics], *names: str) -> float:
+        return statistics.median(sum(run[name] for name in names) for run in runs[kind])
+
+    cpu = [middle(kind, "accept_cpu_us", "route_cpu_us") for kind in runs]
+    rate = [middle(kind, "both") for kind in runs]
+    return {
+        "CPU us an event": round(cpu[0], 2),
+        "CPU, with against without": round(cpu[0] / cpu[1], 3),
+        "rate, with against without": round(rate[0] / rate[1], 3),
+    }
+
+
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="memory", choices=["memory", "embedded"])
     parser.add_argument("--rules", default="1,1000")
     parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--unmeasured", action="store_true", help="say what metrics cost")
     options = parser.parse_args()
+    if options.unmeasured:
+        print(json.dumps(await cost_of_metrics(options.engine, options.events), indent=2))
+        return
     for rules in map(int, options.rules.split(",")):
-        with tempfile.TemporaryDirectory() as folder:
-            clock = SystemClock()
-            if options.engine == "memory":
-                engine: Engine = MemoryEngine(clock)
-            else:
-                engine = await open_embedded(Path(folder), clock, on_fatal=lambda error: None)
-            found = await measure(engine, rules, options.events)
-            await engine.close()
+        found = await one(options.engine, rules, options.events, Metrics)
         shown = "  ".join(f"{name} {value:,.1f}" for name, value in found.items())
         print(f"{options.engine:9} rules {rules:5}  {shown}")
 

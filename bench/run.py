@@ -6,6 +6,7 @@ Prints each row as it comes and writes bench/results.json; bench/README.md says 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import io
 import json
@@ -20,9 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import alarms
 import boto3
 import functions
 import road
+import router
 import streams
 from botocore.config import Config
 from load import Line, load, put_events, request
@@ -231,7 +234,9 @@ def sync_ms(writes: int = 200) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--only", default="busway,limit,ministack,moto,clients,road", help="what to measure, separated by commas"
+        "--only",
+        default="busway,limit,ministack,moto,clients,alarms,road",
+        help="what to measure, separated by commas",
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of load per row")
     chosen = parser.parse_args()
@@ -262,6 +267,10 @@ def main() -> None:
     if "clients" in chosen.only.split(","):
         # The same function with each client of the Runtime API, without HTTP, and the limit: a raw socket.
         results["clients"] = functions.measure()
+    if "alarms" in chosen.only.split(","):
+        metrics = asyncio.run(router.cost_of_metrics("embedded", 20_000))
+        results["alarms"] = {**alarms.measure(), "metrics": metrics}
+        print(f"alarms     {json.dumps(results['alarms'])}", flush=True)
     if "road" in chosen.only.split(","):
         results["road"] = road.road()
         print(f"road       {json.dumps(results['road'])}", flush=True)
