@@ -7,8 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -86,6 +87,15 @@ def whole_server(folder: Path, **settings: str) -> Iterator[WholeServer]:
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_S)
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """What `condition` gives once that is true."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"it did not come about that {what}"
+        time.sleep(0.02)
+    return found
 
 
 def rule_to_queue(server: WholeServer, name: str, pattern: str) -> str:

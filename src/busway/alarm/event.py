@@ -15,8 +15,8 @@ from busway.alarm.notice import timestamp
 from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings, Change
 from busway.alarm.state import INSUFFICIENT_DATA, Datapoint, Rule
 from busway.bus.put_events import Announcement
+from busway.bus.record import ALARM_SOURCE, ALARM_TYPE
 
-SOURCE, STATE_CHANGE = "aws.cloudwatch", "CloudWatch Alarm State Change"
 FIRST_REASON = "Unchecked: Initial alarm creation"
 
 
@@ -36,8 +36,8 @@ def announcement(record: AlarmRecord, number: int, change: Change) -> Announceme
     return Announcement(
         event_id=_id(f"{record.arn}#{record.generation}#{number}"),
         scope=record.scope,
-        source=SOURCE,
-        detail_type=STATE_CHANGE,
+        source=ALARM_SOURCE,
+        detail_type=ALARM_TYPE,
         at=change.at,
         resources=[record.arn],
         detail=msgspec.json.encode(detail),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from busway.arn import Scope
 from busway.bus.buses import Buses
 from busway.bus.envelope import ID_AT, event_id, is_event, unframe
 from busway.bus.put_events import Publisher
+from busway.bus.record import ALARM_SOURCE
 from busway.engine import Entry, Journal
 
 # Ours: offsets looked at in one step, newest first.
@@ -43,7 +46,10 @@ async def find_event(buses: Buses, publisher: Publisher, event: str) -> Found | 
 
 
 async def newest_event(buses: Buses, scope: Scope) -> Found | None:
-    """The event accepted last on the buses of an account and Region, None when they retain none."""
+    """The event accepted last on the buses of an account and Region, None when they retain none.
+
+    But for those in which the server tells of itself: who asks for the newest means one of the team's.
+    """
     newest: Found | None = None
     for record in buses.list(scope):
         entry = await _scan(buses.kit.engine.journal, record.arn, None)
@@ -53,16 +59,28 @@ async def newest_event(buses: Buses, scope: Scope) -> Found | None:
 
 
 async def _scan(journal: Journal, bus_arn: str, event: str | None) -> Entry | None:
-    """The newest entry with this id, with any when None: backwards page by page."""
+    """The newest entry with this id, of a team's when None: backwards page by page."""
     end = await journal.head(bus_arn)
     oldest = await journal.read(bus_arn, 0, 1)
     while oldest and end >= oldest[0].offset:
         start = max(0, end - PAGE)
         for entry in reversed(await journal.read(bus_arn, start, PAGE)):
-            if entry.offset <= end and is_event(entry.data) and (event is None or _is(entry, event)):
+            if (
+                entry.offset <= end
+                and is_event(entry.data)
+                and (_is(entry, event) if event else not _of_itself(entry))
+            ):
                 return entry
         end = start
     return None
+
+
+class _Source(msgspec.Struct):
+    source: str
+
+
+def _of_itself(entry: Entry) -> bool:
+    return msgspec.json.decode(unframe(entry.data)[0], type=_Source).source == ALARM_SOURCE
 
 
 def _is(entry: Entry, event: str) -> bool:

@@ -150,7 +150,8 @@ class Publisher:
             event.event_id, event.detail_type, event.source, scope.account, time_text(event.at), scope.region,
             [*event.resources], event.detail,
         )  # fmt: skip
-        await self._append_own(arn, event.event_id, event.detail_type, event.source, envelope)
+        # What it tells of is in the trail already.
+        await self._append_own(arn, event.event_id, envelope)
 
     async def tick(self, bus_arn: str, rule_arn: str, at: float) -> None:
         """Append the event of a rule's schedule that was due at `at` (Unix seconds)."""
@@ -160,14 +161,14 @@ class Publisher:
         event = build_envelope(
             identity, TICK_TYPE, TICK_SOURCE, rule.account, time_text(at), rule.region, [rule_arn], b"{}"
         )
-        await self._append_own(bus_arn, identity, TICK_TYPE, TICK_SOURCE, event)
-
-    async def _append_own(self, bus_arn: str, event_id: str, detail_type: str, source: str, event: bytes) -> None:
-        first = await self._kit.engine.journal.append(bus_arn, [event])
-        self.remembered.append(Remembered(bus_arn, first, [event_id]))
+        await self._append_own(bus_arn, identity, event)
         if self._kit.trail.listening:
             bus = bus_arn.rsplit("/", 1)[-1]
-            self._kit.trail.note("accepted", event_id=event_id, bus=bus, detail_type=detail_type, source=source)
+            self._kit.trail.note("accepted", event_id=identity, bus=bus, detail_type=TICK_TYPE, source=TICK_SOURCE)
+
+    async def _append_own(self, bus_arn: str, event_id: str, event: bytes) -> None:
+        first = await self._kit.engine.journal.append(bus_arn, [event])
+        self.remembered.append(Remembered(bus_arn, first, [event_id]))
 
     def _build(self, entry: EventEntry, event_id: str, scope: Scope, now: str) -> bytes | EventResult:
         """The event of an entry, or why there is none."""

@@ -20,6 +20,7 @@ ENABLED = "ENABLED"
 DISABLED = "DISABLED"
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
 TICK_SOURCE, TICK_TYPE = "aws.events", "Scheduled Event"
+ALARM_SOURCE, ALARM_TYPE = "aws.cloudwatch", "CloudWatch Alarm State Change"
 
 
 class BusRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

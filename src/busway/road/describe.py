@@ -28,7 +28,7 @@ async def describe(root: Path) -> Manifest:
     nothing = Manifest(project=config.name, bus=config.bus, events=[], handlers=[])
     python = await _python(root) if is_python(root) else nothing
     found = merged(python, *await read_typescript(root, config)) if is_node(root) else python
-    check_rules(rules := read_rules(root), {entry.name: entry.file for entry in found.handlers})
+    check_rules(rules := read_rules(root, alarms=config.alarms), {entry.name: entry.file for entry in found.handlers})
     return msgspec.structs.replace(found, rules=rules)
 
 

@@ -57,6 +57,7 @@ def handler_entry(
         timeout_s=options.timeout_s,
         memory_mb=options.memory_mb,
         alert=options.alert,
+        alarms=config.alarms,
         env=list(options.env),
         secrets=list(options.secrets),
         rate=options.rate,

@@ -74,6 +74,7 @@ class HandlerEntry(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     alert: str | None
     env: list[str]
+    alarms: bool = True
     secrets: list[str] = []
     rate: str | None = None
     once: bool = True

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from busway.arn import DEFAULT_BUS, Scope
+from busway.road.alarms import alarm_calls, end_alarm_calls
 from busway.road.batches import end_calls, mapping_calls, source_calls, target as source_target
 from busway.road.calls import Call
 from busway.road.function_plan import (
@@ -28,15 +29,11 @@ from busway.road.manifest import (
     PROJECT_TAG,
     HandlerEntry,
     Manifest,
-    alarm_name,
     dead_letter_queue,
     function_name,
-    route_arn,
 )
 from busway.road.rules import RuleEntry
 
-# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
-ALARM_PERIOD_S = 60
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
 TARGET_AGE_S_MAX = 86_400
 
@@ -102,7 +99,7 @@ def forget(project: str, handler: str) -> list[Call]:
     name = function_name(project, handler)
     return [
         Call("lambda", "DeleteFunction", {"FunctionName": name}, exists=MISSING),
-        Call("cloudwatch", "DeleteAlarms", {"AlarmNames": [alarm_name(name)]}, exists=MISSING),
+        *end_alarm_calls(name),
     ]
 
 
@@ -114,11 +111,18 @@ def end_rule(name: str, bus: str) -> list[Call]:
 
 
 def _says(entry: HandlerEntry) -> str:
-    alert, batch = f", alert {entry.alert}" if entry.alert else "", entry.batch
+    batch = entry.batch
     how = f"{batch.source}, batches of {batch.size} or {batch.window_s} s, " if batch is not None else ""
     trigger = entry.schedule or entry.event
     retries = f"{entry.retries} retr{'y' if entry.retries == 1 else 'ies'}"
-    return f"{trigger} -> {entry.name} ({how}{retries}, dead letters, alarm{alert})"
+    return f"{trigger} -> {entry.name} ({how}{retries}, dead letters{alarms_said(entry.alarms, entry.alert)})"
+
+
+def alarms_said(wanted: bool, alert: str | None) -> str:
+    """For a person, after other things."""
+    if not wanted:
+        return ", no alarms"
+    return f", alarms, alert {alert}" if alert else ", alarms"
 
 
 def _handler_step(manifest: Manifest, entry: HandlerEntry, code: Mapping[str, Any], ground: Ground) -> Step:
@@ -144,7 +148,7 @@ def _handler_step(manifest: Manifest, entry: HandlerEntry, code: Mapping[str, An
             *tag_calls(manifest, entry, code, scope),
             *way,
             *_rule_calls(manifest, entry, name, goal, queue_arn),
-            alarm_call(entry.alert, entry.name, name, scope),
+            *alarm_calls(entry.alarms, entry.alert, entry.name, name, scope, rule=False),
         ],
         end=end_calls(entry.batch, name, scope, ground.qualifier),
     )
@@ -192,27 +196,3 @@ def rule_tags(manifest: Manifest, more: Mapping[str, str]) -> list[dict[str, str
 def retry_policy(max_age_s: int) -> dict[str, int]:
     """How long and how often the bus tries to hand an event over."""
     return {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": min(max_age_s, TARGET_AGE_S_MAX)}
-
-
-def alarm_call(alert: str | None, name: str, deployed: str, scope: Scope) -> Call:
-    """The alarm on the dead letters of a handler, or of a rule (`name` ""); `deployed`: its name on the server."""
-    actions = [route_arn(scope, alert)] if alert else []
-    return Call(
-        "cloudwatch",
-        "PutMetricAlarm",
-        {
-            "AlarmName": alarm_name(deployed),
-            "AlarmDescription": f"Dead letters of {deployed}: see them with `{f'busway dlq {name}'.strip()}`",
-            "Namespace": "AWS/SQS",
-            "MetricName": "ApproximateNumberOfMessagesVisible",
-            "Dimensions": [{"Name": "QueueName", "Value": dead_letter_queue(deployed)}],
-            "Statistic": "Maximum",
-            "Period": ALARM_PERIOD_S,
-            "EvaluationPeriods": 1,
-            "Threshold": 0.0,
-            "ComparisonOperator": "GreaterThanThreshold",
-            "TreatMissingData": "notBreaching",
-            "AlarmActions": actions,
-            "OKActions": actions,
-        },
-    )

@@ -69,6 +69,7 @@ class ProjectConfig:
     bus: str = "default"
     targets: Mapping[str, str] = field(default_factory=dict[str, str])
     aws: Mapping[str, AwsSettings] = field(default_factory=dict[str, AwsSettings])
+    alarms: bool = True
 
 
 def find_root(start: Path) -> Path:
@@ -107,9 +108,9 @@ def read_config(root: Path) -> ProjectConfig:
     if not isinstance(table, dict):
         raise BrokenProject(f"{file}: {where} is {table!r}; wanted a table with name, bus and env, or an empty one")
     settings = cast(dict[str, Any], table)
-    unknown = sorted(set(settings) - {"name", "bus", "env"})
+    unknown = sorted(set(settings) - {"name", "bus", "env", "alarms"})
     if unknown:
-        raise BrokenProject(f"{file}: {where} has {unknown[0]!r}; it knows name, bus and env")
+        raise BrokenProject(f"{file}: {where} has {unknown[0]!r}; it knows name, bus, alarms and env")
     # A package of an npm scope is called @scope/name.
     name = settings.get("name", str(project.get("name", root.name)).rpartition("/")[2])
     bus = settings.get("bus", "default")
@@ -118,7 +119,10 @@ def read_config(root: Path) -> ProjectConfig:
             raise BrokenProject(f"{file}: {key} is {value!r}; wanted letters, digits, ., - and _")
     on_aws, others = _on_aws(file, settings.get("env", {}))
     targets = {**_targets(file, others), **dict.fromkeys(on_aws, AWS)}
-    return ProjectConfig(re.sub(r"\.", "-", name), bus, targets, on_aws)
+    alarms = settings.get("alarms", True)
+    if not isinstance(alarms, bool):
+        raise BrokenProject(f"{file}: alarms is {alarms!r}; wanted true or false")
+    return ProjectConfig(re.sub(r"\.", "-", name), bus, targets, on_aws, alarms)
 
 
 def _on_aws(file: Path, given: object) -> tuple[dict[str, AwsSettings], object]:

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from busway.arn import DEFAULT_BUS, Scope
+from busway.road.alarms import alarm_calls, end_alarm_calls
 from busway.road.batches import SHARDS
 from busway.road.calls import Call
 from busway.road.function_plan import MISSING, function_arn, permission_call, role_arn
 from busway.road.manifest import Manifest, dead_letter_queue, function_name
-from busway.road.plan import Step, alarm_call, dead_letters_call, end_rule, retry_policy, rule_tags
+from busway.road.plan import Step, alarms_said, dead_letters_call, end_rule, retry_policy, rule_tags
 from busway.road.rule_jobs import job_arn, service_of
 from busway.road.rules import TARGETS_MAX, RuleEntry, RuleTarget
 
@@ -36,14 +37,13 @@ def retire_rule(project: str, bus: str, rule: str) -> list[Call]:
     return [
         Call("events", "RemoveTargets", {"Rule": name, "EventBusName": bus, "Ids": ids}, exists=MISSING),
         *end_rule(name, bus),
-        Call("cloudwatch", "DeleteAlarms", {"AlarmNames": [dead_letter_queue(name)]}, exists=MISSING),
+        *end_alarm_calls(name),
     ]
 
 
 def _says(entry: RuleEntry) -> str:
     goals = ", ".join(" ".join(target.place) for target in entry.rule.targets)
-    alert = f", alert {entry.rule.alert}" if entry.rule.alert else ""
-    return f"rule {entry.name} -> {goals} (dead letters, alarm{alert})"
+    return f"rule {entry.name} -> {goals} (dead letters{alarms_said(entry.alarms, entry.rule.alert)})"
 
 
 def _step(manifest: Manifest, entry: RuleEntry, scope: Scope, qualifier: str) -> Step:
@@ -81,7 +81,7 @@ def _step(manifest: Manifest, entry: RuleEntry, scope: Scope, qualifier: str) ->
             Call("events", "PutTargets", {**of_rule, "Targets": targets}),
             # The file may have named more of them before.
             *([Call("events", "RemoveTargets", {**of_rule, "Ids": less})] if less else []),
-            alarm_call(entry.rule.alert, "", name, scope),
+            *alarm_calls(entry.alarms, entry.rule.alert, entry.name, name, scope, rule=True),
         ],
     )
 

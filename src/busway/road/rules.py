@@ -115,20 +115,24 @@ class RuleEntry(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     file: str
     rule: RuleFile
+    alarms: bool = True
 
 
-def read_rules(root: Path) -> list[RuleEntry]:
-    """The project's rules, by name. Raises BrokenProject naming the first file that cannot be used."""
+def read_rules(root: Path, *, alarms: bool = True) -> list[RuleEntry]:
+    """The project's rules, by name. Raises BrokenProject naming the first file that cannot be used.
+
+    `alarms`: whether the project wants them.
+    """
     # What the generator remembers of its rules lies beside them, in hidden files.
-    return [_read(root, file) for file in sorted((root / FOLDER).glob("[!.]*.json"))]
+    return [_read(root, file, alarms) for file in sorted((root / FOLDER).glob("[!.]*.json"))]
 
 
-def _read(root: Path, file: Path) -> RuleEntry:
+def _read(root: Path, file: Path, alarms: bool) -> RuleEntry:
     where = str(file.relative_to(root))
     if not _NAME.fullmatch(file.stem):
         raise BrokenProject(f"{where}: its name is the rule's: wanted at most 50 letters, digits, - and _")
     try:
-        return RuleEntry(name=file.stem, file=where, rule=checked_rule(file.read_bytes()))
+        return RuleEntry(name=file.stem, file=where, rule=checked_rule(file.read_bytes()), alarms=alarms)
     except ValueError as error:
         raise BrokenProject(
             f"{where}: {error}",

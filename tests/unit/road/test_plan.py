@@ -9,8 +9,13 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from busway.alarm.metric_points import asked_of, datapoints
+from busway.alarm.record import check
+from busway.alarm.state import ALARM, OK, decide
 from busway.arn import Scope
+from busway.aws.services.cloudwatch import settings_of
 from busway.errors import BrokenProject
+from busway.metrics.statistics import of_values
 from busway.road.calls import Call
 from busway.road.deploy import shipped_files, zip_code
 from busway.road.function_plan import Ground
@@ -81,11 +86,43 @@ def test_the_rule_is_on_the_projects_bus_with_the_handlers_pattern():
     assert bus_calls(MANIFEST)[0].operation == "CreateEventBus"
 
 
-def test_the_alarm_watches_the_queue_and_tells_the_route_both_ways():
-    alarm = calls_of()["PutMetricAlarm"]
+def alarm_calls_of(manifest: Manifest) -> list[tuple[str, dict[str, Any]]]:
+    (step,) = plan(manifest, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
+    return [(call.operation, dict(call.parameters)) for call in step.calls if call.service == "cloudwatch"]
+
+
+def test_the_alarms_watch_the_queue_and_the_errors_and_tell_the_route_both_ways():
+    (put, letters), (_, rate) = alarm_calls_of(MANIFEST)
     route = "arn:aws:sns:eu-west-1:123456789012:busway-alert-pagerduty"
-    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "shop-send-receipt-dead-letters"}]
-    assert (alarm["AlarmActions"], alarm["OKActions"]) == ([route], [route])
+    assert put == "PutMetricAlarm"
+    assert letters["Dimensions"] == [{"Name": "QueueName", "Value": "shop-send-receipt-dead-letters"}]
+    assert rate["AlarmName"] == "shop-send-receipt-error-rate"
+    functions = [one["MetricStat"]["Metric"]["Dimensions"] for one in rate["Metrics"] if "MetricStat" in one]
+    assert functions == [[{"Name": "FunctionName", "Value": "shop-send-receipt"}]] * 2
+    for alarm in (letters, rate):
+        assert (alarm["AlarmActions"], alarm["OKActions"]) == ([route], [route])
+    check(settings_of(rate))
+
+
+@pytest.mark.parametrize(
+    ("calls", "errors", "state"),
+    [(9, 9, OK), (10, 1, OK), (10, 2, ALARM), (100, 10, OK), (100, 11, ALARM), (0, 0, OK)],
+)
+def test_the_error_rate_rings_when_more_than_one_in_ten_of_ten_fail(calls: int, errors: int, state: str):
+    settings = settings_of(alarm_calls_of(MANIFEST)[1][1])
+    counts = {"Invocations": [1.0] * calls, "Errors": [1.0] * errors + [0.0] * (calls - errors)}
+    kept = {
+        name: {60: {"Count": of_values({one: float(seen.count(one)) for one in seen})}} if seen else {}
+        for name, seen in counts.items()
+    }
+    points = datapoints(asked_of(settings), 300, lambda metric, _: kept[metric.name])
+    assert decide(settings.rule, points, OK).state == state
+
+
+def test_a_project_that_wants_no_alarms_has_none():
+    quiet = structs.replace(MANIFEST, handlers=[structs.replace(ENTRY, alarms=False)])
+    names = ["shop-send-receipt-dead-letters", "shop-send-receipt-error-rate"]
+    assert alarm_calls_of(quiet) == [("DeleteAlarms", {"AlarmNames": [name]}) for name in names]
 
 
 def test_a_variable_that_is_not_set_is_named_before_anything_is_called():
@@ -162,7 +199,7 @@ def test_a_source_that_the_handler_has_no_more_is_ended_if_its_own_mapping_read_
 
 @pytest.mark.parametrize(
     ("manifest", "count"),
-    [(MANIFEST, 16), (batched(STREAM), 13), (batched(QUEUE), 13)],
+    [(MANIFEST, 17), (batched(STREAM), 14), (batched(QUEUE), 14)],
     ids=["one", "stream", "queue"],
 )
 def test_every_call_is_one_that_aws_would_take(manifest: Manifest, count: int):
@@ -175,18 +212,18 @@ def test_every_call_is_one_that_aws_would_take(manifest: Manifest, count: int):
         report = validator.validate(parameters, shape)
         assert not report.has_errors(), (operation, report.generate_report())
 
-    def check(calls: list[Call] | tuple[Call, ...]) -> int:
+    def checked(calls: list[Call] | tuple[Call, ...]) -> int:
         for call in calls:
             valid(call.service, call.operation, {**call.parameters, **({call.named: "u" * 36} if call.named else {})})
             if call.each is not None:
                 valid(call.each.service, call.each.operation, dict(call.each.parameters))
-            check(call.then)
+            checked(call.then)
         return len(calls)
 
     (step,) = plan(manifest, {"send-receipt": {"ZipFile": b"zip"}}, GROUND)
-    assert check(list(step.calls)) == count
-    assert check(bus_calls(manifest)) == 1
-    assert check(retire("shop", "orders", "send-receipt", SCOPE)) == 10
+    assert checked(list(step.calls)) == count
+    assert checked(bus_calls(manifest)) == 1
+    assert checked(retire("shop", "orders", "send-receipt", SCOPE)) == 11
 
 
 def test_the_zip_holds_what_runs_and_nothing_of_the_developers(tmp_path: Path):

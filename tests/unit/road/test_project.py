@@ -89,10 +89,20 @@ def test_a_name_too_long_for_a_rule_is_refused(shop: Path):
         load_project(shop)
 
 
+def test_a_project_has_alarms_unless_it_wants_none(shop: Path):
+    config = shop / "pyproject.toml"
+    assert read_config(shop).alarms
+    config.write_text(config.read_text().replace("[tool.busway]", "[tool.busway]\nalarms = false"))
+    assert not read_config(shop).alarms
+    config.write_text(config.read_text().replace("alarms = false", 'alarms = "no"'))
+    with pytest.raises(BrokenProject, match="alarms is 'no'; wanted true or false"):
+        read_config(shop)
+
+
 def test_an_unknown_setting_is_named(shop: Path):
     config = shop / "pyproject.toml"
     config.write_text(config.read_text().replace("[tool.busway]", '[tool.busway]\nbuss = "x"'))
-    with pytest.raises(BrokenProject, match="has 'buss'; it knows name, bus and env"):
+    with pytest.raises(BrokenProject, match="has 'buss'; it knows name, bus, alarms and env"):
         read_config(shop)
 
 

@@ -175,7 +175,7 @@ def test_a_rule_is_marked_as_the_projects_and_ends_with_its_targets_but_not_thei
     rule = the(calls_of({"EventPattern": PLACED, "Targets": [{"Queue": "q"}]}), "PutRule")
     assert {tag["Key"]: tag["Value"] for tag in rule["Tags"]} == {"busway:project": "shop", "busway:rule": "audit"}
     ended = [call.operation for call in retire_rule("shop", "orders", "audit")]
-    assert ended == ["RemoveTargets", "RemoveTargets", "DeleteRule", "DeleteAlarms"]
+    assert ended == ["RemoveTargets", "RemoveTargets", "DeleteRule", "DeleteAlarms", "DeleteAlarms"]
 
 
 # --- the generator ---

@@ -1,13 +1,13 @@
-"""Dead letters of a handler or a rule, the alarm on them, and who is told. Pure."""
+"""Dead letters of a handler or a rule, the alarms, and who is told. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from busway.road.alarms import error_rate_judged, letters_judged
 from busway.road.aws.names import Ids, Names
 from busway.road.aws.roles import queue_policy
 from busway.road.manifest import DEAD_LETTER_RETENTION_S
-from busway.road.plan import ALARM_PERIOD_S
 
 Resources = dict[str, dict[str, Any]]
 # Somebody may need them when the handler is gone; a handler of the same name takes them over again, as the change
@@ -16,40 +16,48 @@ Resources = dict[str, dict[str, Any]]
 KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 
 
-def dead_letters(names: Names, ids: Ids, entry: str, rule: Any, alert: str | None) -> Resources:
+def dead_letters(names: Names, ids: Ids, entry: str, rule: Any) -> Resources:
     """One queue for both: what the bus cannot hand over, and what the function gives up. `rule`: its ARN."""
-    logical = ids.entries[entry]
-    queue = f"{logical}DeadLetters"
+    queue = f"{ids.entries[entry]}DeadLetters"
     settings = {"QueueName": names.dead_letters(entry), "MessageRetentionPeriod": DEAD_LETTER_RETENTION_S}
     return {
         queue: {"Type": "AWS::SQS::Queue", **KEPT, "Properties": settings},
         f"{queue}Policy": queue_policy(queue, [rule]),
-        f"{logical}Alarm": _alarm(names, entry, queue, ids.topic(alert) if alert else ""),
     }
 
 
-def _alarm(names: Names, entry: str, queue: str, topic: str) -> dict[str, Any]:
-    actions = [{"Ref": topic}] if topic else []
+def letters_alarm(names: Names, ids: Ids, entry: str, alert: str | None) -> Resources:
+    """Rings when the entry has a dead letter."""
+    logical = ids.entries[entry]
+    queue = names.dead_letters(entry)
+    judged = {
+        "AlarmName": queue,
+        "AlarmDescription": f"Dead letters of {names.of(entry)} wait in the queue {queue}",
+        **letters_judged({"Fn::GetAtt": [f"{logical}DeadLetters", "QueueName"]}),
+        # SQS tells nothing of a queue that nobody touched for six hours, also if something is in it: then the
+        # alarm stays what it was, instead of telling that all is well.
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-monitoring-using-cloudwatch.html
+        "TreatMissingData": "ignore",
+    }
+    return {f"{logical}Alarm": _alarm(ids, alert, judged)}
+
+
+def error_rate_alarm(names: Names, ids: Ids, handler: str, alert: str | None) -> Resources:
+    """Rings when many invocations of a handler fail."""
+    logical = ids.entries[handler]
+    judged = {
+        "AlarmName": names.error_rate(handler),
+        "AlarmDescription": f"Many invocations of {names.of(handler)} fail: its log group says why",
+        **error_rate_judged({"Ref": f"{logical}Function"}),
+    }
+    return {f"{logical}ErrorRate": _alarm(ids, alert, judged)}
+
+
+def _alarm(ids: Ids, alert: str | None, judged: dict[str, Any]) -> dict[str, Any]:
+    actions = [{"Ref": ids.topic(alert)}] if alert else []
     return {
         "Type": "AWS::CloudWatch::Alarm",
-        "Properties": {
-            "AlarmName": names.dead_letters(entry),
-            "AlarmDescription": f"Dead letters of {names.of(entry)} wait in the queue {names.dead_letters(entry)}",
-            "Namespace": "AWS/SQS",
-            "MetricName": "ApproximateNumberOfMessagesVisible",
-            "Dimensions": [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}],
-            "Statistic": "Maximum",
-            "Period": ALARM_PERIOD_S,
-            "EvaluationPeriods": 1,
-            "Threshold": 0,
-            "ComparisonOperator": "GreaterThanThreshold",
-            # SQS tells nothing of a queue that nobody touched for six hours, also if something is in it: then the
-            # alarm stays what it was, instead of telling that all is well.
-            # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-monitoring-using-cloudwatch.html
-            "TreatMissingData": "ignore",
-            "AlarmActions": actions,
-            "OKActions": actions,
-        },
+        "Properties": {**judged, "AlarmActions": actions, "OKActions": actions},
     }
 
 

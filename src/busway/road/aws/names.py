@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from busway.arn import rule_resource
 from busway.errors import BrokenProject
+from busway.road.alarms import error_rate_name
 from busway.road.entries import RULE_NAME_LENGTH_MAX
 from busway.road.manifest import Manifest
 
@@ -51,6 +52,9 @@ class Names:
 
     def dead_letters(self, entry: str) -> str:
         return f"{self.of(entry)}-dead-letters"
+
+    def error_rate(self, handler: str) -> str:
+        return error_rate_name(self.of(handler))
 
     def log_group(self, entry: str) -> str:
         return f"/aws/lambda/{self.of(entry)}"

@@ -15,11 +15,13 @@ from busway.road.aws.stack import Stack, StackState
 from busway.road.aws.template import ABOUT
 
 GONE = "missing"
+_WORST_FIRST = ("ALARM", GONE, "INSUFFICIENT_DATA", "OK")
 
 
 class EntryStatus(msgspec.Struct, frozen=True):
     """A handler, or a rule, which has no function. `function`: Lambda's State, with LastUpdateStatus if that is not
-    Successful; `alarm`: CloudWatch's StateValue; "missing" for what somebody deleted. `dead_letters`: -1 then."""
+    Successful; `alarm`: CloudWatch's StateValue, the worst of its alarms', "" where the project wants none; "missing"
+    for what somebody deleted. `dead_letters`: -1 then."""
 
     name: str
     function: str
@@ -45,7 +47,8 @@ def site_status(site: Site, aws: Aws) -> SiteStatus:
         return SiteStatus(state, "", 0, [], [])
     template = stack.template()
     about: dict[str, Any] = template.get("Metadata", {}).get(ABOUT, {})
-    alarms = _alarms(aws, f"{site.names.project}-{site.names.environment}-")
+    wanted = about.get("Alarms", True)
+    alarms = _alarms(aws, f"{site.names.project}-{site.names.environment}-") if wanted else None
     deployed, bucket = past_of(template, state), bucket_of(aws, site.settings)
     line = bucket.line(site.stack) if bucket.is_there() else []
     return SiteStatus(
@@ -57,9 +60,12 @@ def site_status(site: Site, aws: Aws) -> SiteStatus:
     )
 
 
-def _entry(site: Site, aws: Aws, name: str, alarms: dict[str, str], function: str) -> EntryStatus:
+def _entry(site: Site, aws: Aws, name: str, alarms: dict[str, str] | None, function: str) -> EntryStatus:
     queue = site.names.dead_letters(name)
-    return EntryStatus(name, function, _waiting(aws, queue), alarms.get(queue, GONE))
+    # A rule has no function, and no alarm on it.
+    wanted = [queue, site.names.error_rate(name)] if function else [queue]
+    alarm = "" if alarms is None else min((alarms.get(one, GONE) for one in wanted), key=_WORST_FIRST.index)
+    return EntryStatus(name, function, _waiting(aws, queue), alarm)
 
 
 def _function(aws: Aws, name: str) -> str:

@@ -27,7 +27,7 @@ from busway.road.aws.function import (
     invocation_resources,
     uses_table,
 )
-from busway.road.aws.letters import KEPT, Resources, dead_letters, known, topics
+from busway.road.aws.letters import KEPT, Resources, dead_letters, error_rate_alarm, known, letters_alarm, topics
 from busway.road.aws.names import Ids, Names, rule_arn, url_variable
 from busway.road.manifest import HandlerEntry, Manifest
 from busway.road.plan import retry_policy
@@ -88,7 +88,10 @@ def _handler(where: Setting, manifest: Manifest, entry: HandlerEntry, code: Code
     logical, name, batch = where.ids.entries[entry.name], where.names.of(entry.name), entry.batch
     bus = DEFAULT_BUS if entry.schedule else manifest.bus
     rule = rule_arn(bus, name)
-    resources = dead_letters(where.names, where.ids, entry.name, rule, entry.alert)
+    resources = dead_letters(where.names, where.ids, entry.name, rule)
+    if entry.alarms:
+        resources |= letters_alarm(where.names, where.ids, entry.name, entry.alert)
+        resources |= error_rate_alarm(where.names, where.ids, entry.name, entry.alert)
     if batch is None:
         resources |= function_resources(where, entry, code)
         resources |= invocation_resources(entry, logical, rule)
@@ -123,7 +126,8 @@ def _rule(where: Setting, manifest: Manifest, entry: RuleEntry) -> Resources:
         "Targets": [_target(logical, target, MAX_AGE_S) for target in targets.targets_of(manifest, where.ids, entry)],
     }
     return {
-        **dead_letters(where.names, where.ids, entry.name, rule_arn(manifest.bus, name), rule.alert),
+        **dead_letters(where.names, where.ids, entry.name, rule_arn(manifest.bus, name)),
+        **(letters_alarm(where.names, where.ids, entry.name, rule.alert) if entry.alarms else {}),
         **reach,
         f"{logical}Rule": _rule_after(made, [*after, f"{logical}DeadLettersPolicy"]),
     }
@@ -172,6 +176,7 @@ def _about(manifest: Manifest, environment: str, ids: Ids) -> dict[str, Any]:
         "Bus": manifest.bus,
         "Handlers": [entry.name for entry in manifest.handlers],
         "Rules": [entry.name for entry in manifest.rules],
+        "Alarms": all(entry.alarms for entry in (*manifest.handlers, *manifest.rules)),
         # Which variable, where it is deployed, holds a parameter.
         "Variables": {
             **{ids.variable(variable): variable for variable in ids.variables},

@@ -147,7 +147,11 @@ _ALARM = ("Namespace", "MetricName", "Statistic", "Period", "EvaluationPeriods",
 
 
 def _alarm(given: Settings) -> Settings:
-    return {**_only(*_ALARM)(given), "actions": sorted(given.get("AlarmActions", []))}
+    asked = {
+        one["Id"]: one.get("Expression") or [one["MetricStat"][name] for name in ("Metric", "Period", "Stat")]
+        for one in given.get("Metrics", [])
+    }
+    return {**_only(*_ALARM)(given), **asked, "actions": sorted(given.get("AlarmActions", []))}
 
 
 def _first_alarm(answer: dict[str, Any]) -> Settings:

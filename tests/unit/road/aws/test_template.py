@@ -99,7 +99,9 @@ def test_no_two_things_of_a_project_have_one_logical_id_and_each_name_leads_some
     types = [one["Type"] for one in template["Resources"].values()]
     assert types.count("AWS::Lambda::Function") == len(manifest.handlers)
     assert types.count("AWS::Events::Rule") == len(manifest.handlers) + len(manifest.rules)
-    assert types.count("AWS::CloudWatch::Alarm") == len(letters)
+    resources = template["Resources"].values()
+    alarms = [one["Properties"]["AlarmName"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(set(alarms)) == len(alarms) == len(letters) + len(manifest.handlers)
     known = {*template["Resources"], *template["Parameters"]}
     after = {name for one in template["Resources"].values() for name in one.get("DependsOn", [])}
     assert references(template["Resources"]) | after <= known
@@ -191,8 +193,8 @@ def test_the_table_of_once_is_there_if_a_handler_needs_it_and_knows_it():
 
 
 def test_an_alarm_tells_its_route_when_it_begins_and_when_it_ends():
-    alarm = resource("SendReceiptAlarm")
-    assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlertPagerdutyTopic"}]
+    for alarm in (resource("SendReceiptAlarm"), resource("SendReceiptErrorRate")):
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlertPagerdutyTopic"}]
     assert resource("AlertPagerdutySubscription")["Protocol"] == "https"
     template = template_of()
     assert template["Resources"]["AlertPagerdutySubscription"]["Condition"] in template["Conditions"]

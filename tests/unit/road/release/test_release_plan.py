@@ -71,7 +71,7 @@ def test_a_handler_that_is_gone_gets_no_more_events_and_keeps_its_function():
     assert "DeleteRule" in operations(plan.end)
     assert "DeleteFunction" not in operations(plan.end)
     (stage,) = outlived("shop", ["send-receipt"], GROUND)
-    assert operations([stage])[-2:] == ["DeleteFunction", "DeleteAlarms"]
+    assert operations([stage])[-3:] == ["DeleteFunction", "DeleteAlarms", "DeleteAlarms"]
     assert stage.idle == "shop-send-receipt"
 
 
