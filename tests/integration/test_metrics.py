@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .whole_server import ROLE, WholeServer, until, whole_server, zipped
+from .whole_server import ROLE, WholeServer, message_of, rule_to_queue, until, whole_server, zipped
 
 MINUTE = timedelta(minutes=1)
 BY_SHOP = [{"Name": "Shop", "Value": "oslo"}]
@@ -249,21 +249,14 @@ def test_an_error_rate_raises_an_alarm_and_its_end_resolves_it(tmp_path: Path):
         assert alarm["StateReason"].startswith("Threshold Crossed: 1 out of the last 2 datapoints [0.0")
 
 
-def test_a_rule_hears_of_an_alarm_that_the_cli_put_and_its_history_is_told(
-    served: WholeServer, cloudwatch: Any, now: datetime
-):
-    events, sqs = served.client("events"), served.client("sqs")
-    url = sqs.create_queue(QueueName="rung")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+def test_a_rule_hears_of_an_alarm_and_its_history_is_told(served: WholeServer, cloudwatch: Any):
     pattern = {"source": ["aws.cloudwatch"], "detail": {"alarmName": ["too-many"], "state": {"value": ["ALARM"]}}}
-    events.put_rule(Name="rung", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule="rung", Targets=[{"Id": "q", "Arn": arn}])
+    url = rule_to_queue(served, "rung", json.dumps(pattern))
     cloudwatch.put_metric_alarm(
         AlarmName="too-many", Namespace="Shop", MetricName="Calls", Dimensions=BY_SHOP, Statistic="Sum", Period=60,
         EvaluationPeriods=3, DatapointsToAlarm=1, Threshold=30, ComparisonOperator="GreaterThanThreshold",
     )  # fmt: skip
-    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
-    event = json.loads(message["Body"])
+    event = json.loads(message_of(served.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20))["Body"])
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=["too-many"])["MetricAlarms"]
     assert event["detail-type"] == "CloudWatch Alarm State Change"
     assert event["resources"] == [alarm["AlarmArn"]]
@@ -274,3 +267,23 @@ def test_a_rule_hears_of_an_alarm_that_the_cli_put_and_its_history_is_told(
     assert metric["metricStat"]["metric"] == {"namespace": "Shop", "name": "Calls", "dimensions": {"Shop": "oslo"}}
     (item,) = cloudwatch.describe_alarm_history(AlarmName="too-many")["AlarmHistoryItems"]
     assert item["HistorySummary"] == "Alarm updated from INSUFFICIENT_DATA to ALARM"
+
+
+def test_alarms_have_tags(cloudwatch: Any):
+    cloudwatch.put_metric_alarm(
+        AlarmName="tagged", Namespace="Shop", MetricName="Calls", Statistic="Sum", Period=60, EvaluationPeriods=1,
+        Threshold=30, ComparisonOperator="GreaterThanThreshold", Tags=[{"Key": "team", "Value": "shop"}],
+    )  # fmt: skip
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=["tagged"])["MetricAlarms"]
+    arn = alarm["AlarmArn"]
+    cloudwatch.tag_resource(ResourceARN=arn, Tags=[{"Key": "by", "Value": "ada"}, {"Key": "team", "Value": "depot"}])
+    assert cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"] == [
+        {"Key": "team", "Value": "depot"},
+        {"Key": "by", "Value": "ada"},
+    ]
+    cloudwatch.untag_resource(ResourceARN=arn, TagKeys=["team"])
+    assert cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "by", "Value": "ada"}]
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        cloudwatch.list_tags_for_resource(ResourceARN=arn + "x")
+    with pytest.raises(ClientError, match="more than 50 tags"):
+        cloudwatch.tag_resource(ResourceARN=arn, Tags=[{"Key": f"k{number}", "Value": "v"} for number in range(50)])

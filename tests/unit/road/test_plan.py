@@ -13,7 +13,7 @@ from busway.alarm.metric_points import asked_of, datapoints
 from busway.alarm.record import check
 from busway.alarm.state import ALARM, OK, decide
 from busway.arn import Scope
-from busway.aws.services.cloudwatch import settings_of
+from busway.aws.services.cloudwatch_alarms_wire import settings_of
 from busway.errors import BrokenProject
 from busway.metrics.statistics import of_values
 from busway.road.calls import Call

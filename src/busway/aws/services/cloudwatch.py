@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from busway.alarm.evaluator import Evaluator
-from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings, Change
+from busway.alarm.record import AlarmRecord
 from busway.alarm.registry import Alarms, alarm_arn
 from busway.alarm.state import Decision
 from busway.aws.errors import AwsError
 from busway.aws.service import Caller, Operation
+from busway.aws.services.cloudwatch_alarms_wire import described_alarm, history_item, settings_of
 from busway.aws.services.cloudwatch_metrics import CloudWatchMetrics
-from busway.aws.services.cloudwatch_wire import described, dimensions, page_of
+from busway.aws.services.cloudwatch_wire import page_of
 from busway.clock import Clock
-from busway.errors import AlarmFeatureNotBuilt, AlarmNotFound, InvalidAlarm
+from busway.errors import AlarmFeatureNotBuilt, AlarmNotFound
 from busway.metrics.series import TimeSeries
-from busway.metrics.statistics import SIMPLE, is_statistic
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
 RECORDS_DEFAULT = 50
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarmHistory.html
 HISTORY_MAX = 100
-
-# AWS requires these of a metric alarm; its model does not.
-NEEDED = ("EvaluationPeriods", "ComparisonOperator", "Threshold")
-NEEDED_OF_ONE = ("MetricName", "Namespace", "Period")
-NOT_BUILT = (
-    "ThresholdMetricId", "EvaluationWindow", "WarmUpConfiguration",
-    "EvaluationCriteria", "EvaluationInterval", "ActionConfiguration", "EvaluateLowSampleCountPercentile",
-)  # fmt: skip
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_TagResource.html
+TAGS_MAX = 50
 
 
 class CloudWatch:
@@ -58,6 +52,9 @@ class CloudWatch:
             "SetAlarmState": self.set_alarm_state,
             "EnableAlarmActions": self.enable_alarm_actions,
             "DisableAlarmActions": self.disable_alarm_actions,
+            "TagResource": self.tag_resource,
+            "UntagResource": self.untag_resource,
+            "ListTagsForResource": self.list_tags_for_resource,
             **CloudWatchMetrics(series, clock).operations,
         }
 
@@ -88,7 +85,7 @@ class CloudWatch:
         start, end = request.get("StartDate", 0.0), request.get("EndDate", float("inf"))
         wanted = request.get("AlarmName")
         items = [
-            _history_item(alarm, change)
+            history_item(alarm, change)
             for alarm in self._alarms.of_scope(caller.scope)
             if wanted in (None, alarm.settings.name)
             for change in alarm.history
@@ -120,6 +117,34 @@ class CloudWatch:
     async def disable_alarm_actions(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
         return await self._switch_actions(request["AlarmNames"], caller, False)
 
+    async def tag_resource(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        more = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+        await self._retag(request["ResourceARN"], lambda tags: {**tags, **more})
+        return {}
+
+    async def untag_resource(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        gone = set(request["TagKeys"])
+        await self._retag(request["ResourceARN"], lambda tags: {k: v for k, v in tags.items() if k not in gone})
+        return {}
+
+    async def list_tags_for_resource(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        tags = self._tagged(request["ResourceARN"]).tags
+        return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+    async def _retag(self, arn: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        async with self._alarms.changing:
+            record = self._tagged(arn)
+            tags = change(record.tags)
+            if len(tags) > TAGS_MAX:
+                raise AwsError("InvalidParameterValueException", f"{arn} would have more than {TAGS_MAX} tags.", 400)
+            await self._alarms.store(msgspec.structs.replace(record, tags=tags))
+
+    def _tagged(self, arn: str) -> AlarmRecord:
+        record = self._alarms.get(arn)
+        if record is None:
+            raise AwsError("ResourceNotFoundException", f"{arn} does not exist.", 404)
+        return record
+
     async def _switch_actions(self, names: list[str], caller: Caller, enabled: bool) -> dict[str, Any]:
         for name in names:
             alarm = self._alarms.get(alarm_arn(caller.scope, name))
@@ -127,130 +152,6 @@ class CloudWatch:
                 settings = msgspec.structs.replace(alarm.settings, actions_enabled=enabled)
                 await self._alarms.put(caller.scope, settings, {})
         return {}
-
-
-def settings_of(request: dict[str, Any]) -> AlarmSettings:
-    """PutMetricAlarm's request as settings. Raises `AlarmFeatureNotBuilt` and `InvalidAlarm`."""
-    asked = [name for name in NOT_BUILT if request.get(name)]
-    if asked:
-        raise AlarmFeatureNotBuilt(f"{asked[0]} is not built yet.")
-    queries = tuple(_query(one) for one in request.get("Metrics", ()))
-    missing = [name for name in (*NEEDED, *(() if queries else NEEDED_OF_ONE)) if name not in request]
-    statistics = [request[name] for name in ("Statistic", "ExtendedStatistic") if name in request]
-    if missing or not (queries or statistics):
-        raise InvalidAlarm(f"The parameter {(missing or ['Statistic'])[0]} is required for a metric alarm.")
-    if len(statistics) > 1 or (queries and (statistics or "MetricName" in request)):
-        raise InvalidAlarm("Metrics, Statistic and ExtendedStatistic are mutually exclusive.")
-    return AlarmSettings(
-        name=request["AlarmName"],
-        namespace=request.get("Namespace", ""),
-        metric_name=request.get("MetricName", ""),
-        dimensions=dimensions(request),
-        queries=queries,
-        comparison=request["ComparisonOperator"],
-        threshold=request["Threshold"],
-        statistic=statistics[0] if statistics else "",
-        period_s=request.get("Period") or max((one.period_s for one in queries), default=60),
-        evaluation_periods=request["EvaluationPeriods"],
-        datapoints_to_alarm=request.get("DatapointsToAlarm"),
-        missing=request.get("TreatMissingData"),
-        description=request.get("AlarmDescription"),
-        unit=request.get("Unit"),
-        actions_enabled=request.get("ActionsEnabled", True),
-        alarm_actions=tuple(request.get("AlarmActions", ())),
-        ok_actions=tuple(request.get("OKActions", ())),
-        insufficient_data_actions=tuple(request.get("InsufficientDataActions", ())),
-    )
-
-
-def _query(asked: dict[str, Any]) -> AlarmQuery:
-    told, returns = asked.get("MetricStat", {}), asked.get("ReturnData", True)
-    if bool(told) == bool(asked.get("Expression")):
-        raise InvalidAlarm(f"Query {asked['Id']!r} is to have either MetricStat or Expression.")
-    metric = told.get("Metric", {})
-    if told and not is_statistic(told["Stat"]):
-        raise AlarmFeatureNotBuilt(f"Stat {told['Stat']!r} is not built yet.")
-    return AlarmQuery(
-        id=asked["Id"],
-        expression=asked.get("Expression", ""),
-        namespace=metric.get("Namespace", ""),
-        metric_name=metric.get("MetricName", ""),
-        dimensions=dimensions(metric),
-        statistic=told.get("Stat", ""),
-        period_s=told.get("Period") or asked.get("Period", 0),
-        unit=told.get("Unit", ""),
-        label=asked.get("Label", ""),
-        returns=returns,
-    )
-
-
-def _described_query(query: AlarmQuery) -> dict[str, Any]:
-    told: dict[str, Any] = {"Id": query.id, "Label": query.label or None, "ReturnData": query.returns}
-    if query.expression:
-        return {**told, "Expression": query.expression, "Period": query.period_s or None}
-    metric = {
-        "Namespace": query.namespace,
-        "MetricName": query.metric_name,
-        "Dimensions": described(query.dimensions.items()),
-    }
-    stat = {"Metric": metric, "Period": query.period_s, "Stat": query.statistic, "Unit": query.unit or None}
-    return {**told, "MetricStat": stat}
-
-
-def _asked(settings: AlarmSettings) -> dict[str, Any]:
-    """The metric or the queries of an alarm."""
-    if settings.queries:
-        return {"Metrics": [_described_query(one) for one in settings.queries]}
-    return {
-        "MetricName": settings.metric_name,
-        "Namespace": settings.namespace,
-        "Statistic" if settings.statistic in SIMPLE else "ExtendedStatistic": settings.statistic,
-        "Dimensions": described(settings.dimensions.items()),
-        "Period": settings.period_s,
-        "Unit": settings.unit,
-    }
-
-
-def described_alarm(alarm: AlarmRecord) -> dict[str, Any]:
-    """A MetricAlarm as DescribeAlarms gives it."""
-    settings = alarm.settings
-    return {
-        "AlarmName": settings.name,
-        "AlarmArn": alarm.arn,
-        "AlarmDescription": settings.description,
-        "AlarmConfigurationUpdatedTimestamp": alarm.updated_at,
-        "ActionsEnabled": settings.actions_enabled,
-        "OKActions": list(settings.ok_actions),
-        "AlarmActions": list(settings.alarm_actions),
-        "InsufficientDataActions": list(settings.insufficient_data_actions),
-        "StateValue": alarm.state,
-        "StateReason": alarm.reason,
-        "StateReasonData": alarm.reason_data,
-        "StateUpdatedTimestamp": alarm.state_at,
-        "StateTransitionedTimestamp": alarm.state_at,
-        **_asked(settings),
-        "EvaluationPeriods": settings.evaluation_periods,
-        "DatapointsToAlarm": settings.datapoints_to_alarm,
-        "Threshold": settings.threshold,
-        "ComparisonOperator": settings.comparison,
-        "TreatMissingData": settings.missing,
-    }
-
-
-def _history_item(alarm: AlarmRecord, change: Change) -> dict[str, Any]:
-    told = {
-        "version": "1.0",
-        "oldState": {"stateValue": change.before},
-        "newState": {"stateValue": change.state, "stateReason": change.reason},
-    }
-    return {
-        "AlarmName": alarm.settings.name,
-        "AlarmType": "MetricAlarm",
-        "Timestamp": change.at,
-        "HistoryItemType": "StateUpdate",
-        "HistorySummary": f"Alarm updated from {change.before} to {change.state}",
-        "HistoryData": msgspec.json.encode(told).decode(),
-    }
 
 
 def _wanted(alarm: AlarmRecord, request: dict[str, Any]) -> bool:
