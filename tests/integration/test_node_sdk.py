@@ -20,7 +20,7 @@ SOURCE = ROOT / "tests" / "node"
 def sdk() -> Path:
     """A folder with the SDK in it."""
     folder = npm_installed("node", SOURCE)
-    for script in ("clients.mjs", "deploy.mjs"):
+    for script in ("alarms.mjs", "clients.mjs", "deploy.mjs"):
         shutil.copyfile(SOURCE / script, folder / script)
     return folder
 
@@ -89,3 +89,19 @@ def test_the_javascript_sdk_deploys_versions_and_aliases(sdk: Path, tmp_path: Pa
     assert seen["errors"]["moved"][:2] == [True, 412]
     assert seen["errors"]["twice"] == [True, 409, f"Alias already exists: {itself}:live"]
     assert seen["errors"]["gone"] == [True, 404, f"Function not found: {itself}:gone"]
+
+
+@pytest.mark.needs("node")
+def test_the_javascript_sdk_makes_an_alarm_feeds_it_sees_it_ring_and_reads_its_history(sdk: Path, tmp_path: Path):
+    with whole_server(tmp_path) as server:
+        ran = subprocess.run(
+            ["node", "alarms.mjs"], cwd=sdk, env={**server.environment, "AWS_REGION": REGION},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    seen = json.loads(ran.stdout)
+    assert seen["values"] == [["twice", 1, [15]]]
+    assert seen["state"] == "ALARM"
+    assert seen["reason"].startswith("Threshold Crossed: 1 out of the last 1 datapoints [7.5")
+    assert seen["history"] == ["Alarm updated from INSUFFICIENT_DATA to ALARM"]
+    assert seen["refused"] == {"isOfItsClass": True, "name": "ResourceNotFound"}
