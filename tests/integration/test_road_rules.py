@@ -67,7 +67,7 @@ def test_a_rule_is_generated_tested_deployed_and_ends_with_its_file(project: Pat
     assert (ran["tests"], ran["failures"], ran["errors"]) == (7, 0, 0)
     with whole_server(tmp_path) as server:
         deployed = busway(server, project, "dev", "--once", "--zip")
-        assert "rule big-orders -> Queue audit (dead letters, alarm)" in deployed.stderr
+        assert "rule big-orders -> Queue audit (dead letters, alarms)" in deployed.stderr
         events = server.client("events")
         targets = events.list_targets_by_rule(Rule="shop-again", EventBusName="orders")["Targets"]
         assert [target["Arn"].rsplit(":", 1)[1] for target in targets] == ["shop-send-receipt", "stream/log"]
