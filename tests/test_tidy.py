@@ -15,7 +15,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 ROOMS = (
     "errors", "config", "clock", "arn", "publishing", "event", "unsealing", "idempotent", "batch", "handling",
     "batch_handling", "outbox", "pattern", "engine", "metrics", "trail", "delivery", "bus", "queue", "stream", "mail",
-    "secret", "function", "alarm", "alert", "targets", "redrive", "verify", "aws", "inspect", "road", "cdk",
+    "secret", "function", "logs", "alarm", "alert", "targets", "redrive", "verify", "aws", "inspect", "road", "cdk",
     "testing", "push", "server", "cli",
 )  # fmt: skip
 

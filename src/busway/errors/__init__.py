@@ -73,6 +73,16 @@ from busway.errors.function import (
     RevisionMismatch as RevisionMismatch,
     WorkersStopped as WorkersStopped,
 )
+from busway.errors.logs import (
+    InvalidLogFilter as InvalidLogFilter,
+    InvalidLogRequest as InvalidLogRequest,
+    LogGroupExists as LogGroupExists,
+    LogGroupNotFound as LogGroupNotFound,
+    LogLimitExceeded as LogLimitExceeded,
+    LogsError as LogsError,
+    LogStreamExists as LogStreamExists,
+    LogStreamNotFound as LogStreamNotFound,
+)
 from busway.errors.metrics import (
     ConflictingMetric as ConflictingMetric,
     InvalidExpression as InvalidExpression,
