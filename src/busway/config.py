@@ -45,7 +45,8 @@ class Settings:
         "what contains functions: process, kernel, bubblewrap, or auto: kernel where it works, else process",
     )
     function_folders: str = _setting("", "further folders that functions may read and write, separated by ':'")
-    log_mb_per_function: int = _setting(32, "MB of log lines kept of one function")
+    log_format: str = _setting("text", "the server's own log on stderr: text, or json, an object a line")
+    log_mb_per_function: int = _setting(32, "MB of log lines kept of one function, or put into one log group")
     log_mb_total: int = _setting(1024, "MB of log lines kept of all functions together")
     reserve_mb: int = _setting(64, "disk space kept back so that delivery goes on when the disk is full; 16 or more")
     shard_limits: str = _setting("off", "off, or aws: each shard of a stream takes 1,000 records and 1 MiB a second")
@@ -86,6 +87,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
         raise ValueError(f"port is {settings.port}; wanted 1 to {PORT_MAX}, or 0 for any that is free")
     if settings.shard_limits not in ("off", "aws"):
         raise ValueError(f"shard_limits is {settings.shard_limits!r}; wanted off or aws")
+    if settings.log_format not in ("text", "json"):
+        raise ValueError(f"log_format is {settings.log_format!r}; wanted text or json")
     if min(settings.log_mb_per_function, settings.log_mb_total) < 1:
         raise ValueError("log_mb_per_function and log_mb_total are 1 or more")
     if settings.reserve_mb < RESERVE_MB_MIN:

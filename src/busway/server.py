@@ -30,6 +30,7 @@ from busway.aws.services.cloudwatch import CloudWatch
 from busway.aws.services.events import Events
 from busway.aws.services.kinesis import Kinesis
 from busway.aws.services.lambda_ import Lambda
+from busway.aws.services.logs import Logs
 from busway.aws.services.secretsmanager import SecretsManager
 from busway.aws.services.sesv2 import SesV2
 from busway.aws.services.sqs import Sqs
@@ -56,6 +57,8 @@ from busway.function.workers.process import SystemSpawn, hide_from_own_user
 from busway.inspect.app import InspectApp
 from busway.inspect.ports import Inspection
 from busway.inspect.workload import measure
+from busway.logs.functions import FunctionLines
+from busway.logs.groups import LogGroups
 from busway.mail.inbox import ShownMail
 from busway.mail.mailer import Mailer
 from busway.metrics import Metrics
@@ -204,6 +207,8 @@ class Rooms:
             sync_tree=sync_files, secret=self.secrets.text,
         )  # fmt: skip
         self.secrets.on_change = self.functions.secret_changed
+        group_bytes = settings.log_mb_per_function << 20
+        self.log_groups = LogGroups(engine, clock, FunctionLines(self.functions.logs), group_bytes)
         runner = FunctionRunner(self.functions)
         self.mappings = Mappings(
             Desk(engine, clock, entropy, metrics, trail, self.queues, self.streams, runner, destinations),
@@ -268,6 +273,8 @@ class Rooms:
         stack.push_async_callback(self.router.close)
         await self.ticker.open()
         stack.push_async_callback(self.ticker.close)
+        await self.log_groups.open()
+        run_beside(stack, "log groups", self.log_groups.run())
         run_beside(stack, "alarms", self.evaluator.run())
         run_beside(stack, "queue retention", self.queues.run())
         run_beside(stack, "completed steps", self.functions.once.run())
@@ -281,6 +288,7 @@ class Rooms:
             Lambda(self.functions, self._ground.engine, self._ground.clock, self.mappings),
             Sqs(self.queues),
             Kinesis(self.streams, self.shard_reader, self._ground.clock),
+            Logs(self.log_groups),
             SecretsManager(self.secrets),
             SesV2(self.mailer),
             CloudWatch(self.alarms, self.evaluator, self.series, self._ground.clock),

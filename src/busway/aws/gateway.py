@@ -158,7 +158,8 @@ class Gateway:
         except Exception as error:
             told = aws_error("lambda", error)
             if told is None:
-                log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
+                facts = {"request_id": request_id}
+                log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"], extra=facts)
                 told = internal_failure(request_id)
             raise told from None
         finally:
@@ -214,7 +215,8 @@ class Gateway:
         except Exception as error:
             told = aws_error(service, error)
             if told is None:
-                log.exception("request %s: %s %s failed", caller.request_id, service, operation)
+                facts = {"request_id": caller.request_id, "service": service, "operation": operation}
+                log.exception("request %s: %s %s failed", *facts.values(), extra=facts)
                 told = internal_failure(caller.request_id)
             raise told from None
 
@@ -258,7 +260,8 @@ class Gateway:
             await own(scope, receive_again, watched_send)
         except Exception:
             request_id = caller.request_id if caller else format_uuid(self._entropy.token(16))
-            log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
+            facts = {"request_id": request_id}
+            log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"], extra=facts)
             if started:
                 raise
             reply = self._routes.refuse(internal_failure(request_id), {}, b"", "", request_id)

@@ -48,6 +48,7 @@ _DIALECTS = {
         "MissingRequiredParameterException", enums=False, missing="The request must contain the parameter {}."
     ),
     "cloudwatch": Dialect("ValidationError"),
+    "logs": Dialect("InvalidParameterException"),
     "sesv2": Dialect("BadRequestException"),
 }
 

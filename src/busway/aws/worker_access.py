@@ -30,6 +30,8 @@ WORKER_MAY: Mapping[str, frozenset[str]] = {
     "lambda": frozenset({"InvokeFunction", "InvokeAsync", "InvokeFunctionUrl"}),
     "ses": frozenset({"SendEmail", "SendBulkEmail"}),
     "cloudwatch": frozenset({"PutMetricData"}),
+    # As AWS's policy AWSLambdaBasicExecutionRole.
+    "logs": frozenset({"CreateLogGroup", "CreateLogStream", "PutLogEvents"}),
     "sts": frozenset({"GetCallerIdentity"}),
 }
 # Where IAM's words differ from those of the API: https://docs.aws.amazon.com/service-authorization/latest/reference/

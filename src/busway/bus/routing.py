@@ -165,7 +165,7 @@ class Routing:
         except UnsendablePayload as unsendable:
             payload, failed = unsendable.body, Failed("INVALID_JSON", str(unsendable), False)
         except Exception as fault:
-            log.exception("event %s for %s: a fault of ours", identity, to.name)
+            log.exception("event %s for %s: a fault of ours", identity, to.name, extra={"event_id": identity})
             failed = _fault(fault)
         delivery = Delivery(
             event_id=identity,
@@ -195,7 +195,8 @@ class Routing:
                 try:
                     work = target.local(delivery, now)
                 except Exception as fault:
-                    log.exception("event %s for %s: a fault of ours", delivery.event_id, delivery.subscriber)
+                    facts, subscriber = {"event_id": delivery.event_id}, delivery.subscriber
+                    log.exception("event %s for %s: a fault of ours", *facts.values(), subscriber, extra=facts)
                     work = _fault(fault)
                 if work is None:
                     return Share(SENT_ON, delivery, self._ports.outbox.put_for(delivery, now))

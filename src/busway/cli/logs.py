@@ -20,6 +20,7 @@ from busway.handling import duration_s
     "--limit", type=click.IntRange(1, 10_000), help="How many lines to begin with. [200; with --since 10000]"
 )
 @click.option("--since", metavar="TIME", help="Only lines of the last TIME: 30s, 10m, 2h.")
+@click.option("--filter", "pattern", metavar="PATTERN", help="Only lines that this CloudWatch Logs pattern finds.")
 @click.option("--request-id", help="Only the lines of this invocation.")
 @server_options
 def logs(
@@ -27,6 +28,7 @@ def logs(
     follow: bool,
     limit: int | None,
     since: str | None,
+    pattern: str | None,
     request_id: str | None,
     endpoint: str,
     as_json: bool,
@@ -36,7 +38,11 @@ def logs(
     \b
     Example:
       busway logs send-receipt --follow
+      busway logs send-receipt --since 10m --filter '?ERROR ?Traceback'
+      busway logs send-receipt --filter '{ $.total > 100 }'
     """
+    if pattern is not None and request_id is not None:
+        raise click.UsageError("--filter and --request-id do not go together")
     since_s = _since_s(since)
     limit = limit or (10_000 if since_s else 200)
     connection = connect(endpoint)
@@ -44,11 +50,12 @@ def logs(
     path = f"/_busway/logs/{quote(function, safe='')}"
     follow = follow and request_id is None
     with known_handler(connection, function):
-        found = connection.get(path, limit=1 if follow else limit, since_s=since_s, request_id=request_id)
+        asked = {"since_s": since_s, "filter": pattern, "request_id": request_id}
+        found = connection.get(path, limit=1 if follow else limit, **asked)
     _tell_failure(handler, found)
     lines: Iterable[Mapping[str, Any]] = found["lines"]
     if follow:
-        lines = connection.stream(path, follow=1, limit=limit, since_s=since_s)
+        lines = connection.stream(path, follow=1, limit=limit, since_s=since_s, filter=pattern)
     shown = 0
     for printed in lines:
         shown += 1

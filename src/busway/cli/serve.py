@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Generator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +28,8 @@ EXIT_IO = 74
 STOP_S_MAX, EXIT_STUCK = 60.0, 70
 # Objects made before the collector looks for cycles; requests and events leave nearly none behind.
 COLLECT_EVERY = 50_000
+# What a log record may say it is about, by the names that it has as `extra`.
+FACTS = ("request_id", "event_id", "function", "service", "operation")
 
 
 @click.command()
@@ -41,6 +44,9 @@ COLLECT_EVERY = 50_000
 )
 @click.option("--clock", type=click.Choice(["system", "manual"]), help="manual: time moves only by `busway clock`.")
 @click.option("--upstream", metavar="URL", help="Where calls to other AWS services go.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="The log on stderr: json is one object a line. [text]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when ready, and log in JSON.")
 def serve(as_json: bool, **flags: Any) -> None:
     """Run the server: the bus, functions, queues and the rest, on one port.
@@ -54,12 +60,12 @@ def serve(as_json: bool, **flags: Any) -> None:
     from busway.aws.server_http import allow_open_files, run
     from busway.config import load_settings
 
-    log_to_stderr(as_json)
-    allow_open_files()
     try:
         settings = load_settings(**flags)
     except ValueError as problem:
         raise click.UsageError(str(problem)) from problem
+    log_to_stderr(as_json or settings.log_format == "json")
+    allow_open_files()
     with _forgotten(settings) as settings:
         code = run(_serve(settings, as_json))
     # Everything is durable and closed; what the interpreter would tidy up, the system frees at once.
@@ -144,7 +150,10 @@ def on_fatal(error: BaseException) -> None:
 
 
 class LogLines(logging.Formatter):
-    """One line a record, whatever stands in it: what others wrote can neither begin a line nor steer a terminal."""
+    """One line a record, whatever stands in it: what others wrote can neither begin a line nor steer a terminal.
+
+    JSON has time (RFC 3339), level, logger, message, those of `FACTS` that the record came with, and exception.
+    """
 
     def __init__(self, as_json: bool) -> None:
         super().__init__("%(levelname)s %(name)s: %(message)s")
@@ -155,10 +164,12 @@ class LogLines(logging.Formatter):
 
         if not self._as_json:
             return visible(super().format(record))
-        line = {"at": self.formatTime(record), "level": record.levelname, "room": record.name}
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": time.replace("+00:00", "Z"), "level": record.levelname, "logger": record.name}
         line["message"] = record.getMessage()
+        line |= {name: str(fact) for name in FACTS if (fact := getattr(record, name, ""))}
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            line["exception"] = self.formatException(record.exc_info)
         return _json(line)
 
 

@@ -134,7 +134,7 @@ class Functions:
         plans = Plans(
             self._books, self.code, self.once, dict(RUNTIMES) if runtimes is None else runtimes,
             Surroundings(self.endpoint, settings.upstream, environment()), credentials_for, self.sandbox,
-            self._scratch, self.mark, secret,
+            self._scratch, self.mark, clock, secret,
         )  # fmt: skip
         self._pool = Pool(
             spawn, machine, self._printed, plans, workers_max=settings.workers_max,

@@ -8,8 +8,9 @@ Everything here blocks: it runs in a thread. A disk that refuses costs the lines
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -19,6 +20,11 @@ from busway.arn import DEFAULT_ACCOUNT, DEFAULT_REGION, parse_arn
 FILES = 4
 # Ours: when all files together are too large, the oldest go until there is this part of the room again.
 SHRINK_TO = 0.9
+
+# Ours: what is read through to find a moment in a file that is looked for by halves.
+NEAR_BYTES = 65_536
+# Ours: in so much of a file's end there is a whole line, however its characters are escaped.
+ENDING_BYTES = 1_048_576
 
 _NEWEST = "log.jsonl"
 log = logging.getLogger(__name__)
@@ -33,6 +39,14 @@ class Line(msgspec.Struct, frozen=True):
     event_id: str
     attempt: int
     line: str
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What there is of a function: the time of its oldest line, Unix seconds, and the bytes of its files."""
+
+    function: str
+    first_at: float
+    size: int
 
 
 def folder_name(function_arn: str) -> str:
@@ -69,7 +83,8 @@ class LogFiles:
                 self._append(newest, data)
             except OSError as error:
                 # Read by whoever looks why lines are missing; the invocations themselves are unharmed.
-                log.warning("lines of %s were not written to %s: %s", function, newest, error)
+                facts = {"function": function}
+                log.warning("lines of %s were not written to %s: %s", function, newest, error, extra=facts)
         if self._held > self._total_bytes:
             self._shrink()
 
@@ -102,15 +117,77 @@ class LogFiles:
             file.unlink(missing_ok=True)
             self._held -= size
 
-    def newest(self, function: str, limit: int, since: float) -> list[Line]:
-        """Up to `limit` newest lines from `since` (Unix seconds) on, oldest first."""
+    def newest(
+        self, function: str, limit: int, since: float, wanted: Callable[[str], bool] | None = None
+    ) -> list[Line]:
+        """Up to `limit` newest lines from `since` (Unix seconds) on, oldest first; those whose text is `wanted`."""
         found: list[Line] = []
         for file in reversed(_files(self._folder / folder_name(function))):
-            texts = file.read_bytes().splitlines()[-(limit - len(found)) :]
-            found = [*self._lines(texts), *found]
-            if len(found) >= limit or (found and found[0].at < since):
+            texts = file.read_bytes().splitlines()
+            if wanted is None:
+                texts = texts[-(limit - len(found)) :]
+            lines = list(self._lines(texts))
+            fitting = lines if wanted is None else [line for line in lines if wanted(line.line)]
+            found = [*fitting[-(limit - len(found)) :], *found]
+            if len(found) >= limit or (lines and lines[0].at < since):
                 break
         return [line for line in found if line.at >= since]
+
+    def scan(self, function: str, since: float, take: Callable[[Line], object]) -> None:
+        """Hand over every line from `since` (Unix seconds) on, oldest first, holding one of them at a time.
+
+        Where the clock stepped back order counts: lines after one that is old enough may be passed over with it.
+        """
+        for file in _files(self._folder / folder_name(function)):
+            with file.open("rb") as opened:
+                opened.seek(self._begin(opened, _size(file), since))
+                for line in self._lines(opened):
+                    if line.at >= since:
+                        take(line)
+
+    def _begin(self, opened: BinaryIO, size: int, since: float) -> int:
+        """Where a line begins that stands before all from `since` on, and near them: by halves."""
+        low, high = 0, size
+        while since > 0 and high - low > NEAR_BYTES:
+            opened.seek(middle := (low + high) // 2)
+            opened.readline()
+            begins = opened.tell()
+            line = next(self._lines([opened.readline()]), None)
+            if line is not None and line.at < since:
+                low = begins
+            else:
+                high = middle
+        return low
+
+    def kept(self) -> list[Kept]:
+        """Every function that there are lines of."""
+        found = [self._kept(folder) for folder in sorted(self._folder.glob("*/"))]
+        return [kept for kept in found if kept is not None]
+
+    def kept_of(self, function: str) -> Kept | None:
+        """None when there is no line."""
+        return self._kept(self._folder / folder_name(function))
+
+    def _kept(self, folder: Path) -> Kept | None:
+        files = _files(folder)
+        for file in files:
+            with file.open("rb") as opened:
+                line = next(self._lines(opened), None)
+            if line is not None:
+                return Kept(line.function, line.at, sum(_size(file) for file in files))
+        return None
+
+    def forget(self, function: str, before: float) -> None:
+        """Remove the files whose newest line is older than `before` (Unix seconds)."""
+        for file in _files(self._folder / folder_name(function)):
+            with file.open("rb") as opened:
+                opened.seek(max(0, _size(file) - ENDING_BYTES))
+                last = max((line.at for line in self._lines(opened)), default=None)
+            if last is not None and last >= before:
+                return
+            if self._held is not None:
+                self._held -= _size(file)
+            file.unlink(missing_ok=True)
 
     def of_request(self, request_id: str) -> list[Line]:
         """The lines of every attempt at one invocation, oldest first. Looks through all files."""

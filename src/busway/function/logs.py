@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from busway.clock import Clock
-from busway.function.log_files import Line as Line, LogFiles, folder_name as folder_name
+from busway.function.log_files import Kept as Kept, Line as Line, LogFiles, folder_name as folder_name
 from busway.trail import Follower
 
 # Ours, each of them. Lines are long or short as functions please, so memory is bounded in both.
@@ -93,13 +94,59 @@ class Logs:
         """The lines of a function that are still in memory, oldest first."""
         return [line for line in self._recent if line.function == function]
 
-    async def tail(self, function: str, limit: int = 200, since: float = 0.0) -> list[Line]:
-        """The newest lines of a function from `since` (Unix seconds) on, oldest first. `function` is its ARN."""
+    async def tail(
+        self, function: str, limit: int = 200, since: float = 0.0, wanted: Callable[[str], bool] | None = None
+    ) -> list[Line]:
+        """The newest lines of a function from `since` (Unix seconds) on, oldest first; those whose text is `wanted`.
+
+        `function` is its ARN.
+        """
         if self._files is None:
-            return [line for line in self.recent(function) if line.at >= since][-limit:]
+            fitting = (line for line in self.recent(function) if wanted is None or wanted(line.line))
+            return [line for line in fitting if line.at >= since][-limit:]
         await self.flush()
         async with self._writing:
-            return await asyncio.to_thread(self._files.newest, function, limit, since)
+            return await asyncio.to_thread(self._files.newest, function, limit, since, wanted)
+
+    async def scan(self, function: str, since: float, take: Callable[[Line], object]) -> None:
+        """Hand `take` every line of a function from `since` (Unix seconds) on, oldest first, in a thread."""
+        if self._files is None:
+            for line in self.recent(function):
+                if line.at >= since:
+                    take(line)
+            return
+        await self.flush()
+        async with self._writing:
+            await asyncio.to_thread(self._files.scan, function, since, take)
+
+    async def kept(self) -> list[Kept]:
+        """Every function that there are lines of, also of one that was deleted."""
+        if self._files is None:
+            functions = dict.fromkeys(line.function for line in self._recent)
+            return [kept for function in functions if (kept := await self.kept_of(function)) is not None]
+        await self.flush()
+        async with self._writing:
+            return await asyncio.to_thread(self._files.kept)
+
+    async def kept_of(self, function: str) -> Kept | None:
+        """What there is of one function, None when there is nothing."""
+        if self._files is None:
+            lines = self.recent(function)
+            return Kept(function, lines[0].at, sum(len(line.line) for line in lines)) if lines else None
+        await self.flush()
+        async with self._writing:
+            return await asyncio.to_thread(self._files.kept_of, function)
+
+    async def forget(self, function: str, before: float) -> None:
+        """Forget what is older than `before` (Unix seconds), in whole files; all of it for infinity."""
+        fresh = [line for line in self._recent if line.function != function or line.at >= before]
+        self._recent = deque(fresh)
+        self._recent_chars = sum(len(line.line) for line in fresh)
+        if self._files is None:
+            return
+        await self.flush()
+        async with self._writing:
+            await asyncio.to_thread(self._files.forget, function, before)
 
     async def of_request(self, request_id: str) -> list[Line]:
         """The lines of every attempt at one invocation, oldest first."""

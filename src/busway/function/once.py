@@ -158,7 +158,7 @@ class OnceStore:
         except BuswayError as error:
             return _refusal(type(error).__name__, str(error))
         except Exception:
-            log.exception("%s asked about a step; a fault of ours", function_arn)
+            log.exception("%s asked about a step; a fault of ours", function_arn, extra={"function": function_arn})
             return _refusal("InternalError", "a fault of the server; its log says more")
 
     async def _answer(self, function_arn: str, run_s: float, question: Question) -> Any:

@@ -17,7 +17,7 @@ ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shop-bill"
         ("events", "PutEvents"), ("sqs", "SendMessageBatch"), ("sqs", "DeleteMessage"), ("lambda", "Invoke"),
         ("lambda", "InvokeFunctionUrl"),
         ("sesv2", "SendEmail"), ("kinesis", "PutRecords"), ("cloudwatch", "PutMetricData"),
-        ("sts", "GetCallerIdentity"),
+        ("sts", "GetCallerIdentity"), ("logs", "PutLogEvents"),
     ],
 )  # fmt: skip
 def test_a_worker_may_send_receive_and_invoke(service: str, operation: str):
@@ -30,7 +30,7 @@ def test_a_worker_may_send_receive_and_invoke(service: str, operation: str):
         ("events", "PutRule", "events:PutRule"), ("lambda", "CreateFunction", "lambda:CreateFunction"),
         ("lambda", "TagResource", "lambda:TagResource"), ("sqs", "PurgeQueue", "sqs:PurgeQueue"),
         ("sesv2", "CreateEmailIdentity", "ses:CreateEmailIdentity"),
-        ("kinesis", "DeleteStream", "kinesis:DeleteStream"),
+        ("kinesis", "DeleteStream", "kinesis:DeleteStream"), ("logs", "FilterLogEvents", "logs:FilterLogEvents"),
     ],
 )  # fmt: skip
 def test_a_worker_administers_nothing_and_is_refused_in_aws_words(service: str, operation: str, action: str):
@@ -74,7 +74,7 @@ def test_every_word_of_the_table_is_an_operation_of_aws():
     session: Any = importlib.import_module("botocore.session").get_session()
     # Function URLs have no API of their own.
     known: set[tuple[str, str]] = {("lambda", "InvokeFunctionUrl")}
-    for service in ("events", "sqs", "kinesis", "lambda", "sesv2", "cloudwatch", "sts"):
+    for service in ("events", "sqs", "kinesis", "lambda", "sesv2", "cloudwatch", "logs", "sts"):
         known |= {action_of(service, name) for name in session.get_service_model(service).operation_names}
     listed = {(prefix, action) for prefix, actions in WORKER_MAY.items() for action in actions}
     assert listed <= known

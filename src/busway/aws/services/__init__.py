@@ -10,6 +10,7 @@ SERVICES = {
     "events": "busway.aws.services.events:Events",
     "kinesis": "busway.aws.services.kinesis:Kinesis",
     "lambda": "busway.aws.services.lambda_:Lambda",
+    "logs": "busway.aws.services.logs:Logs",
     "secretsmanager": "busway.aws.services.secretsmanager:SecretsManager",
     "sesv2": "busway.aws.services.sesv2:SesV2",
     "sqs": "busway.aws.services.sqs:Sqs",

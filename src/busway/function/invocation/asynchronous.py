@@ -101,11 +101,12 @@ class Dispatcher:
             except EngineStopped:
                 return
             except CorruptRecord as error:
-                log.critical("%s stands still: %s", self._arn, error)
+                log.critical("%s stands still: %s", self._arn, error, extra={"function": self._arn})
                 self._desk.trail.note("halted", function=self._arn, error_message=str(error))
                 return
             except Exception:
-                log.exception("%s: a fault of ours in taking up its events; it goes on", self._arn)
+                facts = {"function": self._arn}
+                log.exception("%s: a fault of ours in taking up its events; it goes on", self._arn, extra=facts)
                 await self._desk.clock.sleep(GO_ON_S)
 
     async def _turn(self) -> None:
@@ -180,7 +181,8 @@ class Dispatcher:
             # The lease is forgotten with the engine: after a restart the event is due again.
             return
         except Exception:
-            log.exception("attempt at %s for %s failed in the server itself", work.request_id, self._arn)
+            facts = {"request_id": work.request_id, "function": self._arn, "event_id": work.event_id}
+            log.exception("attempt at %s for %s failed in the server itself", work.request_id, self._arn, extra=facts)
             await self._put_back(item, work)
         finally:
             del self._in_flight[item.id]

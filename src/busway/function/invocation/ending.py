@@ -115,7 +115,8 @@ class Ending:
         except EngineStopped:
             raise
         except BuswayError as error:
-            log.warning("destination %s of %s did not take a record: %s", destination, self._arn, error)
+            facts = {"function": self._arn}
+            log.warning("destination %s of %s did not take a record: %s", destination, self._arn, error, extra=facts)
             name = self._arn.rsplit(":", 1)[1]
             desk.metrics.count(NAMESPACE, "DestinationDeliveryFailures", of=self._arn, FunctionName=name)
             return False
@@ -130,7 +131,10 @@ class Ending:
             except EngineStopped:
                 raise
             except BuswayError:
-                log.exception("the dead letter of an event for %s could not be stored; trying again", self._arn)
+                log.exception(
+                    "the dead letter of an event for %s could not be stored; trying again", self._arn,
+                    extra={"function": self._arn},
+                )  # fmt: skip
             await self._desk.clock.sleep(wait_s)
             wait_s = min(2 * wait_s, PUT_AGAIN_S[1])
 

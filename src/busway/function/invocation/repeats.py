@@ -94,7 +94,8 @@ class Repeats:
             raise
         except BuswayError as error:
             # The end of its row in the queue says the same, of this row.
-            log.warning("%s completed event %s, which could not be recorded: %s", self._arn, event_id, error)
+            facts = {"function": self._arn, "event_id": event_id}
+            log.warning("%s completed event %s, which could not be recorded: %s", *facts.values(), error, extra=facts)
 
 
 def _key(event_id: str) -> str:

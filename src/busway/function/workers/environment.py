@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from busway.function.build import Built
+from busway.function.log_streams import GROUPS
 from busway.function.record import FunctionRecord
 from busway.function.workers.process import MARK
 
 # The SDKs' names of the services that Busway has: https://docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html
 # Never AWS_ENDPOINT_URL: a handler's other calls must go where they would go without us.
-SERVICES = ("EVENTBRIDGE", "SQS", "LAMBDA", "KINESIS", "SESV2", "STS", "CLOUDWATCH", "SECRETS_MANAGER")
+SERVICES = (
+    "EVENTBRIDGE", "SQS", "LAMBDA", "KINESIS", "SESV2", "STS", "CLOUDWATCH", "CLOUDWATCH_LOGS", "SECRETS_MANAGER",
+)  # fmt: skip
 
 # What of the server's environment a worker gets: how to find programs, and how text is written.
 PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -40,6 +43,7 @@ def worker_environment(
     code: Path,
     scratch: Path,
     mark: str,
+    log_stream: str,
 ) -> dict[str, str]:
     """Every variable of one worker; the function's own come last and win, where they may be set at all."""
     scope = record.scope
@@ -65,8 +69,8 @@ def worker_environment(
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(record.memory_mb),
         "AWS_LAMBDA_FUNCTION_VERSION": record.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{record.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": f"[{record.version}]{mark.strip('/').replace('/', '-')}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": GROUPS + record.name,
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_SESSION_TOKEN": token,

@@ -10,10 +10,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from busway.arn import Scope
+from busway.clock import Clock
 from busway.errors import BuswayError, SecretNotFound
 from busway.function.build import Built
 from busway.function.definitions.books import Books
 from busway.function.definitions.code_store import CodeStore
+from busway.function.log_streams import stream_of
 from busway.function.once import OnceStore
 from busway.function.record import FunctionRecord, split
 from busway.function.runtimes import Runtime, ready, runtime_kind
@@ -55,6 +57,7 @@ class Plans:
     sandbox: Sandbox
     scratch: Path
     mark: str
+    clock: Clock
     secret: Secret = no_secrets
 
     def __call__(self, crew: str, number: int) -> Plan:
@@ -65,7 +68,8 @@ class Plans:
         runtime = ready(self.runtimes[runtime_kind(record.runtime) or ""])
         credentials = self.credentials_for(record.arn)
         record, fault = self._with_secrets(record)
-        environment = worker_environment(record, self.surroundings, credentials, code, scratch, mark)
+        stream = stream_of(record.arn, self.clock.now())
+        environment = worker_environment(record, self.surroundings, credentials, code, scratch, mark, stream)
         opened = _opened(record.built or Built(), runtime)
         bytecode, written = None, ()
         if self.sandbox.encloses and runtime.command[0] == "python":

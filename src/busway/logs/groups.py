@@ -1,0 +1,171 @@
+"""The events of log groups: put, read, retain.
+
+A batch is one entry of its group's journal, and durable when `put` returns. Readers walk over what came from two
+hours before the moment that they ask for, since no event is further ahead of its coming than that; in memory they
+hold one page and a few entries. Work on many events is done in a thread, for few readers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from busway.arn import Scope
+from busway.clock import Clock
+from busway.engine import Engine, Entry
+from busway.errors import LogGroupNotFound, LogStreamNotFound, StorageFull
+from busway.function.log_streams import stream_of
+from busway.function.logs import Kept
+from busway.logs.batch import AHEAD_MS, DAY_MS, EVENT_BYTES, Event, Sorted, size_of, sort_out
+from busway.logs.filter import Filter
+from busway.logs.functions import FunctionLines
+from busway.logs.page import LogEvent, Page
+from busway.logs.record import Batch, milliseconds
+from busway.logs.registry import Group, GroupRegistry
+
+# The second part of the place of an event that a user put; a function's line has another.
+SOURCE = 1
+# Ours: entries of a journal that are read at once, at first and later: as many as are expected to have so many bytes.
+READ_FIRST, READ_MOST, READ_BYTES = 4, 1_000, 2 * 1_048_576
+READERS_MAX = 2
+TEND_EVERY_S = 60.0
+# An event's number: the entry's offset, and its place in it (of 10,000 at most).
+_IN_ENTRY = 16_384
+_EVENTS = msgspec.msgpack.Decoder(list[Event])
+_BATCH = msgspec.msgpack.Decoder(Batch)
+log = logging.getLogger(__name__)
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events: from `start_ms` up to before `end_ms`, of these streams or of all, and what they must say."""
+
+    start_ms: int = 0
+    end_ms: int = 2**63
+    streams: frozenset[str] | None = None
+    prefix: str = ""
+    wanted: Filter | None = None
+
+    def asks_for(self, stream: str) -> bool:
+        return stream.startswith(self.prefix) and (self.streams is None or stream in self.streams)
+
+    def finds(self, at_ms: int, message: str) -> bool:
+        return self.start_ms <= at_ms < self.end_ms and (self.wanted is None or self.wanted(message))
+
+
+class LogGroups(GroupRegistry):
+    """Groups, streams, and their events."""
+
+    def __init__(self, engine: Engine, clock: Clock, lines: FunctionLines, group_bytes: int) -> None:
+        super().__init__(engine, clock, lines, group_bytes)
+        self._reading = asyncio.Semaphore(READERS_MAX)
+
+    async def put(self, scope: Scope, group_name: str, stream: str, events: Sequence[Event]) -> Sorted:
+        """Keep a batch, durably before return; the answer says what was rejected.
+
+        Raises `LogGroupNotFound`, `LogStreamNotFound`, `InvalidLogRequest`, `StorageFull`.
+        """
+        group = self.find(scope, group_name)
+        if group is None or group.record.ending:
+            await self._need_lines(scope, group_name)
+            raise LogStreamNotFound(stream)
+        if stream not in group.streams:
+            raise LogStreamNotFound(stream)
+        checked = sort_out(events, milliseconds(self._clock.now()), group.record.retention_days)
+        if checked.taken:
+            await self._append(group, stream, checked.taken)
+        return checked
+
+    async def _need_lines(self, scope: Scope, group_name: str) -> Kept:
+        kept = await self._lines.of_group(scope, group_name)
+        if kept is None:
+            raise LogGroupNotFound(group_name)
+        return kept
+
+    async def _append(self, group: Group, stream: str, events: Sequence[Event]) -> None:
+        span, size = (events[0][0], events[-1][0]), sum(size_of(message) for _, message in events)
+        packed = msgspec.msgpack.encode(list(events))
+        batch = Batch(stream, *span, size, msgspec.Raw(packed))
+        journal = group.record.journal
+        offset = await self._journal.append(journal, [msgspec.msgpack.encode(batch)])
+        if self._groups.get(group.record.arn) is not group:
+            # It was deleted meanwhile; where nobody made it anew, nothing may stay.
+            if group.record.arn not in self._groups:
+                await self._journal.trim(journal, float("inf"), offset)
+            raise LogGroupNotFound(group.record.name)
+        group.count(stream, offset, self._clock.now(), span, size)
+        while group.size > self._group_bytes and len(group.segments) > 1:
+            oldest = group.segments.pop(0)
+            await self._journal.trim(journal, float("inf"), oldest.last)
+
+    # --- read ---
+
+    async def read(self, scope: Scope, group_name: str, query: Query, page: Page) -> None:
+        """Offer the page what the query finds. Raises `LogGroupNotFound`, `LogStreamNotFound`."""
+        group = self.find(scope, group_name)
+        kept = await self._lines.of_group(scope, group_name)
+        if group is None and kept is None:
+            raise LogGroupNotFound(group_name)
+        for stream in query.streams or ():
+            if not (group is not None and stream in group.streams) and not (kept and self._is_day(kept, stream)):
+                raise LogStreamNotFound(stream)
+        if group is not None and group.record.retention_days is not None:
+            oldest_ms = milliseconds(self._clock.now()) - group.record.retention_days * DAY_MS
+            query = msgspec.structs.replace(query, start_ms=max(query.start_ms, oldest_ms))
+        async with self._reading:
+            if group is not None:
+                await self._walk(group, query, page)
+            if kept is not None:
+                await self._walk_lines(kept, query, page)
+
+    def _is_day(self, kept: Kept, stream: str) -> bool:
+        """Whether a stream is one of a function's days, of those since its oldest line."""
+        first, now = stream_of(kept.function, kept.first_at), stream_of(kept.function, self._clock.now())
+        return stream[10:] == now[10:] and first[:10] <= stream[:10] <= now[:10]
+
+    async def _walk_lines(self, kept: Kept, query: Query, page: Page) -> None:
+        def take(event: LogEvent) -> None:
+            if query.asks_for(event.stream) and page.wants(event.place) and query.finds(event.at_ms, event.message):
+                page.offer(event)
+
+        await self._lines.walk(kept.function, query.start_ms, take)
+
+    async def _walk(self, group: Group, query: Query, page: Page) -> None:
+        journal = group.record.journal
+        # Names as they are now: the walk goes on in a thread.
+        begins = {name: record.begins for name, record in group.streams.items() if query.asks_for(name)}
+        soonest = max(0.0, (query.start_ms - AHEAD_MS) / 1000)
+        after = max(group.record.begins, await self._journal.offset_at(journal, soonest))
+        limit = READ_FIRST
+        while begins and (entries := await self._journal.read(journal, after, limit)):
+            await asyncio.to_thread(_take, entries, begins, query, page)
+            after = entries[-1].offset
+            mean = sum(len(entry.data) for entry in entries) // len(entries)
+            limit = max(1, min(READ_MOST, READ_BYTES // max(EVENT_BYTES, mean)))
+
+    async def run(self) -> None:
+        """Keep retention and counts, until cancelled."""
+        while True:
+            await self._clock.sleep(TEND_EVERY_S)
+            try:
+                await self.tend()
+            except StorageFull as error:
+                log.warning("what log groups hold is written down later: %s", error)
+
+
+def _take(entries: Sequence[Entry], begins: dict[str, int], query: Query, page: Page) -> None:
+    """Offer what is found in these entries. `begins` has the streams that are asked for."""
+    for entry in entries:
+        batch = _BATCH.decode(entry.data)
+        begun = begins.get(batch.stream)
+        if begun is None or entry.offset <= begun:
+            continue
+        if batch.last_ms < query.start_ms or batch.first_ms >= query.end_ms:
+            continue
+        ingested_ms = milliseconds(entry.at)
+        for number, (at_ms, message) in enumerate(_EVENTS.decode(batch.events), entry.offset * _IN_ENTRY):
+            place = (at_ms, SOURCE, number)
+            if page.wants(place) and query.finds(at_ms, message):
+                page.offer(LogEvent(place, batch.stream, message, ingested_ms))
