@@ -49,9 +49,9 @@ class WholeServer:
             "AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": url, "BUSWAY_ENDPOINT": url,
         }  # fmt: skip
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, account: str = ACCOUNT) -> Any:
         return boto3.client(
-            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=ACCOUNT,
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=account,
             aws_secret_access_key=SECRET, config=Config(retries={"total_max_attempts": 1}),
         )  # fmt: skip
 

@@ -41,6 +41,8 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 _KINDS: dict[str, Any] = {"NULL": None, "TRUE": True, "FALSE": False}
 
+# What a step leads into: a number into a list, a name into an object.
+_INSIDE: dict[type, type] = {int: list, str: dict}
 Step = str | int
 Test = Callable[[Any], bool]
 """Whether a document is one that is looked for."""
@@ -73,10 +75,9 @@ def parse_json_filter(text: str) -> Callable[[str], bool]:
 
 def at(document: Any, steps: tuple[Step, ...]) -> Any:
     """What a selector leads to in a document, `NOTHING` where it leads nowhere."""
-    found = document
+    found: Any = document
     for step in steps:
-        # A number leads into a list only, a name into an object only.
-        if type(found) is not (list if isinstance(step, int) else dict):
+        if type(found) is not _INSIDE[type(step)]:
             return NOTHING
         try:
             found = found[step]

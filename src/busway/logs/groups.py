@@ -95,7 +95,8 @@ class LogGroups(GroupRegistry):
             if group.record.arn not in self._groups:
                 await self._journal.trim(journal, float("inf"), offset)
             raise LogGroupNotFound(group.record.name)
-        group.count(stream, offset, self._clock.now(), span, size)
+        for entry in await self._journal.read(journal, offset - 1, 1):
+            self._count(group, entry)
         while group.size > self._group_bytes and len(group.segments) > 1:
             oldest = group.segments.pop(0)
             await self._journal.trim(journal, float("inf"), oldest.last)
@@ -137,7 +138,7 @@ class LogGroups(GroupRegistry):
         # Names as they are now: the walk goes on in a thread.
         begins = {name: record.begins for name, record in group.streams.items() if query.asks_for(name)}
         soonest = max(0.0, (query.start_ms - AHEAD_MS) / 1000)
-        after = max(group.record.begins, await self._journal.offset_at(journal, soonest))
+        after = await self._journal.offset_at(journal, soonest)
         limit = READ_FIRST
         while begins and (entries := await self._journal.read(journal, after, limit)):
             await asyncio.to_thread(_take, entries, begins, query, page)

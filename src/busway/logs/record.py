@@ -34,7 +34,7 @@ class Segment(msgspec.Struct, array_like=True):
 
 
 class GroupRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A group. `begins`: what its journal holds up to there was another's. `ending`: it is being deleted.
+    """A group. `ending`: it is being deleted.
 
     `segments` is what the journal held up to the offset `counted`; what came later is counted at the next start.
     """
@@ -42,7 +42,6 @@ class GroupRecord(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     name: str
     created_at: float
-    begins: int
     retention_days: int | None = None
     kind: str = "STANDARD"
     tags: dict[str, str] = {}

@@ -37,8 +37,8 @@ from busway.logs.record import (
     milliseconds,
 )
 
-# Ours: groups of an account and Region, and streams of a group. AWS has a million groups, and streams without end.
-GROUPS_MAX, STREAMS_MAX = 1_000, 10_000
+# Ours: groups of an account and Region, and streams of all of them. AWS has a million groups, and any streams.
+GROUPS_MAX, STREAMS_MAX = 1_000, 50_000
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html
 TAGS_MAX = 50
 # Ours: into how many stretches a full group's journal is counted. The oldest goes as a whole.
@@ -58,7 +58,7 @@ class Group:
         self.record, self._segment_bytes = record, segment_bytes
         self.streams: dict[str, StreamRecord] = {}
         self.segments = list(record.segments)
-        self.counted = max(record.counted, record.begins)
+        self.counted = record.counted
         self.changed = False
         self.changed_streams: set[str] = set()
 
@@ -126,13 +126,17 @@ class GroupRegistry:
     def find(self, scope: Scope, name: str) -> Group | None:
         return self._groups.get(group_arn(scope, name))
 
+    def _of_scope(self, scope: Scope) -> list[Group]:
+        start = group_arn(scope, "")
+        return [group for arn, group in self._groups.items() if arn.startswith(start)]
+
     async def views(self, scope: Scope) -> list[GroupView]:
         """By name, also those that only functions wrote into."""
-        start, kept = group_arn(scope, ""), await self._lines.groups(scope)
-        own = {group.record.name: group for group in self._groups.values() if group.record.arn.startswith(start)}
+        kept = await self._lines.groups(scope)
+        own = {group.record.name: group for group in self._of_scope(scope)}
         sizes = {name: lines.size for name, lines in kept.items()}
         records = {
-            name: GroupRecord(arn=group_arn(scope, name), name=name, created_at=lines.first_at, begins=0)
+            name: GroupRecord(arn=group_arn(scope, name), name=name, created_at=lines.first_at)
             for name, lines in kept.items()
         }
         for name, group in own.items():
@@ -162,11 +166,10 @@ class GroupRegistry:
             return self.find(scope, name) or await self._make(scope, name, kept.first_at, "STANDARD", {})
 
     async def _make(self, scope: Scope, name: str, created_at: float, kind: str, tags: dict[str, str]) -> Group:
-        if sum(group.record.arn.startswith(group_arn(scope, "")) for group in self._groups.values()) >= GROUPS_MAX:
+        if len(self._of_scope(scope)) >= GROUPS_MAX:
             raise LogLimitExceeded(f"Resource limit exceeded: {GROUPS_MAX} log groups.")
         arn = group_arn(scope, name)
-        begins = await self._journal.head(f"logs/{arn}")
-        record = GroupRecord(arn=arn, name=name, created_at=created_at, begins=begins, kind=kind, tags=tags)
+        record = GroupRecord(arn=arn, name=name, created_at=created_at, kind=kind, tags=tags)
         await self._put(record)
         group = self._groups[arn] = Group(record, self._segment_bytes)
         return group
@@ -225,8 +228,8 @@ class GroupRegistry:
         async with self._changing:
             if name in group.streams:
                 raise LogStreamExists(name)
-            if len(group.streams) >= STREAMS_MAX:
-                raise LogLimitExceeded(f"Resource limit exceeded: {STREAMS_MAX} log streams in a group.")
+            if sum(len(one.streams) for one in self._of_scope(scope)) >= STREAMS_MAX:
+                raise LogLimitExceeded(f"Resource limit exceeded: {STREAMS_MAX} log streams.")
             begins = await self._journal.head(group.record.journal)
             record = StreamRecord(group=group.record.arn, name=name, created_at=self._clock.now(), begins=begins)
             await self._put_stream(record)

@@ -70,3 +70,40 @@ def test_half_a_line_is_passed_over(tmp_path: Path):
     with (tmp_path / "f/log.jsonl").open("ab") as file:
         file.write(b'{"function": "half')
     assert len(files.newest(f"{ARN}f", 10, 0.0)) == 1
+
+
+def test_a_scan_from_a_moment_on_gives_every_line_since_and_none_before(tmp_path: Path):
+    files = LogFiles(tmp_path, 4_000_000, 10_000_000)
+    for number in range(0, 6_000, 2):
+        files.append([line(number, size=400), line(number, size=10)])
+    kept = files.newest(f"{ARN}f", 1_000_000, 0.0)
+    for since in (0.0, 1.0, 2.0, 5_998.0, 5_999.0, *map(float, range(3, 6_000, 97))):
+        found: list[Line] = []
+        files.scan(f"{ARN}f", since, found.append)
+        assert found == [entry for entry in kept if entry.at >= since]
+    assert len(kept) > 5_000
+
+
+def test_old_lines_are_forgotten_in_whole_files_and_all_of_them_when_asked(tmp_path: Path):
+    files = LogFiles(tmp_path, 40_000, 1_000_000)
+    for number in range(1_000):
+        files.append([line(number)])
+    kept = files.newest(f"{ARN}f", 10_000, 0.0)
+    files.forget(f"{ARN}f", kept[0].at)
+    assert files.newest(f"{ARN}f", 10_000, 0.0) == kept
+    files.forget(f"{ARN}f", 990.0)
+    fewer = files.newest(f"{ARN}f", 10_000, 0.0)
+    assert len(fewer) < len(kept) and [entry.at for entry in fewer][-10:] == [float(n) for n in range(990, 1_000)]
+    of_function = files.kept_of(f"{ARN}f")
+    assert of_function is not None
+    assert (of_function.first_at, of_function.size) == (fewer[0].at, used(tmp_path))
+    files.forget(f"{ARN}f", float("inf"))
+    assert files.kept() == [] and used(tmp_path) == 0
+
+
+def test_the_newest_lines_that_are_wanted_are_found_behind_others(tmp_path: Path):
+    files = LogFiles(tmp_path, 40_000, 1_000_000)
+    for number in range(200):
+        files.append([line(number)])
+    found = files.newest(f"{ARN}f", 3, 0.0, lambda text: text[5] == "0")
+    assert [entry.at for entry in found] == [170.0, 180.0, 190.0]

@@ -171,6 +171,15 @@ async def test_logs_are_given_whole_and_followed(door: Door, world: World):
     await settle(30)
     assert [line["line"] for line in stream.lines()] == ["one", "two", "three"]
     await stream.leave()
+    assert [line["line"] for line in (await door.get("/_busway/logs/mail?filter=t&limit=1"))["lines"]] == ["three"]
+    stream = await door.stream("/_busway/logs/mail?follow=1&filter=two&limit=1")
+    door.logs.write(Line(FUNCTION, 4.0, "r4", "e", 1, "four"))
+    door.logs.write(Line(FUNCTION, 5.0, "r5", "e", 1, "two again"))
+    await settle(30)
+    assert [line["line"] for line in stream.lines()] == ["two", "two again"]
+    await stream.leave()
+    status, told = await door.ask("GET", "/_busway/logs/mail?filter=%5Ba%5D")
+    assert (status, "not built" in told["error"]) == (400, True)
     status, told = await door.ask("GET", "/_busway/logs/nobody")
     assert (status, "nobody" in told["error"]) == (404, True)
 

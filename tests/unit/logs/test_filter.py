@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, strategies as st
@@ -149,12 +149,14 @@ def written(expression: tuple[Any, ...]) -> str:
 def followed(document: Any, path: list[Any]) -> list[Any]:
     """The value at a path, in a list; nothing for none."""
     for step in path:
-        fits = isinstance(document, list) and step < len(document) if isinstance(step, int) else (
-            isinstance(document, dict) and step in document
-        )  # fmt: skip
-        if not fits:
+        inside: dict[Any, Any] = {}
+        if isinstance(step, int) and isinstance(document, list):
+            inside = dict(enumerate(cast("list[Any]", document)))
+        elif isinstance(step, str) and isinstance(document, dict):
+            inside = cast("dict[Any, Any]", document)
+        if step not in inside:
             return []
-        document = document[step]
+        document = inside[step]
     return [document]
 
 

@@ -1,0 +1,253 @@
+"""Log groups on an engine: bounded, retained, counted the same after any death, and read a page at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from busway.arn import Scope
+from busway.clock import ManualClock
+from busway.engine.memory import MemoryEngine
+from busway.errors import LogGroupNotFound, LogLimitExceeded, LogStreamNotFound, VersionConflict
+from busway.function.logs import Line, Logs
+from busway.logs import registry
+from busway.logs.batch import DAY_MS, EVENT_BYTES
+from busway.logs.functions import FunctionLines
+from busway.logs.groups import LogGroups, Query
+from busway.logs.page import Page
+from busway.logs.record import milliseconds
+
+SCOPE = Scope()
+FUNCTION = SCOPE.arn("lambda", "function:shop")
+GROUP_BYTES = 64_000
+
+
+class Room:
+    """Groups over an engine that outlives them."""
+
+    def __init__(self, clock: ManualClock, folder: Path | None = None) -> None:
+        self.clock, self.engine = clock, MemoryEngine(clock)
+        self.printed = Logs(folder, clock)
+        self.groups = self.anew()
+
+    def anew(self) -> LogGroups:
+        self.groups = LogGroups(self.engine, self.clock, FunctionLines(self.printed), GROUP_BYTES)
+        return self.groups
+
+    async def made(self, name: str, *streams: str) -> str:
+        await self.groups.create(SCOPE, name)
+        for stream in streams:
+            await self.groups.create_stream(SCOPE, name, stream)
+        return name
+
+    async def put(self, group: str, stream: str, *messages: str, ago_ms: int = 0) -> None:
+        at = milliseconds(self.clock.now()) - ago_ms
+        await self.groups.put(SCOPE, group, stream, [(at, message) for message in messages])
+
+    async def read(self, group: str, **query: object) -> list[str]:
+        page = Page(forward=True)
+        await self.groups.read(SCOPE, group, msgspec.convert(query, Query), page)
+        return [event.message for event in page.events()]
+
+    async def size(self, group: str) -> int:
+        return next(view.size for view in await self.groups.views(SCOPE) if view.record.name == group)
+
+    async def stored(self, group: str) -> int:
+        """Entries of the journal."""
+        found = self.groups.find(SCOPE, group)
+        assert found is not None
+        return len(await self.engine.journal.read(found.record.journal, 0, 1_000_000))
+
+
+@pytest.fixture
+def room(clock: ManualClock) -> Room:
+    return Room(clock)
+
+
+async def test_a_group_keeps_its_newest_events_within_its_bound(room: Room):
+    await room.made("g", "s")
+    for number in range(300):
+        await room.put("g", "s", f"{number:04}".ljust(1_000 - EVENT_BYTES, "."))
+        assert await room.size("g") <= GROUP_BYTES
+    kept = [int(message[:4]) for message in await room.read("g")]
+    assert kept == list(range(300 - len(kept), 300))
+    assert len(kept) == await room.stored("g") and len(kept) * 1_000 == await room.size("g") >= GROUP_BYTES * 0.9
+
+
+async def test_what_is_older_than_a_group_keeps_is_hidden_at_once_and_gone_soon(room: Room):
+    await room.made("g", "s")
+    await room.put("g", "s", "yesterday's", ago_ms=DAY_MS)
+    old = "old" * (GROUP_BYTES // registry.SEGMENTS)
+    await room.put("g", "s", old)
+    await room.clock.advance(86_400 + 1)
+    await room.put("g", "s", "new")
+    assert await room.read("g") == ["yesterday's", old, "new"]
+    await room.groups.retain(SCOPE, "g", 1)
+    assert await room.read("g") == ["new"]
+    await room.groups.tend()
+    assert await room.stored("g") == 1 and await room.size("g") == EVENT_BYTES + len("new")
+    await room.groups.retain(SCOPE, "g", None)
+    assert await room.read("g") == ["new"]
+
+
+async def test_a_start_counts_what_came_after_the_counts_were_written(room: Room):
+    await room.made("g", "s", "t")
+    await room.put("g", "s", "first", "second")
+    await room.groups.tend()
+    await room.clock.advance(5)
+    await room.put("g", "s", "third")
+    await room.put("g", "t", "fourth", ago_ms=60_000)
+    before = await room.groups.views(SCOPE), await room.groups.streams(SCOPE, "g")
+    for _ in range(2):
+        room.anew()
+        await room.groups.open()
+        views, streams = await room.groups.views(SCOPE), await room.groups.streams(SCOPE, "g")
+        assert [view.size for view in views] == [view.size for view in before[0]]
+        assert streams == before[1]
+        await room.groups.tend()
+    assert await room.read("g") == ["fourth", "first", "second", "third"]
+
+
+async def test_a_deletion_that_was_cut_off_ends_at_the_next_start(room: Room, monkeypatch: pytest.MonkeyPatch):
+    await room.made("g", "s")
+    await room.put("g", "s", "one")
+
+    async def dies(*_: object) -> int:
+        raise VersionConflict("g", 1, 2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room.engine.journal, "trim", dies)
+        with pytest.raises(VersionConflict):
+            await room.groups.delete(SCOPE, "g")
+        with pytest.raises(LogGroupNotFound):
+            await room.put("g", "s", "two")
+    room.anew()
+    await room.groups.open()
+    assert await room.groups.views(SCOPE) == []
+    assert await room.engine.records.list("logs/") == []
+    await room.made("g", "s")
+    assert await room.read("g") == [] and await room.stored("g") == 0
+
+
+async def test_an_event_put_while_its_group_is_deleted_is_refused_and_leaves_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    await room.made("g", "s")
+    append, gate = room.engine.journal.append, asyncio.Event()
+
+    async def slow(journal: str, entries: Sequence[bytes]) -> int:
+        await gate.wait()
+        return await append(journal, entries)
+
+    monkeypatch.setattr(room.engine.journal, "append", slow)
+    putting = asyncio.create_task(room.put("g", "s", "late"))
+    await asyncio.sleep(0)
+    await room.groups.delete(SCOPE, "g")
+    gate.set()
+    with pytest.raises(LogGroupNotFound):
+        await putting
+    monkeypatch.undo()
+    await room.made("g", "s")
+    assert await room.stored("g") == 0
+
+
+async def test_a_stream_of_a_name_that_was_deleted_does_not_have_the_other_one_s_events(room: Room):
+    await room.made("g", "s")
+    await room.put("g", "s", "of the first")
+    await room.groups.delete_stream(SCOPE, "g", "s")
+    assert await room.read("g") == []
+    with pytest.raises(LogStreamNotFound):
+        await room.put("g", "s", "no")
+    await room.groups.create_stream(SCOPE, "g", "s")
+    await room.put("g", "s", "of the second")
+    assert await room.read("g", streams=["s"]) == ["of the second"]
+
+
+async def test_a_read_from_a_moment_on_passes_over_the_journal_before_it(room: Room, monkeypatch: pytest.MonkeyPatch):
+    await room.made("g", "s")
+    for hour in range(10):
+        await room.put("g", "s", str(hour))
+        await room.clock.advance(3_600)
+    read, entries = room.engine.journal.read, list[int]()
+
+    async def noted(journal: str, after: int, limit: int) -> list[object]:
+        found = await read(journal, after, limit)
+        entries.extend(entry.offset for entry in found)
+        return list(found)
+
+    monkeypatch.setattr(room.engine.journal, "read", noted)
+    now = milliseconds(room.clock.now())
+    assert await room.read("g", start_ms=now - 2 * 3_600_000) == ["8", "9"]
+    # Two hours for events that were ahead of their coming, and no more.
+    assert len(entries) == 4
+
+
+async def test_groups_and_streams_are_bounded(room: Room, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registry, "GROUPS_MAX", 2)
+    monkeypatch.setattr(registry, "STREAMS_MAX", 1)
+    await room.made("a", "s")
+    await room.made("b")
+    with pytest.raises(LogLimitExceeded, match="2 log groups"):
+        await room.made("c")
+    with pytest.raises(LogLimitExceeded, match="1 log streams"):
+        await room.groups.create_stream(SCOPE, "b", "t")
+    other = Scope("210987654321")
+    await room.groups.create(other, "a")
+    await room.groups.create_stream(other, "a", "s")
+
+
+def printed(room: Room, *texts: str) -> None:
+    for text in texts:
+        room.printed.write(Line(FUNCTION, room.clock.now(), "r", "e", 1, text))
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+async def test_lines_of_one_moment_keep_their_order_and_have_ids_of_their_own(
+    clock: ManualClock, tmp_path: Path, on_disk: bool
+):
+    room = Room(clock, tmp_path if on_disk else None)
+    for _ in range(3):
+        printed(room, *(str(number) for number in range(50)))
+        await clock.advance(0.01)
+    page = Page(forward=True)
+    await room.groups.read(SCOPE, "/aws/lambda/shop", Query(), page)
+    events = page.events()
+    assert [event.message for event in events] == [f"{number}\n" for number in range(50)] * 3
+    assert len({event.id for event in events}) == 150
+    later = Page(forward=True)
+    await room.groups.read(SCOPE, "/aws/lambda/shop", Query(start_ms=events[60].at_ms), later)
+    # The same lines have the same ids wherever a reader begins.
+    assert later.events() == events[50:]
+
+
+async def test_a_function_s_day_is_a_stream(clock: ManualClock, tmp_path: Path):
+    room = Room(clock, tmp_path)
+    printed(room, "on one day")
+    await clock.advance(86_400)
+    printed(room, "on the next")
+    streams = await room.groups.streams(SCOPE, "/aws/lambda/shop")
+    assert [name[:20] for name, _, _ in streams] == ["2023/11/14/[$LATEST]", "2023/11/15/[$LATEST]"]
+    for (name, _, _), said in zip(streams, ("on one day", "on the next"), strict=True):
+        assert await room.read("/aws/lambda/shop", streams=[name]) == [f"{said}\n"]
+    other = streams[0][0].replace("2023/11/14", "2023/11/13")
+    with pytest.raises(LogStreamNotFound):
+        await room.read("/aws/lambda/shop", streams=[other])
+
+
+async def test_a_user_s_stream_and_a_function_s_lines_are_one_group(clock: ManualClock, tmp_path: Path):
+    room = Room(clock, tmp_path)
+    printed(room, "printed")
+    await room.groups.create_stream(SCOPE, "/aws/lambda/shop", "own")
+    await clock.advance(1)
+    await room.put("/aws/lambda/shop", "own", "put")
+    assert await room.read("/aws/lambda/shop") == ["printed\n", "put"]
+    assert [view.record.name for view in await room.groups.views(SCOPE)] == ["/aws/lambda/shop"]
+    assert await room.groups.views(Scope("210987654321")) == await room.groups.views(Scope(region="eu-west-1")) == []
+    await room.groups.retain(SCOPE, "/aws/lambda/shop", 1)
+    await clock.advance(2 * 86_400)
+    await room.groups.tend()
+    assert await room.printed.kept() == [] and await room.stored("/aws/lambda/shop") == 0
