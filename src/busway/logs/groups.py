@@ -68,21 +68,14 @@ class LogGroups(GroupRegistry):
         Raises `LogGroupNotFound`, `LogStreamNotFound`, `InvalidLogRequest`, `StorageFull`.
         """
         group = self.find(scope, group_name)
-        if group is None or group.record.ending:
-            await self._need_lines(scope, group_name)
-            raise LogStreamNotFound(stream)
-        if stream not in group.streams:
+        if group is None and await self._lines.of_group(scope, group_name) is None:
+            raise LogGroupNotFound(group_name)
+        if group is None or stream not in group.streams:
             raise LogStreamNotFound(stream)
         checked = sort_out(events, milliseconds(self._clock.now()), group.record.retention_days)
         if checked.taken:
             await self._append(group, stream, checked.taken)
         return checked
-
-    async def _need_lines(self, scope: Scope, group_name: str) -> Kept:
-        kept = await self._lines.of_group(scope, group_name)
-        if kept is None:
-            raise LogGroupNotFound(group_name)
-        return kept
 
     async def _append(self, group: Group, stream: str, events: Sequence[Event]) -> None:
         span, size = (events[0][0], events[-1][0]), sum(size_of(message) for _, message in events)
@@ -90,9 +83,10 @@ class LogGroups(GroupRegistry):
         batch = Batch(stream, *span, size, msgspec.Raw(packed))
         journal = group.record.journal
         offset = await self._journal.append(journal, [msgspec.msgpack.encode(batch)])
-        if self._groups.get(group.record.arn) is not group:
+        present = self._groups.get(group.record.arn)
+        if present is not group or group.record.ending:
             # It was deleted meanwhile; where nobody made it anew, nothing may stay.
-            if group.record.arn not in self._groups:
+            if present in (None, group):
                 await self._journal.trim(journal, float("inf"), offset)
             raise LogGroupNotFound(group.record.name)
         for entry in await self._journal.read(journal, offset - 1, 1):

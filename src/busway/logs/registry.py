@@ -124,11 +124,13 @@ class GroupRegistry:
     # --- groups ---
 
     def find(self, scope: Scope, name: str) -> Group | None:
-        return self._groups.get(group_arn(scope, name))
+        """A group that has a record; a function's may be there without one."""
+        group = self._groups.get(group_arn(scope, name))
+        return None if group is None or group.record.ending else group
 
     def _of_scope(self, scope: Scope) -> list[Group]:
         start = group_arn(scope, "")
-        return [group for arn, group in self._groups.items() if arn.startswith(start)]
+        return [group for arn, group in self._groups.items() if arn.startswith(start) and not group.record.ending]
 
     async def views(self, scope: Scope) -> list[GroupView]:
         """By name, also those that only functions wrote into."""
@@ -152,12 +154,14 @@ class GroupRegistry:
         async with self._changing:
             if self.find(scope, name) is not None or await self._lines.of_group(scope, name) is not None:
                 raise LogGroupExists(name)
+            if (ending := self._groups.get(group_arn(scope, name))) is not None:
+                await self._end(ending)
             await self._make(scope, name, self._clock.now(), kind, dict(tags or {}))
 
     async def need(self, scope: Scope, name: str) -> Group:
         """The group, to be changed: a function's gets a record. Raises `LogGroupNotFound`."""
         group = self.find(scope, name)
-        if group is not None and not group.record.ending:
+        if group is not None:
             return group
         kept = await self._lines.of_group(scope, name)
         if kept is None:
@@ -177,18 +181,18 @@ class GroupRegistry:
     async def delete(self, scope: Scope, name: str) -> None:
         """With all that is in it, also what a function printed. Raises `LogGroupNotFound`."""
         async with self._changing:
-            group, kept = self.find(scope, name), await self._lines.of_group(scope, name)
-            if group is None and kept is None:
-                raise LogGroupNotFound(name)
-            if kept is not None:
-                await self._lines.forget(kept.function, float("inf"))
+            group, kept = self._groups.get(group_arn(scope, name)), await self._lines.of_group(scope, name)
             if group is not None:
-                group.record = replace(group.record, ending=True)
-                await self._put(group.record)
+                await self._change(group, replace(group.record, ending=True))
                 await self._end(group)
+            elif kept is not None:
+                await self._lines.forget(kept.function, float("inf"))
+            else:
+                raise LogGroupNotFound(name)
 
     async def _end(self, group: Group) -> None:
         record = group.record
+        await self._forget_lines(record, float("inf"))
         await self._journal.trim(record.journal, float("inf"), await self._journal.head(record.journal))
         for name in group.streams:
             await self._records.delete(_stream_key(record.arn, name))
@@ -204,6 +208,13 @@ class GroupRegistry:
             )
         group = await self.need(scope, name)
         await self._change(group, replace(group.record, retention_days=days))
+
+    async def tags(self, scope: Scope, name: str) -> Mapping[str, str]:
+        """Raises `LogGroupNotFound`."""
+        group = self.find(scope, name)
+        if group is None and await self._lines.of_group(scope, name) is None:
+            raise LogGroupNotFound(name)
+        return {} if group is None else group.record.tags
 
     async def tag(self, scope: Scope, name: str, tags: Mapping[str, str], removed: tuple[str, ...] = ()) -> None:
         """Raises `LogGroupNotFound`, `LogLimitExceeded`."""
@@ -283,8 +294,11 @@ class GroupRegistry:
         kept = [segment for segment in group.segments if segment.at >= before]
         group.changed |= len(kept) < len(group.segments)
         group.segments = kept
-        arn = parse_arn(group.record.arn)
-        lines = None if arn is None else await self._lines.of_group(arn.scope, group.record.name)
+        await self._forget_lines(group.record, before)
+
+    async def _forget_lines(self, record: GroupRecord, before: float) -> None:
+        arn = parse_arn(record.arn)
+        lines = None if arn is None else await self._lines.of_group(arn.scope, record.name)
         if lines is not None:
             await self._lines.forget(lines.function, before)
 

@@ -251,3 +251,6 @@ async def test_a_user_s_stream_and_a_function_s_lines_are_one_group(clock: Manua
     await clock.advance(2 * 86_400)
     await room.groups.tend()
     assert await room.printed.kept() == [] and await room.stored("/aws/lambda/shop") == 0
+    printed(room, "again")
+    await room.groups.delete(SCOPE, "/aws/lambda/shop")
+    assert await room.printed.kept() == []

@@ -14,6 +14,7 @@ from busway.aws.services.logs_wire import (
     found_event,
     group_identified,
     group_named,
+    group_tagged,
     page_of,
 )
 from busway.errors import InvalidLogRequest, LogLimitExceeded
@@ -107,19 +108,19 @@ class Logs:
     async def tag_resource(self, request: Answer, caller: Caller) -> Answer:
         arn = request["resourceArn"]
         try:
-            await self._groups.tag(caller.scope, group_identified(arn, caller.scope), request["tags"])
+            await self._groups.tag(caller.scope, group_tagged(arn, caller.scope), request["tags"])
         except LogLimitExceeded as error:
             raise AwsError("TooManyTagsException", str(error), 400, resourceName=arn) from error
         return {}
 
     async def untag_resource(self, request: Answer, caller: Caller) -> Answer:
-        name = group_identified(request["resourceArn"], caller.scope)
+        name = group_tagged(request["resourceArn"], caller.scope)
         await self._groups.tag(caller.scope, name, {}, removed=tuple(request["tagKeys"]))
         return {}
 
     async def list_tags_for_resource(self, request: Answer, caller: Caller) -> Answer:
-        name = group_identified(request["resourceArn"], caller.scope)
-        return {"tags": (await self._groups.need(caller.scope, name)).record.tags}
+        name = group_tagged(request["resourceArn"], caller.scope)
+        return {"tags": await self._groups.tags(caller.scope, name)}
 
     # --- streams ---
 

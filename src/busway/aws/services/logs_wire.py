@@ -38,6 +38,13 @@ def group_identified(identifier: str, scope: Scope) -> str:
     return name
 
 
+def group_tagged(arn: str, scope: Scope) -> str:
+    """The name of the group that a `resourceArn` is about, which is no name alone. Raises as `group_identified`."""
+    if not arn.startswith("arn:"):
+        raise InvalidLogRequest(f"{arn} is not the ARN of a log group.")
+    return group_identified(arn, scope)
+
+
 def page_of(
     items: Sequence[T], key: Callable[[T], str], token: str | None, limit: int
 ) -> tuple[Sequence[T], dict[str, str]]:
