@@ -20,6 +20,7 @@ from busway import __version__
 from busway.alarm.evaluator import Evaluator
 from busway.alarm.queues import DeadLetterQueues
 from busway.alarm.registry import Alarms
+from busway.alert.gathering import Gathering, Parts as GatheringParts
 from busway.alert.routes import Routes
 from busway.arn import DEFAULT_ACCOUNT, Scope
 from busway.aws.code_door import CodeDoor
@@ -215,7 +216,10 @@ class Rooms:
             ground.machine_clock,
         )
         self.routes = Routes(engine, clock)
-        self.alerts = AlertTarget(self.routes, ground.machine_clock, environment(), metrics=metrics, trail=trail)
+        self.alerts = AlertTarget(
+            self.routes, ground.machine_clock, environment(),
+            secret=self.secrets.text, mailer=self.mailer, metrics=metrics, trail=trail,
+        )  # fmt: skip
         self.jobs_closed = "" if keys or settings.upstream else NOT_IN_DEVELOPMENT
         jobs = JobTarget(AwsCalls(Clients(settings.upstream), self.jobs_closed))
         targets: dict[str, Target] = {
@@ -233,10 +237,13 @@ class Rooms:
         self.ticker = self.bus.ticker()
         self.series = TimeSeries(engine, clock, entropy)
         self.alarms = Alarms(engine, clock, entropy)
+        self.gathering = Gathering(
+            GatheringParts(engine, clock, entropy, self.routes, self.outbox.put_for, self.alarms.state_of)
+        )
         watched = DeadLetterQueues(engine, self.queues.exists)
         self.evaluator = Evaluator(
             self.alarms, watched, engine, clock,
-            notice_put=self.outbox.put_for, announce=self.bus.publisher.announce,
+            notice_put=self.gathering.put_for, announce=self.bus.publisher.announce,
             metrics=metrics, trail=trail, series=self.series,
         )  # fmt: skip
         self.queues.listeners.append(self.evaluator.changed)
@@ -269,6 +276,8 @@ class Rooms:
         stack.push_async_callback(self.mappings.close, DRAIN_S)
         await self.outbox.open()
         stack.push_async_callback(self.outbox.close)
+        await self.gathering.open()
+        stack.push_async_callback(self.gathering.close)
         await self.router.open()
         stack.push_async_callback(self.router.close)
         await self.ticker.open()

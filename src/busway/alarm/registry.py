@@ -32,6 +32,11 @@ class Alarms:
     def get(self, arn: str) -> AlarmRecord | None:
         return self._alarms.get(arn)
 
+    def state_of(self, arn: str) -> str | None:
+        """As it is now; None when there is no such alarm."""
+        alarm = self._alarms.get(arn)
+        return None if alarm is None else alarm.state
+
     def all(self) -> list[AlarmRecord]:
         return sorted(self._alarms.values(), key=lambda alarm: alarm.arn)
 

@@ -11,7 +11,17 @@ import msgspec
 
 from busway.alarm.notice import AlarmMessage
 from busway.alarm.state import OK
-from busway.alert.request import Alert, AlertRequest, Unready, details, handler_name, happened_at, headline
+from busway.alert.request import (
+    Alert,
+    AlertRequest,
+    Unready,
+    details,
+    handler_name,
+    happened_at,
+    headline,
+    no_secret,
+    secret_of,
+)
 from busway.alert.routes import Route
 
 ROUTING_KEY_LENGTH = 32
@@ -20,16 +30,16 @@ DEDUP_KEY_LENGTH_MAX = 255
 
 
 def render(route: Route, secret: str, alert: Alert) -> AlertRequest | Unready:
-    """`secret` is the routing key, "" when its variable is not set."""
+    """`secret` is the routing key, "" when there is none."""
     if not secret:
-        return Unready(f"{route.secret_env} is not set in the server's environment; it holds PagerDuty's routing key")
+        return no_secret(route, "PagerDuty's routing key")
     if len(secret) != ROUTING_KEY_LENGTH:
         # Not sent: a variable of another length holds some other secret.
         return Unready(
-            f"{route.secret_env} has {len(secret)} characters; a PagerDuty routing key has {ROUTING_KEY_LENGTH}"
+            f"{secret_of(route)} has {len(secret)} characters; a PagerDuty routing key has {ROUTING_KEY_LENGTH}"
         )
     body = event(route, secret, alert)
-    return AlertRequest(route.url, {"content-type": "application/json"}, msgspec.json.encode(body), secret)
+    return AlertRequest(route.url, {"content-type": "application/json"}, msgspec.json.encode(body), (secret,))
 
 
 def event(route: Route, routing_key: str, alert: Alert) -> dict[str, object]:

@@ -1,31 +1,55 @@
-"""What an alert becomes: one HTTP request, or why there can be none. Pure."""
+"""What an alert becomes: an HTTP request, a mail, or why there can be none. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from busway.alarm.notice import AlarmMessage
 from busway.alert.routes import Route
+from busway.mail.compose import Letter
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One state change for one route. `id` is the same however often it is sent; `at` is now, in Unix seconds."""
+    """State changes for one route. `id` is the same however often it is sent; `at` is now, in Unix seconds.
+
+    Only routes that people read get `others` beside the first. `since` holds the states of alarms, by ARN, that had
+    moved on when the message was made.
+    """
 
     id: str
     message: AlarmMessage
     at: float
+    others: tuple[AlarmMessage, ...] = ()
+    since: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def messages(self) -> tuple[AlarmMessage, ...]:
+        return (self.message, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
 class AlertRequest:
-    """A POST. `secret` must not show in any message or log."""
+    """A POST. What is `hidden` must not show in any message or log; `shown_as` stands for a URL that is.
+
+    `wait_header` is where the receiver says for how many seconds it wants to be left alone.
+    """
 
     url: str
     headers: Mapping[str, str]
     body: bytes
-    secret: str = ""
+    hidden: tuple[str, ...] = ()
+    shown_as: str = ""
+    wait_header: str = "retry-after"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertMail:
+    """A mail. `message_id` is the same however often it is sent."""
+
+    letter: Letter
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +59,21 @@ class Unready:
     reason: str
 
 
-Render = Callable[[Route, str, Alert], AlertRequest | Unready]
+Rendered = AlertRequest | AlertMail | Unready
+Render = Callable[[Route, str, Alert], Rendered]
+
+
+def no_secret(route: Route, what: str) -> Unready:
+    """`what` the route's secret is, in words."""
+    seal = f"busway alert set {route.name} --kind {route.kind} --secret"
+    if route.sealed:
+        return Unready(f"no secret is sealed for the route {route.name} ({what}): {seal}")
+    return Unready(f"{route.secret_env} is not set in the server's environment; it holds {what}. Or seal it: {seal}")
+
+
+def secret_of(route: Route) -> str:
+    """What a message calls the route's secret; never the secret."""
+    return " or ".join([*filter(None, [route.secret_env]), *(["the sealed secret"] if route.sealed else [])])
 
 
 def happened_at(message: AlarmMessage) -> str:
@@ -63,6 +101,13 @@ def headline(message: AlarmMessage) -> str:
     return f"{handler_name(message)}: {letters}: {digest.failures[0].error_message or digest.failures[0].error_code}"
 
 
+def next_commands(message: AlarmMessage) -> tuple[str, ...]:
+    """What a person does first."""
+    if not message.Busway.queue_arn:
+        return ("busway status",)
+    return ("busway dlq", f"busway redrive {handler_name(message)}")
+
+
 def details(message: AlarmMessage) -> dict[str, object]:
     """What a person on call wants to see first, by names that read well in a table."""
     digest = message.Busway
@@ -87,5 +132,5 @@ def details(message: AlarmMessage) -> dict[str, object]:
             }
             for failure in digest.failures
         ],
-        "next": f"busway dlq; busway redrive {handler_name(message)}",
+        "next": "; ".join(next_commands(message)),
     }

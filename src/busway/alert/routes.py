@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,13 +13,38 @@ from busway.alarm.record import ROUTE_PREFIX
 from busway.arn import Scope
 from busway.clock import Clock
 from busway.engine import Engine
-from busway.errors import InvalidRoute, RouteNotFound
+from busway.errors import InvalidMail, InvalidRoute, RouteNotFound
+from busway.mail.compose import RECIPIENTS_MAX, Letter, Recipients, compose
 
-KINDS = ("pagerduty", "webhook")
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
+# The site is chosen by --url: https://docs.datadoghq.com/getting_started/site/
+DATADOG_URL = "https://api.datadoghq.com"
+DATADOG_PATH = "/api/v1/events"
 PAGERDUTY_SECRET_ENV = "PAGERDUTY_ROUTING_KEY"
 SEVERITIES = ("critical", "error", "warning", "info")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a kind of route wants: `url` and `secret_env` are defaults, "" for none.
+
+    `has_url` is False where there is no URL, or where that is the secret; `keyed`: requests carry the secret.
+    """
+
+    url: str = ""
+    secret_env: str = ""
+    has_url: bool = True
+    keyed: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    "pagerduty": Kind(PAGERDUTY_URL, PAGERDUTY_SECRET_ENV, keyed=True),
+    "datadog": Kind(DATADOG_URL, "DD_API_KEY", keyed=True),
+    "slack": Kind(secret_env="SLACK_WEBHOOK_URL", has_url=False, keyed=True),
+    "email": Kind(has_url=False),
+    "webhook": Kind(),
+}
 
 _PREFIX = "route/"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -25,9 +52,11 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to tell people. `secret_env` names the variable of the server's environment that holds the secret.
+    """One way to tell people, without its secret.
 
-    The secret is PagerDuty's routing key, or the key that signs a webhook.
+    That is PagerDuty's routing key, Datadog's API key, the URL of Slack's webhook, or the key that signs a webhook.
+    `secret_env` names the variable of the server's environment that holds it; while that is not set, and the route is
+    `sealed`, it is the secret of Secrets Manager that `sealed_name` names. `to` and `sender` are of an email route.
     """
 
     name: str
@@ -35,7 +64,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     url: str
     secret_env: str = ""
+    sealed: bool = False
     severity: str = "error"
+    to: tuple[str, ...] = ()
+    sender: str = ""
     updated_at: float = 0.0
 
 
@@ -45,7 +77,10 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     kind: str
     url: str | None = None
     secret_env: str | None = None
+    sealed: bool = False
     severity: str = "error"
+    to: tuple[str, ...] = ()
+    sender: str = ""
 
 
 class Routes:
@@ -94,30 +129,73 @@ def route_arn(scope: Scope, name: str) -> str:
     return scope.arn("sns", f"{ROUTE_PREFIX}{name}")
 
 
+def sealed_name(name: str) -> str:
+    """Under which name a route's secret is sealed."""
+    return f"busway-alert/{name}"
+
+
 def made_route(scope: Scope, name: str, settings: RouteSettings, now: float) -> Route:
     """A route with the defaults of its kind filled in. Raises `InvalidRoute`."""
     if not _NAME.fullmatch(name):
         raise InvalidRoute(f"route name {name!r}: wanted 1 to 64 letters, digits, - and _")
-    if settings.kind not in KINDS:
+    kind = KINDS.get(settings.kind)
+    if kind is None:
         raise InvalidRoute(f"route {name!r}: kind {settings.kind!r} is not one of {', '.join(KINDS)}")
     if settings.severity not in SEVERITIES:
         raise InvalidRoute(f"route {name!r}: severity {settings.severity!r} is not one of {', '.join(SEVERITIES)}")
-    pagerduty = settings.kind == "pagerduty"
-    secret_env = settings.secret_env or (PAGERDUTY_SECRET_ENV if pagerduty else "")
-    if secret_env and not _VARIABLE.fullmatch(secret_env):
-        # The value is left out: it may be the secret itself, given by mistake.
-        raise InvalidRoute(f"route {name!r}: secret_env is the name of an environment variable, not the secret")
-    url = settings.url or (PAGERDUTY_URL if pagerduty else "")
-    _check_url(name, url, https_only=pagerduty)
-    return Route(
+    route = Route(
         name=name,
         arn=route_arn(scope, name),
         kind=settings.kind,
-        url=url,
-        secret_env=secret_env,
+        url=_url(name, settings, kind),
+        secret_env=_secret_env(name, settings, kind),
+        sealed=settings.sealed,
         severity=settings.severity,
+        to=settings.to,
+        sender=settings.sender,
         updated_at=now,
     )
+    return _with_addresses(route) if settings.kind == "email" else _without_addresses(route)
+
+
+def _secret_env(name: str, settings: RouteSettings, kind: Kind) -> str:
+    if settings.kind == "email" and (settings.secret_env or settings.sealed):
+        raise InvalidRoute(f"route {name!r}: an email route has no secret; the server's mail settings have")
+    secret_env = settings.secret_env or kind.secret_env
+    if secret_env and not _VARIABLE.fullmatch(secret_env):
+        # The value is left out: it may be the secret itself, given by mistake.
+        raise InvalidRoute(f"route {name!r}: secret_env is the name of an environment variable, not the secret")
+    return secret_env
+
+
+def _url(name: str, settings: RouteSettings, kind: Kind) -> str:
+    if not kind.has_url:
+        if settings.url:
+            # The value is left out: a URL of Slack's is a secret.
+            why = "the webhook's URL is its secret" if settings.kind == "slack" else "it goes by mail, to addresses"
+            raise InvalidRoute(f"route {name!r}: a route of kind {settings.kind} takes no url: {why}")
+        return ""
+    url = settings.url or kind.url
+    _check_url(name, url, https_only=kind.keyed)
+    return url.rstrip("/") + DATADOG_PATH if settings.kind == "datadog" and urlsplit(url).path in ("", "/") else url
+
+
+def _with_addresses(route: Route) -> Route:
+    """With a sender: ours, at the domain of who is written to first. Raises `InvalidRoute`."""
+    if not 1 <= len(route.to) <= RECIPIENTS_MAX:
+        raise InvalidRoute(f"route {route.name!r}: found {len(route.to)} addresses, wanted 1 to {RECIPIENTS_MAX}")
+    sender = route.sender or f"Busway <busway@{route.to[0].rpartition('@')[2].rstrip('> ')}>"
+    try:
+        compose(Letter(sender, Recipients(to=route.to), "", text=""), "tried", 0.0)
+    except InvalidMail as error:
+        raise InvalidRoute(f"route {route.name!r}: {error}") from error
+    return msgspec.structs.replace(route, sender=sender)
+
+
+def _without_addresses(route: Route) -> Route:
+    if route.to or route.sender:
+        raise InvalidRoute(f"route {route.name!r}: addresses are for routes of kind email, not {route.kind}")
+    return route
 
 
 def _check_url(name: str, url: str, https_only: bool) -> None:
@@ -132,7 +210,7 @@ def _check_url(name: str, url: str, https_only: bool) -> None:
     if parts.username is not None or parts.password is not None:
         raise InvalidRoute(f"route {name!r}: the url holds credentials; routes store no secrets")
     if https_only and parts.scheme != "https" and host not in LOOPBACK:
-        raise InvalidRoute(f"route {name!r}: url {url!r} would send the routing key in the clear; use https")
+        raise InvalidRoute(f"route {name!r}: url {url!r} would send the key in the clear; use https")
 
 
 def is_loopback(url: str) -> bool:

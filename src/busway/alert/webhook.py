@@ -14,7 +14,7 @@ import hmac
 import msgspec
 
 from busway.alarm.state import ALARM, OK
-from busway.alert.request import Alert, AlertRequest, Unready, happened_at, headline
+from busway.alert.request import Alert, AlertRequest, Unready, happened_at, headline, no_secret, secret_of
 from busway.alert.routes import Route
 
 TYPES = {ALARM: "dev.busway.alarm.firing", OK: "dev.busway.alarm.resolved"}
@@ -23,18 +23,18 @@ SECRET_PREFIX = "whsec_"
 
 
 def render(route: Route, secret: str, alert: Alert) -> AlertRequest | Unready:
-    """`secret` signs; a route that names a variable is not sent unsigned when that is not set."""
-    if route.secret_env and not secret:
-        return Unready(f"{route.secret_env} is not set in the server's environment; it holds the signing secret")
+    """`secret` signs; a route that has one is not sent unsigned when it is not there."""
+    if (route.secret_env or route.sealed) and not secret:
+        return no_secret(route, "the signing secret")
     try:
         key = signing_key(secret)
     except ValueError:
-        return Unready(f"{route.secret_env} begins with {SECRET_PREFIX} and is not base64 after it")
+        return Unready(f"{secret_of(route)} begins with {SECRET_PREFIX} and is not base64 after it")
     body = msgspec.json.encode(cloud_event(alert))
     headers = {"content-type": "application/cloudevents+json"}
     if key:
         headers |= signature(key, message_id(alert), int(alert.at), body)
-    return AlertRequest(route.url, headers, body, secret)
+    return AlertRequest(route.url, headers, body, (secret,) if secret else ())
 
 
 def cloud_event(alert: Alert) -> dict[str, object]:

@@ -45,11 +45,13 @@ def show_step(step: Mapping[str, Any]) -> None:
         told(kind, facts),
     )
     problem = str(facts.get("error_message") or facts.get("reason") or "")
+    indent = " " * (len(moment(facts.get("at"))) + 2 + 8 + 2)
+    if facts.get("answer"):
+        line(indent + "└ ", (str(facts["answer"]), "dim"))
     code = str(facts.get("error_code") or "")
     # A retry without words comes right after the failed attempt that had them.
     # That all is well, and was measured, needs no words.
     if problem and facts.get("state") != "OK":
-        indent = " " * (len(moment(facts.get("at"))) + 2 + 8 + 2)
         line(indent + "└ ", (": ".join(part for part in (code, problem) if part), style or "yellow"))
 
 
@@ -76,6 +78,8 @@ def told(kind: str, facts: Mapping[str, Any]) -> str:
         case "alert":
             verdict = "told" if facts.get("delivered") else "could not be told"
             route = name_of(facts.get("route")).removeprefix(ROUTE_PREFIX)
+            if facts.get("count"):
+                return f"route {route} {verdict}: {facts['count']} alarms, {facts.get('alarm')} among them"
             return f"route {route} {verdict}: {facts.get('alarm')} is {facts.get('state')}"
         case "missed":
             return f"{facts.get('count')} steps came faster than they could be shown"

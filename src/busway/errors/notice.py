@@ -43,4 +43,4 @@ class RouteNotFound(BuswayError):
     def __init__(self, name: str) -> None:
         super().__init__(f"alert route {name!r} does not exist")
         self.name = name
-        self.hint = "busway alert set NAME --kind pagerduty makes one"
+        self.hint = "busway alert set NAME --kind slack --secret makes one"

@@ -33,12 +33,19 @@ class Mailer:
         if self._relay is not None:
             self._relay.close()
 
-    async def send(self, letter: Letter) -> str:
-        """Send a letter; return its message id.
+    @property
+    def reached(self) -> str:
+        """Where mail goes, in words."""
+        if self._relay is None:
+            return "the inbox: busway inbox (no SMTP server is set)"
+        return f"the SMTP server {self._relay.server.address}"
+
+    async def send(self, letter: Letter, message_id: str = "") -> str:
+        """Send a letter; return its message id: the given one, which a repeat has again, or a new one.
 
         Raises `InvalidMail`, `MailRefused`, `MailServerUnavailable`, `StorageFull`.
         """
-        message_id = uuids(self._entropy, 1)[0]
+        message_id = message_id or uuids(self._entropy, 1)[0]
         await self._dispatch(compose(letter, message_id, self._clock.now()))
         return message_id
 

@@ -42,6 +42,15 @@ def put_secret(connection: Connection, name: str, value: str) -> bool:
     return False
 
 
+def remove_secret(connection: Connection, name: str) -> None:
+    """Delete a secret at once, if there is one of that name."""
+    try:
+        connection.call("secretsmanager", "DeleteSecret", {"SecretId": name, "ForceDeleteWithoutRecovery": True})
+    except ServerRefused as refusal:
+        if refusal.code != _NOT_THERE:
+            raise
+
+
 def is_sealed(name: str, connection: Connection) -> bool:
     """Whether the server has a secret of that name now; False also while it cannot be asked."""
     try:

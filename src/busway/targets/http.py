@@ -1,22 +1,35 @@
-"""Sends alerts over HTTP: one attempt, one answer. Trying again is the outbox's."""
+"""Sends alerts, over HTTP or by mail: one attempt, one answer. Trying again is the outbox's."""
 
 from __future__ import annotations
 
+import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from busway.alarm.notice import AlarmMessage
 from busway.alarm.record import ROUTE_PREFIX
-from busway.alert import pagerduty, webhook
-from busway.alert.request import Alert, AlertRequest, Render, Unready
-from busway.alert.routes import Routes, is_loopback
+from busway.alert import datadog, email, pagerduty, slack, webhook
+from busway.alert.pace import PACES, PEOPLE
+from busway.alert.payload import alert_of
+from busway.alert.request import Alert, AlertMail, AlertRequest, Render, Rendered, Unready
+from busway.alert.routes import Route, Routes, is_loopback, sealed_name
+from busway.arn import Scope, parse_arn
 from busway.clock import Clock
 from busway.delivery import Delivered, Delivery, Failed, Outcome
 from busway.engine import Put
+from busway.errors import (
+    InvalidMail,
+    InvalidSecret,
+    MailRefused,
+    MailServerUnavailable,
+    SecretDeleted,
+    SecretNotFound,
+    SecretUnreadable,
+    SecretValueNotFound,
+    StorageFull,
+)
+from busway.mail.mailer import Mailer
 from busway.metrics import Metrics
 from busway.trail import Trail
 
@@ -24,7 +37,13 @@ if TYPE_CHECKING:
     # It takes a tenth of a second to import: only where there are alerts to be sent, and not at every start.
     import httpx
 
-RENDER: Mapping[str, Render] = {"pagerduty": pagerduty.render, "webhook": webhook.render}
+RENDER: Mapping[str, Render] = {
+    "pagerduty": pagerduty.render,
+    "datadog": datadog.render,
+    "slack": slack.render,
+    "email": email.render,
+    "webhook": webhook.render,
+}
 
 # Ours. An alert's answer is small; a receiver must neither fill our memory nor hold us up.
 ANSWER_BYTES_MAX = 64 * 1024
@@ -32,19 +51,28 @@ ANSWER_SHOWN_MAX = 300
 TIMEOUT_S = 15.0
 ATTEMPT_S_MAX = 30.0
 RETRY_AFTER_S_MAX = 3_600.0
+ALARMS_NOTED_MAX = 100
 
 TOO_MANY_REQUESTS = 429
 RETRIED_STATUSES = frozenset({408, 425, TOO_MANY_REQUESTS})
 
 
 class AlertTarget:
-    """The target of alert routes. `environ` is where secrets and SSL_CERT_FILE are looked up."""
+    """The target of alert routes. `environ` holds secrets and SSL_CERT_FILE, `secret` opens what was sealed."""
 
     def __init__(
-        self, routes: Routes, clock: Clock, environ: Mapping[str, str], *, metrics: Metrics, trail: Trail
+        self,
+        routes: Routes,
+        clock: Clock,
+        environ: Mapping[str, str],
+        *,
+        secret: Callable[[Scope, str], str],
+        mailer: Mailer,
+        metrics: Metrics,
+        trail: Trail,
     ) -> None:
         self._routes, self._clock, self._environ = routes, clock, environ
-        self._metrics, self._trail = metrics, trail
+        self._secret, self._mailer, self._metrics, self._trail = secret, mailer, metrics, trail
         self._clients: dict[bool, httpx.AsyncClient] = {}
 
     def local(self, delivery: Delivery, now: float) -> Put | Failed | None:
@@ -53,40 +81,73 @@ class AlertTarget:
     async def attempt(self, delivery: Delivery) -> Outcome:
         """Send once. A missing route or secret is retriable: it may be set up before the alert is too old."""
         route = self._routes.get(delivery.target_arn)
-        message = msgspec.json.decode(delivery.payload, type=AlarmMessage)
+        alert = alert_of(delivery, self._clock.now())
         if route is None:
             name = delivery.target_arn.rsplit(":", 1)[-1].removeprefix(ROUTE_PREFIX)
             reason = f"there is no alert route {name}: busway alert set {name}"
-            return self._noted(delivery, Failed("NO_RESOURCE", reason, True), message)
-        alert = Alert(delivery.event_id, message, self._clock.now())
-        request = RENDER[route.kind](route, self._environ.get(route.secret_env, ""), alert)
-        if isinstance(request, Unready):
-            return self._noted(delivery, Failed("NO_PERMISSIONS", request.reason, True), message)
-        return self._noted(delivery, await self._send(request), message)
+            return self._noted(delivery, alert, Failed("NO_RESOURCE", reason, True))
+        outcome, answer = Delivered(), ""
+        for part in _parts(route, alert):
+            outcome, answer = await self._tell(route, part)
+            if isinstance(outcome, Failed):
+                break
+        return self._noted(delivery, alert, outcome, answer)
 
     async def close(self) -> None:
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
 
-    async def _send(self, request: AlertRequest) -> Outcome:
+    async def _tell(self, route: Route, alert: Alert) -> tuple[Outcome, str]:
+        """The outcome, and what the receiver answered to a message that it took."""
+        try:
+            rendered: Rendered = RENDER[route.kind](route, self._secret_of(route), alert)
+        except (InvalidSecret, SecretUnreadable) as error:
+            rendered = Unready(f"the sealed secret of the route {route.name} cannot be opened: {error}")
+        if isinstance(rendered, Unready):
+            return Failed("NO_PERMISSIONS", rendered.reason, True), ""
+        return await (self._mail(rendered) if isinstance(rendered, AlertMail) else self._send(rendered))
+
+    def _secret_of(self, route: Route) -> str:
+        """From the environment, else what was sealed; "" when neither is there."""
+        given = self._environ.get(route.secret_env, "")
+        arn = parse_arn(route.arn)
+        if given or not route.sealed or arn is None:
+            return given
+        try:
+            return self._secret(arn.scope, sealed_name(route.name))
+        except (SecretNotFound, SecretValueNotFound, SecretDeleted):
+            return ""
+
+    async def _mail(self, mail: AlertMail) -> tuple[Outcome, str]:
+        try:
+            await self._mailer.send(mail.letter, mail.message_id)
+        except (MailServerUnavailable, StorageFull) as error:
+            return Failed("CONNECTION_FAILURE", str(error), True), ""
+        except (MailRefused, InvalidMail) as error:
+            return Failed("ERROR_FROM_TARGET", str(error), False), ""
+        return Delivered(), f"taken by {self._mailer.reached}"
+
+    async def _send(self, request: AlertRequest) -> tuple[Outcome, str]:
         import httpx
 
+        where = f"POST {request.shown_as or request.url}"
         try:
             async with self._clock.timeout(ATTEMPT_S_MAX):
-                status, headers, answer = await self._post(request)
+                status, headers, body = await self._post(request)
         except (httpx.TimeoutException, TimeoutError) as error:
-            return Failed("TIMEOUT", f"POST {request.url}: no answer in time ({type(error).__name__})", True)
+            return Failed("TIMEOUT", f"{where}: no answer in time ({type(error).__name__})", True), ""
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            reason = _without(request.secret, f"{type(error).__name__}: {error}")
-            return Failed("CONNECTION_FAILURE", f"POST {request.url}: {reason}", True)
+            reason = _without(request.hidden, f"{type(error).__name__}: {error}")
+            return Failed("CONNECTION_FAILURE", f"{where}: {reason}", True), ""
+        shown = _without(request.hidden, body.decode(errors="replace"))[:ANSWER_SHOWN_MAX]
         if 200 <= status < 300:
-            return Delivered()
-        shown = _without(request.secret, answer.decode(errors="replace"))[:ANSWER_SHOWN_MAX]
+            return Delivered(), f"{status} {shown}".strip()
         retriable = status >= 500 or status in RETRIED_STATUSES
-        wait_s = _retry_after_s(headers.get("retry-after", ""), self._clock.now()) if retriable else 0.0
+        wait = headers.get("retry-after") or headers.get(request.wait_header, "")
+        wait_s = _retry_after_s(wait, self._clock.now()) if retriable else 0.0
         code = "THROTTLING" if status == TOO_MANY_REQUESTS else "ERROR_FROM_TARGET"
-        return Failed(code, f"POST {request.url} answered {status}: {shown}", retriable, wait_s)
+        return Failed(code, f"{where} answered {status}: {shown}", retriable, wait_s), ""
 
     async def _post(self, request: AlertRequest) -> tuple[int, httpx.Headers, bytes]:
         client = self._client(direct=is_loopback(request.url))
@@ -106,6 +167,9 @@ class AlertTarget:
         import httpx
 
         if direct not in self._clients:
+            # It tells each URL that is asked, and one may be a secret.
+            logging.getLogger("httpx").setLevel(logging.WARNING)
+            logging.getLogger("httpcore").setLevel(logging.WARNING)
             # SSL_CERT_FILE first, as OpenSSL's own tools do, so that a private authority works.
             context = ssl.create_default_context(cafile=self._environ.get("SSL_CERT_FILE") or None)
             # Redirects are not followed: they would carry the secret to whoever the answer names.
@@ -114,20 +178,37 @@ class AlertTarget:
             )
         return self._clients[direct]
 
-    def _noted(self, delivery: Delivery, outcome: Outcome, message: AlarmMessage) -> Outcome:
+    def _noted(self, delivery: Delivery, alert: Alert, outcome: Outcome, answer: str = "") -> Outcome:
         route = delivery.target_arn.rsplit(":", 1)[-1]
-        facts = {"event_id": delivery.event_id, "route": route, "alarm": delivery.target_id}
-        facts["state"] = message.NewStateValue
+        facts: dict[str, object] = {"event_id": delivery.event_id, "route": route, "alarm": alert.message.AlarmName}
+        facts["state"] = alert.message.NewStateValue
+        if alert.others:
+            told = [(message.AlarmName, message.NewStateValue) for message in alert.messages]
+            facts |= {"alarms": told[:ALARMS_NOTED_MAX], "count": len(told)}
         if isinstance(outcome, Failed):
             facts |= {"error_code": outcome.code, "error_message": outcome.message}
+        elif answer:
+            facts["answer"] = answer
         name = "Failed" if isinstance(outcome, Failed) else "Delivered"
         self._metrics.count("Busway/Alerts", name, of=delivery.target_arn, Route=route)
         self._trail.note("alert", delivered=isinstance(outcome, Delivered), **facts)
         return outcome
 
 
-def _without(secret: str, text: str) -> str:
-    return text.replace(secret, "[secret]") if secret else text
+def _parts(route: Route, alert: Alert) -> Sequence[Alert]:
+    """One message for people; for others, which are told of one alarm at a time, one each.
+
+    Several are left for those only where a route's kind was changed while they were under way.
+    """
+    if PACES[route.kind] is PEOPLE:
+        return [alert]
+    return [Alert(alert.id, message, alert.at) for message in alert.messages]
+
+
+def _without(hidden: Sequence[str], text: str) -> str:
+    for part in hidden:
+        text = text.replace(part, "[secret]")
+    return text
 
 
 def _retry_after_s(text: str, now: float) -> float:

@@ -7,16 +7,20 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.alert_providers import DATADOG_KEY, SLACK_PATH, datadog, provider, slack
 
 from busway.alarm.notice import Failure, QueueDigest, alarm_message, notice_delivery
 from busway.alarm.record import AlarmRecord, AlarmSettings, Notice
 from busway.alarm.state import ALARM, OK, Decision
+from busway.alert.payload import gathered
 from busway.alert.routes import Routes, RouteSettings, route_arn
 from busway.arn import Scope
 from busway.cli.demo.receivers import PagerDutyServer
-from busway.clock import ManualClock
+from busway.clock import ManualClock, SeededEntropy
 from busway.delivery import Delivered, Delivery, Failed, Outcome
 from busway.engine.memory import MemoryEngine
+from busway.errors import MailRefused, MailServerUnavailable, SecretNotFound
+from busway.mail.mailer import Mailer
 from busway.metrics import Metrics
 from busway.targets.http import ANSWER_BYTES_MAX, ANSWER_SHOWN_MAX, AlertTarget
 from busway.trail import Trail
@@ -48,11 +52,23 @@ class World:
     def __init__(self, **environ: str) -> None:
         self.clock = ManualClock(NOW)
         self.trail, self.metrics = Trail(self.clock), Metrics(self.clock)
-        self.routes = Routes(MemoryEngine(self.clock), self.clock)
-        self.target = AlertTarget(self.routes, self.clock, environ, metrics=self.metrics, trail=self.trail)
+        engine = MemoryEngine(self.clock)
+        self.routes = Routes(engine, self.clock)
+        self.mailer = Mailer(engine, self.clock, SeededEntropy(1), self.metrics)
+        self.sealed: dict[str, str] = {}
+        self.target = AlertTarget(
+            self.routes, self.clock, environ,
+            secret=self.secret, mailer=self.mailer, metrics=self.metrics, trail=self.trail,
+        )  # fmt: skip
 
-    async def route(self, kind: str, url: str, **changes: str) -> None:
-        await self.routes.put(SCOPE, "r", msgspec.convert({"kind": kind, "url": url, **changes}, RouteSettings))
+    def secret(self, scope: Scope, name: str) -> str:
+        if name not in self.sealed:
+            raise SecretNotFound
+        return self.sealed[name]
+
+    async def route(self, kind: str, url: str = "", **changes: object) -> None:
+        settings = {"kind": kind, **({"url": url} if url else {}), **changes}
+        await self.routes.put(SCOPE, "r", msgspec.convert(settings, RouteSettings))
 
     async def send(self, state: str = ALARM) -> Outcome:
         """One attempt with a client of its own."""
@@ -186,3 +202,105 @@ async def test_a_route_that_is_not_there_is_told_with_the_command_that_sets_it()
     assert outcome.message == "there is no alert route r: busway alert set r"
     (step,) = world.trail.recent()
     assert step.facts["state"] == ALARM
+
+
+async def test_datadog_takes_the_event_and_refuses_a_wrong_key_for_good(tmp_path: Path):
+    with provider(datadog, tmp_path) as server:
+        world = World(DD_API_KEY=DATADOG_KEY, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+        await world.route("datadog", server.url)
+        assert await world.send() == Delivered()
+        assert await world.send(OK) == Delivered()
+        wrong = World(DD_API_KEY="f" * 32, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+        await wrong.route("datadog", server.url)
+        outcome = await failed(wrong)
+    assert [event["alert_type"] for event in server.taken] == ["error", "success"]
+    assert len({event["aggregation_key"] for event in server.taken}) == 1
+    assert (outcome.code, outcome.retriable) == ("ERROR_FROM_TARGET", False)
+    assert "f" * 32 not in outcome.message
+
+
+async def test_datadog_is_left_alone_for_as_long_as_its_own_header_says(receiver: Receiver):
+    receiver.answers = [Answer(429, headers={"X-RateLimit-Reset": "9"})]
+    world = World(DD_API_KEY=DATADOG_KEY)
+    await world.route("datadog", receiver.url)
+    assert (await failed(world)).retry_after_s == 9.0
+
+
+async def test_slack_takes_the_message_at_the_sealed_address(tmp_path: Path):
+    with provider(slack, tmp_path) as server:
+        world = World(SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+        await world.route("slack", sealed=True)
+        assert (await failed(world)).message.endswith("busway alert set r --kind slack --secret")
+        world.sealed["busway-alert/r"] = server.url + SLACK_PATH
+        assert await world.send() == Delivered()
+    assert len(server.taken) == 1
+    assert world.trail.recent()[-1].facts["answer"] == "200 ok"
+
+
+async def test_the_environment_wins_over_what_was_sealed():
+    with provider(slack) as server:
+        world = World(SLACK_WEBHOOK_URL=server.url + SLACK_PATH)
+        world.sealed["busway-alert/r"] = server.url + "/services/another"
+        await world.route("slack", sealed=True)
+        assert await world.send() == Delivered()
+
+
+@pytest.mark.parametrize(("status", "retriable"), [(404, False), (410, False), (429, True), (500, True)])
+async def test_no_part_of_slacks_address_shows_whatever_it_answers(
+    receiver: Receiver, status: int, retriable: bool, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("DEBUG")
+    url = receiver.url.removesuffix("/hook") + SLACK_PATH
+    receiver.answers = [Answer(status, f"no_service at {url}: {SLACK_PATH}".encode())]
+    world = World(SLACK_WEBHOOK_URL=url)
+    await world.route("slack")
+    outcome = await failed(world)
+    assert outcome.retriable is retriable
+    shown = outcome.message + str([step.facts for step in world.trail.recent()]) + caplog.text
+    assert "canary" not in shown and "B00000000" not in shown
+    assert "the Slack webhook of the route r answered" in outcome.message
+
+
+async def test_a_slack_address_that_nobody_answers_at_is_not_shown():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world = World(SLACK_WEBHOOK_URL=f"http://127.0.0.1:{port}{SLACK_PATH}")
+    await world.route("slack")
+    outcome = await failed(world)
+    assert (outcome.code, outcome.retriable) == ("CONNECTION_FAILURE", True)
+    assert "canary" not in outcome.message
+
+
+async def test_an_email_is_taken_and_says_by_whom():
+    world = World()
+    await world.route("email", to=("jo@example.com", "ann@example.com"))
+    assert await world.send() == Delivered()
+    (mail,) = world.mailer.inbox.list()
+    assert mail.recipients == ("jo@example.com", "ann@example.com")
+    assert mail.subject == "[Busway] mail-alarm"
+    assert world.trail.recent()[-1].facts["answer"] == "taken by the inbox: busway inbox (no SMTP server is set)"
+
+
+async def test_an_email_without_a_server_waits_and_one_that_is_refused_is_final(monkeypatch: pytest.MonkeyPatch):
+    world = World()
+    await world.route("email", to=("jo@example.com",))
+    for error, retriable in ((MailServerUnavailable("silent"), True), (MailRefused("550 no such user"), False)):
+
+        async def send(letter: object, message_id: str = "", error: Exception = error) -> str:
+            raise error
+
+        monkeypatch.setattr(world.mailer, "send", send)
+        assert (await failed(world)).retriable is retriable
+
+
+async def test_alarms_gathered_for_people_reach_a_pager_one_by_one_when_the_route_became_one(receiver: Receiver):
+    world = World(PAGERDUTY_ROUTING_KEY=KEY)
+    await world.route("pagerduty", receiver.url)
+    one = delivery("r")
+    several = msgspec.structs.replace(one, payload=gathered([one.payload, one.payload], lambda arn: None))
+    try:
+        assert await world.target.attempt(several) == Delivered()
+    finally:
+        await world.target.close()
+    assert [msgspec.json.decode(body)["event_action"] for _, _, body in receiver.requests] == ["trigger"] * 2

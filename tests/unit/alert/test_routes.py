@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from busway.alert.routes import PAGERDUTY_URL, Routes, RouteSettings, made_route, route_arn
+from busway.alert.pace import PACES, PEOPLE
+from busway.alert.routes import KINDS, PAGERDUTY_URL, Routes, RouteSettings, made_route, route_arn
 from busway.arn import Scope
+from busway.cli import alert as cli
 from busway.clock import ManualClock
 from busway.engine.memory import MemoryEngine
 from busway.errors import InvalidRoute, RouteNotFound
@@ -24,13 +26,24 @@ def test_a_pagerduty_route_needs_nothing_but_its_name():
     ("name", "settings", "said"),
     [
         ("a b", {"kind": "pagerduty"}, "route name"),
-        ("a", {"kind": "fax"}, "'fax' is not one of pagerduty, webhook"),
+        ("a", {"kind": "fax"}, "'fax' is not one of pagerduty, datadog, slack, email, webhook"),
         ("a", {"kind": "webhook"}, "is not an http or https URL"),
         ("a", {"kind": "webhook", "url": "ftp://x"}, "is not an http or https URL"),
         ("a", {"kind": "webhook", "url": "https://user:pass@x/"}, "holds credentials"),
         ("a", {"kind": "webhook", "url": "http://x:notaport/"}, "url"),
         ("a", {"kind": "pagerduty", "url": "http://pager.example/"}, "in the clear"),
         ("a", {"kind": "pagerduty", "severity": "bad"}, "severity"),
+        ("a", {"kind": "datadog", "url": "http://api.example/"}, "in the clear"),
+        ("a", {"kind": "email"}, "found 0 addresses, wanted 1 to 50"),
+        ("a", {"kind": "email", "to": ("nobody",)}, "wanted an address such as"),
+        ("a", {"kind": "email", "to": ("a@b.example",), "sender": "x"}, "wanted an address such as"),
+        ("a", {"kind": "email", "to": ("a@b.example",), "url": "https://x/"}, "takes no url"),
+        ("a", {"kind": "email", "to": ("a@b.example",), "sealed": True}, "has no secret"),
+        (
+            "a",
+            {"kind": "webhook", "url": "https://x/", "to": ("a@b.example",)},
+            "addresses are for",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(name: str, settings: dict[str, str], said: str):
@@ -42,6 +55,36 @@ def test_a_secret_given_by_mistake_is_refused_and_not_repeated():
     with pytest.raises(InvalidRoute) as caught:
         made_route(SCOPE, "a", RouteSettings(kind="pagerduty", secret_env="0123-secret"), 0.0)
     assert "0123-secret" not in str(caught.value)
+
+
+def test_slacks_address_is_a_secret_and_not_repeated():
+    with pytest.raises(InvalidRoute, match="the webhook's URL is its secret") as caught:
+        made_route(SCOPE, "a", RouteSettings(kind="slack", url="https://hooks.slack.com/services/canary"), 0.0)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        (None, "https://api.datadoghq.com/api/v1/events"),
+        ("https://api.datadoghq.eu", "https://api.datadoghq.eu/api/v1/events"),
+        ("https://api.us5.datadoghq.com/", "https://api.us5.datadoghq.com/api/v1/events"),
+        ("https://proxy.example/dd", "https://proxy.example/dd"),
+    ],
+)
+def test_datadogs_site_is_given_by_its_address(given: str | None, url: str):
+    assert made_route(SCOPE, "a", RouteSettings(kind="datadog", url=given), 0.0).url == url
+
+
+@pytest.mark.parametrize("to", ["jo@example.com", "Jo <jo@example.com>"])
+def test_an_email_comes_from_the_domain_that_it_goes_to(to: str):
+    route = made_route(SCOPE, "a", RouteSettings(kind="email", to=(to,)), 0.0)
+    assert route.sender == "Busway <busway@example.com>"
+
+
+def test_the_command_line_knows_every_kind():
+    assert tuple(KINDS) == cli.KINDS
+    assert {kind for kind, pace in PACES.items() if pace is PEOPLE} == set(cli.GATHERED_KINDS)
 
 
 def test_plain_http_is_fine_on_loopback():

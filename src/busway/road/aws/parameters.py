@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from busway.errors import BrokenProject
 from busway.road.aws.template import ABOUT, Template
@@ -11,6 +12,7 @@ from busway.road.aws.template import ABOUT, Template
 CODE_BUCKET = "CodeBucket"
 # Ours: for parameters of an overlay, which names no variable.
 PREFIX = "BUSWAY_PARAMETER_"
+SLACK_HOST = "hooks.slack.com"
 
 
 def parameters_of(
@@ -23,6 +25,8 @@ def parameters_of(
         variable = variable_of(template, name)
         value = bucket if name == CODE_BUCKET else environ.get(variable)
         if value is not None:
+            if parameter.get("NoEcho"):
+                _check_address(variable, value)
             given.append({"ParameterKey": name, "ParameterValue": value})
         elif name in deployed:
             given.append({"ParameterKey": name, "UsePreviousValue": True})
@@ -35,6 +39,18 @@ def parameters_of(
             f"set it where you deploy: export {' '.join(f'{variable}=…' for variable in missing)}",
         )
     return given
+
+
+def _check_address(variable: str, address: str) -> None:
+    """Raises BrokenProject for a Slack webhook: it would never confirm the subscription, and nobody would be told.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-http-https-endpoint-as-subscriber.html
+    """
+    if urlsplit(address).hostname == SLACK_HOST:
+        raise BrokenProject(
+            f"{variable} is the address of a Slack webhook, which does not take what SNS sends",
+            "leave it unset, and let Amazon Q Developer in chat applications post the route's topic: docs/alerts.md",
+        )
 
 
 def plain(template: Template, deployed: Mapping[str, str]) -> dict[str, str]:
