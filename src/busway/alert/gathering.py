@@ -29,12 +29,14 @@ from busway.alert.payload import gathered
 from busway.alert.routes import Routes
 from busway.arn import parse_arn
 from busway.clock import Clock, Entropy
-from busway.delivery import Delivery
+from busway.delivery import Delivery, RetryPolicy
 from busway.engine import Engine, Item, Origin, Put
 from busway.errors import CorruptRecord, EngineStopped, StorageFull
 
 QUEUE_PREFIX = "alert/"
 _RECORD_PREFIX = "telling/"
+# Ours: few messages are under way, so they may be tried often; a person waits for them. Their age decides, a day.
+RETRY = RetryPolicy(retries_max=10_000, backoff_s_max=120.0)
 # Ours: how long to wait after the engine refused something.
 ENGINE_RETRY_S = 1.0
 
@@ -213,9 +215,8 @@ class _Lane:
         payload, payloads = items[0].body, [item.body for item in items]
         if self._pace() is PEOPLE or len(items) > 1:
             payload = gathered(payloads, self._parts.state_of)
-        delivery = replace(
-            first, payload=payload, accepted_at=message.began_at, origin=Origin(self._subscriber, message.number)
-        )
+        origin = Origin(self._subscriber, message.number)
+        delivery = replace(first, payload=payload, accepted_at=message.began_at, retry=RETRY, origin=origin)
         if len(items) == 1:
             return delivery
         return replace(delivery, event_id=f"{self._subscriber}#{message.number}", target_id=f"{len(items)} alarms")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from busway.alarm.notice import AlarmMessage
 from busway.alert.request import Alert
 from busway.delivery import Delivery
 
-# Ours: what is kept of one alarm among many, so that hundreds fit into one message and its dead letter.
-ERROR_CHARS_MAX = 200
+# Ours: what is kept of one alarm among many, so that 500 fit into one message, and that into a dead letter of 1 MiB.
+CHARS_MAX = 200
 
 
 class Gathered(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,11 +42,18 @@ def alert_of(delivery: Delivery, now: float) -> Alert:
 
 
 def _short(message: AlarmMessage) -> AlarmMessage:
-    """With its most frequent failure, cut."""
+    """What a line of a list shows: with its most frequent failure, cut, and without its settings."""
     failures = tuple(
-        msgspec.structs.replace(failure, error_message=failure.error_message[:ERROR_CHARS_MAX])
+        replace(failure, error_code=failure.error_code[:CHARS_MAX], error_message=failure.error_message[:CHARS_MAX])
         for failure in message.Busway.failures[:1]
     )
-    digest = msgspec.structs.replace(message.Busway, failures=failures)
-    reason = message.NewStateReason[:ERROR_CHARS_MAX]
-    return msgspec.structs.replace(message, Trigger={}, NewStateReason=reason, Busway=digest)
+    return replace(
+        message,
+        AlarmDescription=None,
+        NewStateReason=message.NewStateReason[:CHARS_MAX],
+        OKActions=(),
+        AlarmActions=(),
+        InsufficientDataActions=(),
+        Trigger={},
+        Busway=replace(message.Busway, failures=failures),
+    )

@@ -23,17 +23,20 @@ from busway.engine import Origin, Put
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_RetryPolicy.html
 ATTEMPTS_MAX = 185
 AGE_S_MAX = 86_400.0
+# AWS says only "exponential back off and jitter"; the cap is ours.
+BACKOFF_S_MAX = 900.0
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """When to give up, whichever comes first.
 
     `retries_max` counts the attempts after the first one; `age_s_max` is seconds since the bus took the event in:
-    no attempt starts when it is older.
+    no attempt starts when it is older. `backoff_s_max` (ours) is how far apart two attempts get.
     """
 
     retries_max: int = ATTEMPTS_MAX
     age_s_max: float = AGE_S_MAX
+    backoff_s_max: float = BACKOFF_S_MAX
 
 
 class InputTransformer(msgspec.Struct, frozen=True, omit_defaults=True):

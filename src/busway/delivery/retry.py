@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from busway.delivery import RetryPolicy
+from busway.delivery import BACKOFF_S_MAX, RetryPolicy
 
-# AWS says only "exponential back off and jitter"; the growth and the cap are ours.
+# AWS says only "exponential back off and jitter"; the growth is ours.
 BACKOFF_GROWTH = 2.0
-BACKOFF_S_MAX = 900.0
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
 EXHAUSTED_ATTEMPTS = "MaximumRetryAttempts"
@@ -67,11 +66,11 @@ def after_failure(
     last_at = accepted_at + policy.age_s_max
     if now >= last_at or now + retry_after_s > last_at:
         return GiveUp(EXHAUSTED_AGE)
-    wait_s = max(retry_after_s, uniform(0.0, ceiling_s(attempts, first_s)))
+    wait_s = max(retry_after_s, uniform(0.0, ceiling_s(attempts, first_s, policy.backoff_s_max)))
     return RetryAt(min(now + wait_s, last_at))
 
 
-def ceiling_s(attempts: int, first_s: float) -> float:
+def ceiling_s(attempts: int, first_s: float, most_s: float = BACKOFF_S_MAX) -> float:
     """The longest back-off after `attempts` attempts, in seconds."""
     # 2 ** 185 is a fine float; the exponent is bounded all the same, whatever a stored policy says.
-    return min(BACKOFF_S_MAX, first_s * BACKOFF_GROWTH ** min(attempts - 1, 64))
+    return min(most_s, first_s * BACKOFF_GROWTH ** min(attempts - 1, 64))

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from busway.alarm.notice import AlarmMessage, QueueDigest, alarm_message, notice_delivery
+from busway.alarm.notice import AlarmMessage, Failure, QueueDigest, alarm_message, notice_delivery
 from busway.alarm.record import AlarmRecord, AlarmSettings, Notice
 from busway.alarm.state import ALARM, OK, Decision
 from busway.alert.gathering import QUEUE_PREFIX, Gathering, Parts
-from busway.alert.pace import BESIDE_MAX, PATIENCE_S
-from busway.alert.payload import alert_of
+from busway.alert.pace import BESIDE_MAX, PATIENCE_S, PEOPLE
+from busway.alert.payload import alert_of, gathered
 from busway.alert.routes import Routes, RouteSettings, route_arn
 from busway.arn import Scope
 from busway.clock import ManualClock, SeededEntropy, settle
@@ -351,13 +351,12 @@ async def test_a_death_at_any_write_loses_no_alert_and_repeats_only_the_same_mes
     raise AssertionError("it never came to its end")
 
 
-def test_one_alarm_among_many_is_kept_short():
-    from busway.alarm.notice import Failure
-    from busway.alert.payload import ERROR_CHARS_MAX, gathered
-
-    failure = Failure("arn:f", "E", "x" * 5_000, 3)
-    one = msgspec.json.decode(notice("alarm-0").payload, type=AlarmMessage)
-    loud = msgspec.structs.replace(one, Busway=QueueDigest("arn:q", 3, (failure,) * 10))
-    payload = gathered([msgspec.json.encode(loud)] * 500, lambda arn: None)
-    assert len(payload) < 500 * 1_500
-    assert ERROR_CHARS_MAX < 1_000
+def test_five_hundred_loud_alarms_fit_into_one_dead_letter():
+    failure = Failure("arn:f", "E" * 5_000, "x" * 5_000, 3)
+    one = msgspec.json.decode(notice("a" * 255).payload, type=AlarmMessage)
+    arns = tuple(f"{ROUTE}{number}" for number in range(5))
+    loud = msgspec.structs.replace(
+        one, AlarmDescription="d" * 1_024, NewStateReason="r" * 1_024, AlarmActions=arns, OKActions=arns,
+        Busway=QueueDigest(SCOPE.arn("sqs", "q" * 80), 3, (failure,) * 10),
+    )  # fmt: skip
+    assert len(gathered([msgspec.json.encode(loud)] * PEOPLE.alarms_max, lambda arn: OK)) < 1_048_576
