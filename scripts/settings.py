@@ -35,8 +35,8 @@ CLIENTS = """
 | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` | the key that requests are signed with; a server without access keys \
 takes any. A key of 12 digits is its own account |
 | `AWS_REGION`, `AWS_DEFAULT_REGION` | the region that is asked for; `us-east-1` without it |
-| `BUSWAY_ALERT_<ROUTE>_URL`, `BUSWAY_PARAMETER_<NAME>` | where an alert route is told on AWS, and a parameter of an \
-overlay: [aws.md](aws.md) |
+| `BUSWAY_ALERT_<ROUTE>_URL` | where an alert route is told on AWS: [alerts.md](alerts.md#on-aws) |
+| `BUSWAY_PARAMETER_<NAME>` | a parameter of an overlay: [aws.md](aws.md) |
 | `AWS_ENDPOINT_URL` | where AWS's SDKs, the AWS CLI and an event's `publish()` send requests: the server's URL |
 
 `aws sqs` passes by `AWS_ENDPOINT_URL`: the AWS CLI sets an endpoint of its own for SQS before it looks there. With

@@ -106,8 +106,12 @@ def test_a_storm_reaches_slack_as_two_messages_and_its_address_is_nowhere_in_cle
         assert receiver.asked == 1
         until(lambda: server.busway("clock", "+20s") and receiver.asked == 2, "what followed was told")
         until(lambda: steps(server, "dead-lettered"), "what Slack refused for good is a dead letter")
+        receiver.down = None
+        server.busway("redrive", "--queue", "busway-undeliverable-default")
+        until(lambda: len(receiver.taken) == 2, "what was redriven came")
         shown = everything_shown(server)
-    assert receiver.asked == 2
+    assert receiver.asked == 3
+    assert f"{STORM - 1} alarms" in receiver.taken[-1]["text"]
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "ca.pem")
     assert SLACK_PATH.rsplit("/", 1)[-1].encode() not in kept
     assert "canary" not in shown

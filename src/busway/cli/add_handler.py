@@ -54,7 +54,7 @@ ONE, MANY, TIMED = "each event", "many events at a time, in batches", "a schedul
 @click.option("--max-age", help="How old an event may get before it is given up.  [default: 6h]")
 @click.option("--timeout", help="How long one try may take.  [default: 30s, or 1m for a batch]")
 @click.option("--memory-mb", type=int, default=256, show_default=True, help="Memory of one worker, in MB.")
-@click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example pagerduty.")
+@click.option("--alert", metavar="ROUTE", help="The alert route that is told of dead letters, for example slack.")
 @click.option(
     "--template",
     "body",

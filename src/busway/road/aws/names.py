@@ -131,3 +131,7 @@ def logical_ids(names: Iterable[str], make: Callable[[str], str] = logical_id) -
 def url_variable(route: str) -> str:
     """Where deploying finds the address of an alert route: `BUSWAY_ALERT_PAGERDUTY_URL`."""
     return f"BUSWAY_ALERT_{re.sub('[^A-Z0-9]', '_', route.upper())}_URL"
+
+
+def is_url_variable(variable: str) -> bool:
+    return variable.startswith("BUSWAY_ALERT_") and variable.endswith("_URL")

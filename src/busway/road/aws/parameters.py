@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from busway.errors import BrokenProject
+from busway.road.aws.names import is_url_variable
 from busway.road.aws.template import ABOUT, Template
 
 CODE_BUCKET = "CodeBucket"
@@ -25,7 +26,7 @@ def parameters_of(
         variable = variable_of(template, name)
         value = bucket if name == CODE_BUCKET else environ.get(variable)
         if value is not None:
-            if parameter.get("NoEcho"):
+            if is_url_variable(variable):
                 _check_address(variable, value)
             given.append({"ParameterKey": name, "ParameterValue": value})
         elif name in deployed:
@@ -42,14 +43,20 @@ def parameters_of(
 
 
 def _check_address(variable: str, address: str) -> None:
-    """Raises BrokenProject for a Slack webhook: it would never confirm the subscription, and nobody would be told.
+    """What SNS can tell by HTTPS, or nothing. Raises BrokenProject, without the address: it may hold a key.
 
+    A Slack webhook would never confirm the subscription, and nobody would be told:
     https://docs.aws.amazon.com/sns/latest/dg/sns-http-https-endpoint-as-subscriber.html
     """
     if urlsplit(address).hostname == SLACK_HOST:
         raise BrokenProject(
             f"{variable} is the address of a Slack webhook, which does not take what SNS sends",
             "leave it unset, and let Amazon Q Developer in chat applications post the route's topic: docs/alerts.md",
+        )
+    if address and not address.startswith("https://"):
+        raise BrokenProject(
+            f"{variable} is no https address",
+            "leave it unset for email: a subscription of the route's topic in aws/overlay.json: docs/alerts.md",
         )
 
 

@@ -135,6 +135,25 @@ def test_a_route_without_an_address_is_told(aws: Aws):
     assert "BUSWAY_ALERT_PAGERDUTY_URL" not in [one.what for one in said]
 
 
+@pytest.mark.parametrize(
+    ("address", "said", "hint"),
+    [
+        (
+            "https://hooks.slack.com/services/T0/B0/canary",
+            "a Slack webhook",
+            "Amazon Q Developer in chat",
+        ),
+        ("canary@example.com", "no https address", "aws/overlay.json"),
+        ("http://canary.example/", "no https address", "aws/overlay.json"),
+    ],
+)
+def test_an_address_that_sns_cannot_tell_is_refused_with_the_way_that_works(address: str, said: str, hint: str):
+    with pytest.raises(BrokenProject, match=said) as told:
+        parameters_of(release().template, {}, {**ENVIRON, "BUSWAY_ALERT_PAGERDUTY_URL": address}, "bucket")
+    assert hint in told.value.hint
+    assert "canary" not in str(told.value) + told.value.hint
+
+
 def test_all_that_is_missing_is_told_at_once():
     template = {"Parameters": {"One": {"Type": "String"}, "Two": {"Type": "String", "Description": "the second"}}}
     with pytest.raises(BrokenProject, match="One; the second are not set here") as told:
