@@ -169,7 +169,6 @@ class AlertTarget:
         if direct not in self._clients:
             # It tells each URL that is asked, and one may be a secret.
             logging.getLogger("httpx").setLevel(logging.WARNING)
-            logging.getLogger("httpcore").setLevel(logging.WARNING)
             # SSL_CERT_FILE first, as OpenSSL's own tools do, so that a private authority works.
             context = ssl.create_default_context(cafile=self._environ.get("SSL_CERT_FILE") or None)
             # Redirects are not followed: they would carry the secret to whoever the answer names.

@@ -340,15 +340,30 @@ async def test_a_death_at_any_write_loses_no_alert_and_repeats_only_the_same_mes
         await world.after(HOUR_S)
         assert set(world.receiver.told) == set(names(range(4))), at
         bodies: dict[str, set[bytes]] = {}
+        messages: dict[str, set[str]] = {}
         for _, delivery in world.receiver.tried:
             bodies.setdefault(delivery.event_id, set()).add(delivery.payload)
+            for told in alert_of(delivery, 0.0).messages:
+                messages.setdefault(told.AlarmName, set()).add(delivery.event_id)
         assert all(len(of_id) == 1 for of_id in bodies.values()), at
+        assert all(len(of_alarm) == 1 for of_alarm in messages.values()), at
         assert len(world.receiver.taken) <= len(bodies) + 1, at
         assert await world.waiting() == 0, at
         await world.close()
         if not died:
             return
     raise AssertionError("it never came to its end")
+
+
+async def test_a_route_whose_record_was_lost_is_told_of_what_comes_all_the_same(world: World):
+    await world.open("slack")
+    await world.tell(notice("alarm-0"))
+    await world.after(1)
+    await world.close()
+    await world.engine.records.delete(f"telling/{ROUTE}")
+    await world.open()
+    await world.tell(notice("alarm-1"))
+    assert world.receiver.messages == [names([0]), names([1])]
 
 
 def test_five_hundred_loud_alarms_fit_into_one_dead_letter():
