@@ -28,6 +28,7 @@ from busway.aws.routes import Route, Routes
 from busway.aws.service import BODY_MAX, Caller, Headers, Service, Slow
 from busway.aws.signature import Signable, named_service, wrong_service
 from busway.clock import Clock, Entropy, format_uuid
+from busway.tracing import of_request
 
 Message: TypeAlias = MutableMapping[str, Any]
 AsgiScope: TypeAlias = MutableMapping[str, Any]
@@ -229,13 +230,12 @@ class Gateway:
             if len(self._endpoints) >= _CACHE_MAX:
                 self._endpoints.clear()
             endpoint = self._endpoints[where] = f"{where[0]}://{where[1].decode('latin-1')}"
-        trace = headers.get(b"x-amzn-trace-id")
         return Caller(
             identity.scope,
             identity.access_key,
             request_id,
             endpoint,
-            trace.decode("latin-1") if trace is not None else None,
+            of_request(headers),
             Headers(headers),
             receive,
         )

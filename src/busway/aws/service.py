@@ -54,7 +54,7 @@ class Caller:
     """Who asks, and how: the account and Region to work in, and the request's own facts.
 
     `endpoint` is the address the client used (`http://127.0.0.1:4566`), for URLs in answers. `trace_header` is the
-    request's `X-Amzn-Trace-Id`. `receive` is ASGI's, once the body was read. Not frozen only because that costs a
+    request's, in X-Ray's form. `receive` is ASGI's, once the body was read. Not frozen only because that costs a
     microsecond on the hot path.
     """
 

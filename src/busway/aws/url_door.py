@@ -19,6 +19,7 @@ from busway.aws.url_event import JSON, Place, answer_of, event_of
 from busway.clock import Clock
 from busway.function.definitions.url import HOST_MARK, IAM, NONE, PREFIX, Cors, FunctionUrl
 from busway.function.functions import SYNC_BYTES_MAX, Functions
+from busway.tracing import of_request
 
 # As IAM calls it: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
 _INVOKE = Permission("lambda", "InvokeFunctionUrl")
@@ -68,7 +69,7 @@ class UrlDoor:
         host = visit.headers.get(b"host", b"").decode("latin-1")
         domain = host.rpartition(":")[0] or host
         event = event_of(visit, Place(url_id, domain, path, caller), self._clock.now())
-        trace = visit.headers.get(b"x-amzn-trace-id", b"").decode("latin-1")
+        trace = of_request(visit.headers) or ""
         result = await self._functions.invoke(
             url.arn, event, trace_header=trace, request_id=visit.request_id, qualifier=url.qualifier
         )

@@ -8,7 +8,7 @@ import msgspec
 
 from busway.arn import Scope
 from busway.bus.buses import Buses
-from busway.bus.envelope import ID_AT, event_id, is_event, unframe
+from busway.bus.envelope import ID_AT, Notes, event_id, is_event, unframe
 from busway.bus.put_events import Publisher
 from busway.bus.record import ALARM_SOURCE
 from busway.engine import Entry, Journal
@@ -27,6 +27,10 @@ class Found:
     @property
     def event(self) -> bytes:
         return unframe(self.entry.data)[0]
+
+    @property
+    def notes(self) -> Notes:
+        return unframe(self.entry.data)[1]
 
 
 async def find_event(buses: Buses, publisher: Publisher, event: str) -> Found | None:

@@ -6,7 +6,6 @@ bus that doesn't exist gets an id and is dropped, as on AWS; the trail and a met
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,17 +19,14 @@ from busway.bus.record import TICK_SOURCE, TICK_TYPE, bus_arn
 from busway.clock import uuids
 from busway.errors import InvalidBusRequest, MalformedDetail, MalformedTime, StorageFull
 from busway.publishing import ENTRIES_MAX, TIME_BYTES, TOTAL_BYTES_MAX, sized
+from busway.tracing import is_trace
 
-TRACE_HEADER_CHARS_MAX = 500
 # A UTF-8 character is at most this many bytes.
 BYTES_PER_CHAR_MAX = 4
 
 # How many requests' ids are remembered with their offsets, so that `why EVENT` needn't read the journal. Ours.
 REMEMBERED = 2_000
 NAMESPACE = "AWS/Events"
-
-# https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
-_TRACE_HEADER = re.compile(r"(?:^|;)\s*Root=\d+-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}\s*(?:;|$)")
 
 
 class EventEntry(msgspec.Struct, rename="pascal"):
@@ -260,9 +256,7 @@ class Publisher:
 
 def notes_of(trace_header: str) -> Notes:
     """A trace header that makes no sense is left out, as on AWS."""
-    if len(trace_header) > TRACE_HEADER_CHARS_MAX or _TRACE_HEADER.search(trace_header) is None:
-        return NO_NOTES
-    return Notes(trace_header)
+    return Notes(trace_header) if is_trace(trace_header) else NO_NOTES
 
 
 def check_size(entries: Sequence[EventEntry]) -> None:

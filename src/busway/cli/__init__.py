@@ -31,6 +31,7 @@ COMMANDS = {
     "invoke": ("busway.cli.invoke:invoke", "Run a handler now and show its result and log."),
     "tail": ("busway.cli.tail:tail", "Show events as they happen."),
     "why": ("busway.cli.why:why", "Tell what became of an event, and why."),
+    "trace": ("busway.cli.trace:trace", "Draw what an event led to, try by try, in time."),
     "explain": ("busway.cli.explain:explain", "Tell why a pattern matches an event or not."),
     "rule": ("busway.cli.rule:rule", "Tell what a change of a rule would do, by past events."),
     "dlq": ("busway.cli.dlq:dlq", "List dead letters."),

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from busway.cli.output import line, print_line
 from busway.cli.timeline import flat, name_of, show_step
-from busway.cli.traces import brief_lines
+from busway.cli.tracebacks import brief_lines
 from busway.cli.verdict import show_fields
 from busway.errors import BuswayError
 

@@ -12,7 +12,7 @@ import click
 from busway.cli.options import connect, server_options
 from busway.cli.output import STYLES, console, counted, line, moment, print_json
 from busway.cli.timeline import name_of, show_step
-from busway.cli.traces import brief_lines
+from busway.cli.tracebacks import brief_lines
 from busway.cli.verdict import show_fields
 
 # A rule that missed by more fields than that was not meant.

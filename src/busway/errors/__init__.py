@@ -158,6 +158,7 @@ from busway.errors.server import (
     NotLoopback as NotLoopback,
     PushRefused as PushRefused,
     SandboxUnavailable as SandboxUnavailable,
+    TraceNotFound as TraceNotFound,
     UnknownEngine as UnknownEngine,
     UnknownPath as UnknownPath,
 )

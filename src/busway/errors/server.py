@@ -37,6 +37,15 @@ class EventNotFound(BuswayError):
         self.hint = "`busway tail` shows the ids of events as they come; a bus keeps them for its retention"
 
 
+class TraceNotFound(BuswayError):
+    """None of the newest events is of that trace; `looked_at` says among how many it was looked for."""
+
+    def __init__(self, trace_id: str, looked_at: int, looked_at_max: int) -> None:
+        super().__init__(f"no event of the trace {trace_id} is among the newest {looked_at}")
+        self.trace_id, self.looked_at = trace_id, looked_at
+        self.hint = f"at most {looked_at_max} are looked at; `busway trace EVENT` finds older ones by an event's id"
+
+
 class NotATarget(BuswayError):
     """An event was to be sent again to what no rule of its bus has as a target."""
 

@@ -66,6 +66,7 @@ from busway.function.workers.worker import Plan
 from busway.handling import DRY_RUN
 from busway.metrics import COUNTER, GAUGE, Meter, Metrics
 from busway.secret.reference import names_in
+from busway.tracing import begun_by, is_trace, sent_from, span_id
 from busway.trail import Trail
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (1 MB since January 2026)
@@ -302,12 +303,15 @@ class Functions:
 
     def _passed(self, record: FunctionRecord, about: _About) -> _About:
         """With the trace header that the handler's own calls carry on. Raises `RecursiveInvocation`."""
-        trace = about.trace_header or lineage.new_trace(self._clock.now(), self._entropy.token(20))
+        trace = about.trace_header
+        if not is_trace(trace):
+            trace = begun_by(about.event_id or about.request_id)
         owner, passes = self.registry.get(record.arn), lineage.passes(trace, record.arn)
         if passes >= lineage.PASSES_MAX and (owner is None or owner.recursive_loop != ALLOW):
             self._count(record, about, "RecursiveInvocationsDropped")
             raise RecursiveInvocation(record.arn, passes)
-        return msgspec.structs.replace(about, trace_header=lineage.passed(trace, record.arn))
+        sent = sent_from(lineage.passed(trace, record.arn), span_id(about.request_id, about.attempt))
+        return msgspec.structs.replace(about, trace_header=sent)
 
     def _count(self, record: FunctionRecord, about: _About, metric: str) -> None:
         for meter in self._meters(record, about, metric):

@@ -5,6 +5,7 @@
     GET    /_busway/status                buses, rules, functions, queues, streams, mappings, alarms, routes, outbox
     GET    /_busway/tail?since=           JSON lines: {sequence, at, kind, …facts}, from now on or after `since`
     GET    /_busway/events/{id}           why: the event, each rule's verdict, each delivery, the closest misses
+    GET    /_busway/traces/{id}           an event's trace as a tree: attempts, what each published, alarms
     GET    /_busway/dead-letters?handler=&queue=&limit=
     POST   /_busway/redrive               {function | handler | queue | ids | all: true}
     GET    /_busway/logs/{function}?follow=1&limit=&request_id=

@@ -31,6 +31,7 @@ from busway.errors import (
     QueueNotFound,
     RouteNotFound,
     StorageFull,
+    TraceNotFound,
     UnknownPath,
 )
 
@@ -53,6 +54,7 @@ STATUSES: Mapping[type[BuswayError], int] = {
     QueueNotFound: 404,
     RouteNotFound: 404,
     StorageFull: 503,
+    TraceNotFound: 404,
     UnknownPath: 404,
 }
 

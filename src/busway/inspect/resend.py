@@ -10,6 +10,7 @@ from busway.delivery import Delivery, Subscriber
 from busway.delivery.parameters import parameters_of
 from busway.delivery.transform import compile_input
 from busway.errors import NotATarget
+from busway.function.invocation.lineage import without
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
 from busway.inspect.why import located
@@ -44,6 +45,7 @@ async def resend(server: Inspection, request: Request) -> Answer:
 
 def _delivery(to: Subscriber, found: Found, event_id: str, now: float) -> Delivery:
     """Its age begins anew; it has no origin, as the journal asked for it once only."""
+    trace_header = found.notes.trace_header
     return Delivery(
         event_id=event_id,
         target_arn=to.target_arn,
@@ -56,4 +58,5 @@ def _delivery(to: Subscriber, found: Found, event_id: str, now: float) -> Delive
         dead_letter_arn=to.dead_letter_arn,
         message_group_id=to.message_group_id,
         parameters=parameters_of(to.parameters)(found.event),
+        trace_header=None if trace_header is None else without(trace_header),
     )

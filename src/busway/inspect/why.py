@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -41,15 +43,15 @@ async def newest(server: Inspection, request: Request) -> Answer:
     if found is None:
         raise NoEventYet
     event_id = identity(found.event)
-    return await _told(server, request.scope, event_id, *_of_caller(server, request.scope, event_id, found))
+    return await _told(server, request.scope, event_id, *of_caller(server, request.scope, event_id, found))
 
 
 async def located(server: Inspection, scope: Scope, event_id: str) -> tuple[Found, Bus]:
     """An event of the caller's and the bus that retains it. Raises `EventNotFound`."""
-    return _of_caller(server, scope, event_id, await find_event(server.buses, server.publisher, event_id))
+    return of_caller(server, scope, event_id, await find_event(server.buses, server.publisher, event_id))
 
 
-def _of_caller(server: Inspection, scope: Scope, event_id: str, found: Found | None) -> tuple[Found, Bus]:
+def of_caller(server: Inspection, scope: Scope, event_id: str, found: Found | None) -> tuple[Found, Bus]:
     bus = None if found is None else next((b for b in server.buses.all() if b.arn == found.bus_arn), None)
     if found is None or bus is None or not _owns(scope, found.bus_arn):
         raise EventNotFound(event_id, _dropped(server, event_id))
@@ -57,17 +59,9 @@ def _of_caller(server: Inspection, scope: Scope, event_id: str, found: Found | N
 
 
 async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, bus: Bus) -> Answer:
-    rules = rules_at(bus, found.entry.offset)
-    patterns = {rule.arn: pattern for rule in rules if (pattern := _pattern(rule)) is not None}
-    matched = [rule for rule in rules if rule.enabled and _matches(patterns.get(rule.arn), found.event)]
-    ids = {event_id, *(_request_id(event_id, subscriber) for rule in matched for subscriber in rule.subscribers)}
-    letters = await server.redrive.look(scope, Selection(ids=ids))
-    deliveries = [
-        await _delivery(server, bus, found, event_id, rule, subscriber, letters)
-        for rule in matched
-        for subscriber in rule.subscribers
-    ]
-    enabled = {rule.arn: patterns[rule.arn] for rule in rules if rule.enabled and rule.arn in patterns}
+    judged = judge(bus, found)
+    rules, patterns, matched = judged.rules, judged.patterns, judged.matched
+    deliveries = await deliveries_of(server, scope, found, bus, matched)
     names = {rule.arn: rule.name for rule in rules}
     return Answer(
         {
@@ -82,8 +76,8 @@ async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, b
             ],
             "deliveries": deliveries,
             "closest": [
-                {"rule": names[arn], "rule_arn": arn, "pattern": enabled[arn].text, **explanation.as_dict()}
-                for arn, explanation in closest(enabled, found.event, CLOSEST_MAX)
+                {"rule": names[arn], "rule_arn": arn, "pattern": patterns[arn].text, **explanation.as_dict()}
+                for arn, explanation in closest(judged.enabled, found.event, CLOSEST_MAX)
             ],
             "steps": [
                 {"sequence": step.sequence, "at": step.at, "kind": step.kind, **step.facts}
@@ -91,6 +85,42 @@ async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, b
             ],
         }
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The rules in force where an event lies, those that match it, and by ARN the patterns that can be read."""
+
+    rules: list[Rule]
+    patterns: dict[str, Pattern]
+    matched: list[Rule]
+
+    @property
+    def enabled(self) -> dict[str, Pattern]:
+        return {
+            rule.arn: self.patterns[rule.arn] for rule in self.rules if rule.enabled and rule.arn in self.patterns
+        }
+
+
+def judge(bus: Bus, found: Found) -> Judged:
+    rules = rules_at(bus, found.entry.offset)
+    patterns = {rule.arn: pattern for rule in rules if (pattern := _pattern(rule)) is not None}
+    matched = [rule for rule in rules if rule.enabled and _matches(patterns.get(rule.arn), found.event)]
+    return Judged(rules, patterns, matched)
+
+
+async def deliveries_of(
+    server: Inspection, scope: Scope, found: Found, bus: Bus, matched: Sequence[Rule]
+) -> list[dict[str, Any]]:
+    """What became of the event for each subscriber of the rules that match it."""
+    event_id = identity(found.event)
+    ids = {event_id, *(_request_id(event_id, subscriber) for rule in matched for subscriber in rule.subscribers)}
+    letters = await server.redrive.look(scope, Selection(ids=ids))
+    return [
+        await _delivery(server, bus, found, event_id, rule, subscriber, letters)
+        for rule in matched
+        for subscriber in rule.subscribers
+    ]
 
 
 def _owns(scope: Scope, bus_arn: str) -> bool:

@@ -16,6 +16,7 @@ from busway.clock import Clock, Entropy, uuids
 from busway.delivery import Delivered, Delivery, Failed, Outcome
 from busway.engine import Put
 from busway.errors import StorageFull
+from busway.tracing import of_event
 
 # Hops are by kind: to another bus within the Region, or to another Region. Two of one kind are refused.
 WITHIN, ACROSS = "account", "region"
@@ -43,8 +44,11 @@ class BusTarget:
         return Failed(HOP_CODES[hop], HOP_MESSAGE, False) if hop in delivery.hops else None
 
     async def attempt(self, delivery: Delivery) -> Outcome:
-        hop = hop_of(delivery)
-        notes = Notes(delivery.trace_header, (*delivery.hops, hop))
+        hop, trace = hop_of(delivery), delivery.trace_header
+        if hop == ACROSS:
+            # There it has another id, and would begin another trace.
+            trace = of_event(delivery.event_id, trace)
+        notes = Notes(trace, (*delivery.hops, hop))
         event = delivery.payload if hop == WITHIN else self._renewed(delivery.payload)
         try:
             found = await self._buses.forward(delivery.target_arn, event, notes)

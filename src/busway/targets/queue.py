@@ -9,6 +9,7 @@ from busway.delivery.dead_letter import Source
 from busway.engine import Origin, Put
 from busway.errors import QueueError, QueueNotFound
 from busway.targets.identity import delivery_uuid
+from busway.tracing import of_event
 
 
 class Messages(Protocol):
@@ -41,7 +42,7 @@ class QueueTarget:
                 delivery.payload,
                 now=now,
                 origin=delivery.origin,
-                trace_header=delivery.trace_header,
+                trace_header=of_event(delivery.event_id, delivery.trace_header),
                 message_id=delivery_uuid(delivery),
                 group_id=delivery.message_group_id,
             )

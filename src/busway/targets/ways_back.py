@@ -108,6 +108,7 @@ class WaysBack:
                 event_id=delivery.event_id,
                 bus_arn=delivery.bus_arn,
                 rule_arn=delivery.rule_arn,
+                trace_header=delivery.trace_header,
                 anew=True,
             )
         ]

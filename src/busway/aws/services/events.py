@@ -25,6 +25,7 @@ from busway.bus.room import BusRoom
 from busway.bus.rules import TARGET_KINDS
 from busway.errors import InvalidBusRequest
 from busway.pattern import parse
+from busway.tracing import HEADER_CHARS_MAX
 
 
 class PutEventsRequest(msgspec.Struct, rename="pascal"):
@@ -47,7 +48,6 @@ RESOURCE_CHARS_MAX = 2_048
 _BUS_NAME = re.compile(
     r"(arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus/)?[.\-_A-Za-z0-9]{1,1600}", re.ASCII
 )
-TRACE_HEADER_CHARS_MAX = 500
 
 
 class Events:
@@ -255,7 +255,7 @@ def _is_plain(entry: EventEntry) -> bool:
     """Whether the model has nothing to say against an entry."""
     trace, bus = entry.trace_header, entry.event_bus_name
     return (
-        (trace is None or 0 < len(trace) <= TRACE_HEADER_CHARS_MAX)
+        (trace is None or 0 < len(trace) <= HEADER_CHARS_MAX)
         and (bus is None or _BUS_NAME.fullmatch(bus) is not None)
         and (not entry.resources or max(map(len, entry.resources)) <= RESOURCE_CHARS_MAX)
     )

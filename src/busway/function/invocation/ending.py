@@ -26,6 +26,7 @@ from busway.function.invocation.letters import (
 )
 from busway.function.mapping.redriven import letter_again
 from busway.function.record import LATEST, qualified
+from busway.tracing import begun_by, sent_from, span_id
 
 # Ours: how long until a dead letter that could not be stored is tried again, at first and at most.
 PUT_AGAIN_S = (1.0, 60.0)
@@ -58,7 +59,7 @@ class Ending:
             work, self._arn, item.body, result, condition=SUCCESS, attempts=work.errors + 1, at=desk.clock.now(),
             version=version,
         )  # fmt: skip
-        await self._send(config.on_success, letter, work, success=True)
+        await self._send(config.on_success, letter, work, work.errors + 1, success=True)
 
     async def given_up(self, item: Item, lost: Lost) -> None:
         """Return when the event is put aside for good: a failure's record sent, or a dead letter stored, or both."""
@@ -74,7 +75,7 @@ class Ending:
                 work, self._arn, item.body, lost.error or None, condition=lost.condition, attempts=work.errors,
                 at=desk.clock.now(), version=work.qualifier or LATEST if record is None else record.version,
             )  # fmt: skip
-            told = await self._send(config.on_failure, letter, work, success=False)
+            told = await self._send(config.on_failure, letter, work, work.errors, success=False)
         if queue_arn is not None or not told:
             await self._insist(lambda: self._put_dead_letter(item, lost, queue_arn))
 
@@ -102,15 +103,15 @@ class Ending:
         put = desk.dead_letters.put(work.letters_to, None, scope, letter, {}, source, now)
         await desk.engine.queues.put([put], accepted=True)
 
-    async def _send(self, destination: str, record: bytes, work: Work, *, success: bool) -> bool:
-        """Send a record to a destination; False when it can't be."""
-        desk = self._desk
+    async def _send(self, destination: str, record: bytes, work: Work, attempt: int, *, success: bool) -> bool:
+        """Send a record to a destination, as what came of this attempt; False when it can't be."""
+        desk, trace = self._desk, work.trace_header or begun_by(work.event_id or work.request_id)
         try:
             if desk.destinations is None:
                 raise FunctionNotFound(destination)
             await desk.destinations.send(
                 destination, record, function_arn=qualified(self._arn, work.qualifier or LATEST), success=success,
-                trace_header=work.trace_header, now=desk.clock.now(),
+                trace_header=sent_from(trace, span_id(work.request_id, attempt)), now=desk.clock.now(),
             )  # fmt: skip
         except EngineStopped:
             raise

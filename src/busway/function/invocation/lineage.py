@@ -49,11 +49,3 @@ def without(trace_header: str) -> str:
     if _FIELD not in trace_header:
         return trace_header
     return ";".join(part for part in trace_header.split(";") if not part.strip().startswith(_FIELD))
-
-
-def new_trace(now: float, drawn: bytes) -> str:
-    """A trace header for an event that came without one; `drawn` is 20 bytes of chance.
-
-    https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
-    """
-    return f"Root=1-{int(now):08x}-{drawn[:12].hex()};Parent={drawn[12:20].hex()};Sampled=0"

@@ -43,6 +43,7 @@ from busway.function.mapping.runner import (
     Result,
     Status,
     count,
+    event_id_of,
     named,
     role_of,
     run_batch,
@@ -50,6 +51,7 @@ from busway.function.mapping.runner import (
 from busway.function.mapping.shard_work import Limits, ShardWork
 from busway.function.record import LATEST
 from busway.stream.record import Shard, StreamEntry
+from busway.tracing import begun_by
 
 # Ours: what is read at once, so that the event loop is not held up.
 READ_MAX, READ_BYTES_MAX = 1_000, 4 * 1_048_576
@@ -212,6 +214,8 @@ class ShardPoller:
             [entry.data for entry in entries],
             self._shard.id,
             segment.failures + 1,
+            # A record has no place for a trace: of an event it is the one that the event begins.
+            begun_by(first) if (first := event_id_of(entries[0].data)) else "",
         )
 
     def _policy(self) -> Policy:

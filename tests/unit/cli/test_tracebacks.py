@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from busway.cli.traces import brief_lines
+from busway.cli.tracebacks import brief_lines
 
 PYTHON = [
     "before",
