@@ -58,8 +58,9 @@ def picture(found: Mapping[str, Any], width: int) -> Iterator[Row]:
         return
     columns = max(_AXIS_MIN, width // 3)
     pen = _Pen(Axis(min(moments), max(moments), columns), width, str(found["asked"]))
-    yield [("trace ", "bold"), (str(found["root"]), "bold"), (f", begun {moment(min(moments))}", "dim")]
-    yield [(f"{_events_told(found)} in {_length(max(moments) - min(moments))}", "dim")]
+    yield [(f"trace {found['root']}", "bold")]
+    took = _length(max(moments) - min(moments))
+    yield [(f"{_events_told(found)} in {took}, from {moment(min(moments))} on", "dim")]
     for event in found["events"]:
         yield [""]
         yield from pen.event(event, 0)
@@ -102,7 +103,8 @@ class _Pen:
         """A row with a bar; of a `text` that is too long its end is cut, never its `state`."""
         spaces, state = " " * min(indent, INDENT_MAX), f"  {state}" if state else ""
         room = self._width - self._axis.columns - _OFFSET - _LENGTH - 1
-        label = f"{spaces}{_cut(text, room - len(spaces) - len(state))}{state}".ljust(room)
+        left = max(2, room - len(spaces) - len(state))
+        label = _shorter(f"{spaces}{_cut(text, left)}{state}", room).ljust(room)
         offset = "+" + _length(max(0.0, at - self._axis.begin))
         return [(label, style), (f"{offset:>{_OFFSET}}{length:>{_LENGTH}} ", "dim"), bar]
 
@@ -134,7 +136,7 @@ class _Pen:
         if delivery.get("error_message") and not _said(delivery):
             problem = f"{delivery.get('error_code') or 'error'}: {delivery['error_message']}"
             yield self._words(indent + 2, f"└ {problem}", "yellow")
-        yield from self._letter(delivery, indent + 2)
+        yield from self._letter(delivery, name_of(delivery["target"]), indent + 2)
         for consumer in delivery["consumers"]:
             yield from self._consumer(consumer, indent + 2)
         if delivery["passed_on"]:
@@ -144,7 +146,7 @@ class _Pen:
         state, name = str(consumer["state"]), name_of(consumer["function"])
         yield self._words(indent, f"-> {name}  {state}", STYLES.get(state, ""))
         yield from self._attempts(consumer["attempts_seen"], name, indent + 2)
-        yield from self._letter(consumer, indent + 2)
+        yield from self._letter(consumer, name, indent + 2)
 
     def _attempts(self, attempts: Sequence[Mapping[str, Any]], name: str, indent: int) -> Iterator[Row]:
         for attempt in attempts:
@@ -185,14 +187,15 @@ class _Pen:
             if len(request) + indent + 4 <= self._width:
                 yield self._words(indent, f"│   {request}", "dim")
 
-    def _letter(self, told: Mapping[str, Any], indent: int) -> Iterator[Row]:
+    def _letter(self, told: Mapping[str, Any], name: str, indent: int) -> Iterator[Row]:
         if not told.get("dead_letter_queue"):
             retried = told.get("redriven")
             if retried:
                 yield self._words(indent, f"sent back: {retried['state']} {moment(retried.get('at'))}".rstrip())
             return
         at, queue = float(told["at"]), name_of(told["dead_letter_queue"])
-        yield self._timed(indent, f"dead letter in {queue}", "bold red", at, self._axis.bar(at, at, "■"))
+        yield self._timed(indent, "dead letter", "bold red", at, self._axis.bar(at, at, "■"))
+        yield self._words(indent + 2, f"in {queue}; `busway redrive {name}`", "dim")
         for alarm in told["alarms"]:
             yield from self._alarm(alarm, indent)
 
@@ -265,5 +268,8 @@ def _length(seconds: float) -> str:
 
 def _cut(text: str, columns: int) -> str:
     """The beginning of a text in one line."""
-    text = text.replace("\n", " ").strip()
+    return _shorter(text.replace("\n", " ").expandtabs(2).rstrip(), columns)
+
+
+def _shorter(text: str, columns: int) -> str:
     return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"
