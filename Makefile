@@ -47,7 +47,7 @@ nightly: $(READY)  ## the long fault and fuzz runs
 
 lock: $(BIN)/uv  ## pin again; no registry address is written into the lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --extra demo --extra outbox --extra schema --group dev pyproject.toml -o requirements.lock
+	  --extra demo --extra otel --extra outbox --extra schema --group dev pyproject.toml -o requirements.lock
 
 clean:  ## remove what the words above made
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist .build

@@ -14,9 +14,9 @@ MODULES = sorted(SRC.rglob("*.py"))
 # A room may import only rooms that stand before it. `aws` imports the nouns; only `server` knows every room.
 ROOMS = (
     "errors", "config", "clock", "arn", "tracing", "publishing", "event", "unsealing", "idempotent", "batch",
-    "handling", "batch_handling", "outbox", "pattern", "engine", "metrics", "trail", "delivery", "bus", "queue",
-    "stream", "mail", "secret", "function", "logs", "alarm", "alert", "targets", "redrive", "verify", "aws", "inspect",
-    "road", "cdk", "testing", "push", "server", "cli",
+    "handling", "batch_handling", "outbox", "pattern", "engine", "metrics", "trail", "telemetry", "delivery", "bus",
+    "queue", "stream", "mail", "secret", "function", "logs", "alarm", "alert", "targets", "redrive", "verify", "aws",
+    "inspect", "road", "cdk", "testing", "push", "server", "cli",
 )  # fmt: skip
 
 FUNCTION_LINES_MAX = 70

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from busway import __version__
+from busway import __version__, telemetry
 from busway.alarm.evaluator import Evaluator
 from busway.alarm.queues import DeadLetterQueues
 from busway.alarm.registry import Alarms
@@ -290,6 +290,20 @@ class Rooms:
         run_beside(stack, "stream retention", self.streams.run())
         feed = Feed(self._ground.metrics, self.series, self._ground.clock, partial(measure, self.inspection))
         run_beside(stack, "metrics", feed.run())
+        self._push_telemetry(stack)
+
+    def _push_telemetry(self, stack: AsyncExitStack) -> None:
+        environ, ground = environment(), self._ground
+        if not telemetry.wanted(environ):
+            return
+        try:
+            from busway.telemetry.push import push
+        except ModuleNotFoundError as missing:
+            # The variable may be there for another program: it is no reason not to take events.
+            log.warning("%s (%s)", telemetry.NOT_INSTALLED, missing)
+            return
+        work = push(ground.trail, ground.metrics, ground.machine_clock, environ, partial(measure, self.inspection))
+        run_beside(stack, "telemetry", work)
 
     def services(self) -> list[Any]:
         return [

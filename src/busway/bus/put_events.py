@@ -124,7 +124,7 @@ class Publisher:
         await self._append(appends, results)
         self._count(results, scope)
         if self._kit.trail.listening:
-            self._note(entries, results, scope)
+            self._note(entries, results, scope, trace_header)
         return results
 
     async def forward(self, arn: str, event: bytes, notes: Notes) -> bool:
@@ -240,17 +240,21 @@ class Publisher:
         if failed:
             metrics.count(NAMESPACE, "PutEventsFailedEntriesCount", failed, of=scope)
 
-    def _note(self, entries: Sequence[EventEntry], results: list[EventResult], scope: Scope) -> None:
+    def _note(
+        self, entries: Sequence[EventEntry], results: list[EventResult], scope: Scope, trace_header: str | None
+    ) -> None:
         for entry, result in zip(entries, results, strict=True):
             arn = self._arn(entry.event_bus_name, scope)
             # What was for a missing bus has an id too; of that it was noted that it is dropped.
             if result.event_id is not None and self._buses.by_arn(arn) is not None:
+                trace = (trace_header if entry.trace_header is None else entry.trace_header) or ""
                 self._kit.trail.note(
                     "accepted",
                     event_id=result.event_id,
                     bus=arn.rsplit("/", 1)[-1],
                     detail_type=entry.detail_type,
                     source=entry.source,
+                    **({"trace_header": trace} if is_trace(trace) else {}),
                 )
 
 
