@@ -23,6 +23,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from busway.config import Settings
+from busway.server import Server
+
 from .test_traces import PYTHON, handler, in_python, message, put
 from .whole_server import PATIENCE_S, rule_to_queue, whole_server
 
@@ -138,3 +141,14 @@ def test_nothing_of_it_is_loaded_where_no_collector_is_named():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False []\n"
+
+
+async def test_a_server_without_the_packages_says_so_and_takes_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setitem(sys.modules, "busway.telemetry.push", None)
+    server = Server(Settings(port=0, data=str(tmp_path), engine="memory"), lambda error: None)
+    await server.start()
+    await server.stop()
+    assert "pip install 'busway[otel]'" in caplog.text
