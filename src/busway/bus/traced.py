@@ -91,7 +91,8 @@ async def around(buses: Buses, scope: Scope, found: Found) -> Window:
             window.since = max((at for at in (window.since, since) if at is not None), default=None)
         until = await _look(window, arn, _forth(journal, arn, here), AHEAD_MAX // len(arns))
         window.until = min((at for at in (window.until, until) if at is not None), default=None)
-    window.of_trace.sort(key=lambda seen: (seen.at, seen.offset))
+    for events in (window.of_trace, *window.by_parent.values()):
+        events.sort(key=lambda seen: (seen.at, seen.offset))
     return window
 
 

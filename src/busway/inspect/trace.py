@@ -20,18 +20,21 @@ from busway.bus.envelope import event_id as identity, summary
 from busway.bus.history import Found, newest_event
 from busway.bus.traced import AHEAD_MAX, Seen, Window, around, newest, seen_of
 from busway.errors import NoEventYet, TraceNotFound
-from busway.function.logs import Line
-from busway.inspect.attempts import attempts_of
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
+from busway.inspect.runs import runs_of
 from busway.inspect.why import deliveries_of, judge, located, of_caller
+from busway.inspect.work import shown
 from busway.pattern import closest
 from busway.tracing import read_id, root
+from busway.trail import Step
 
 # Ours: how many events are told of, how deep, and how many batches of each mapping.
 EVENTS_MAX, DEPTH_MAX, BATCHES_MAX = 50, 16, 3
 # Ours: a clock that was set may have what was published before the attempt that published it.
 EARLIER_S = 1.0
+# The last attempt of such a delivery went well.
+_HANDLED = frozenset(("delivered", "repeated"))
 
 
 async def trace(server: Inspection, request: Request) -> Answer:
@@ -110,11 +113,10 @@ class _Tree:
         }
 
     async def _delivery(self, told: Mapping[str, Any], seen: Seen, depth: int) -> dict[str, Any]:
-        logs = await self._server.logs.of_request(told["request_id"])
-        retried = told.get("redriven", {})
-        attempts = attempts_of(
-            told["request_id"], logs, delivered="delivered" in (told["state"], retried.get("state")),
-            running=bool(told.get("running") or retried.get("running")),
+        after = told.get("redriven", {})
+        attempts = runs_of(
+            told["request_id"], told["logs"], delivered=not _HANDLED.isdisjoint((told["state"], after.get("state"))),
+            running=bool(told.get("running") or after.get("running")),
         )  # fmt: skip
         passed_on = self._window.passed_on(told["target"], seen.event_id)
         node = None if passed_on is None else await self.event(passed_on, depth + 1)
@@ -154,8 +156,8 @@ class _Tree:
         for batch in consumer["batches"][-BATCHES_MAX:]:
             about = {"records": batch["records"], "batch": batch["outcome"], "ended_at": batch["at"]}
             request_id, delivered = str(batch["request_id"] or ""), batch["outcome"] == "delivered"
-            logs: Sequence[Line] = await self._server.logs.of_request(request_id) if request_id else []
-            runs = attempts_of(request_id, logs, delivered=delivered, running=False)
+            lines = shown(await self._server.logs.of_request(request_id)) if request_id else []
+            runs = runs_of(request_id, lines, delivered=delivered, running=False)
             for one, later in _with_later(runs):
                 attempts.append({**await self._attempt(one, later, depth), **about, "attempt": batch["attempt"]})
             if not runs:
@@ -178,12 +180,16 @@ class _Tree:
             {"route": step.facts.get("route"), "delivered": step.facts.get("delivered"), "at": step.at}
             | {key: step.facts[key] for key in ("error_code", "error_message") if key in step.facts}
             for step in self._server.trail.recent(kind="alert")
-            if str(step.facts.get("event_id")).startswith(f"{record.arn}#")
-            and step.facts.get("state") == ALARM
-            and at is not None
-            and step.at >= at
+            if at is not None and step.at >= at and _tells_of(step, record)
         ]
         return {"alarm": record.settings.name, "state": record.state, "at": at, "alerts": alerts}
+
+
+def _tells_of(step: Step, record: AlarmRecord) -> bool:
+    """Whether an alert told of this alarm's ALARM, maybe together with others'; its id names account and Region."""
+    told = [(step.facts.get("alarm"), step.facts.get("state")), *map(tuple, step.facts.get("alarms", ()))]
+    place = f":{record.scope.region}:{record.scope.account}:"
+    return (record.settings.name, ALARM) in told and place in str(step.facts.get("event_id"))
 
 
 def _with_later(attempts: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], float]]:

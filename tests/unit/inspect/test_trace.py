@@ -182,7 +182,9 @@ async def test_a_dead_letter_names_its_alarm_and_who_was_told(door: Door, world:
     await door.alarms.store(moved)
     facts = {"event_id": f"{record.arn}#g#1", "alarm": "letters", "state": "ALARM"}
     world.trail.note("alert", route="busway-alert-oncall", delivered=True, **facts)
-    world.trail.note("alert", route="busway-alert-other", delivered=True, **facts | {"event_id": "of another"})
+    elsewhere = facts["event_id"].replace(SCOPE.account, "999999999999")
+    world.trail.note("alert", route="busway-alert-other", delivered=True, **facts | {"event_id": elsewhere})
+    world.trail.note("alert", route="busway-alert-other", delivered=True, **facts | {"state": "OK"})
     (delivery,) = (await door.get(f"/_busway/traces/{first}"))["events"][0]["deliveries"]
     now = world.clock.now()
     assert delivery["alarms"] == [

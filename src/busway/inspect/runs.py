@@ -1,4 +1,4 @@
-"""The attempts at an invocation, read from its log: when each began, how long it took, how it ended. Pure.
+"""The runs of one invocation, read from its log: when each began, how long it took, how it ended. Pure.
 
 The log outlives a restart and the end of the delivery, so it is what is left to tell of attempts that are over. It is
 also bounded: the oldest attempts may be gone from it.
@@ -7,10 +7,9 @@ also bounded: the oldest attempts may be gone from it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from busway.function.logs import Line
 from busway.inspect.work import ENDED_BY_SERVER, EXCEPTION
 from busway.tracing import span_id
 
@@ -26,7 +25,11 @@ NODE_EXCEPTION = "\tERROR\tInvoke Error\t"
 OK, FAILED, RUNNING, INTERRUPTED = "ok", "failed", "running", "interrupted"
 
 
-def attempts_of(request_id: str, lines: Sequence[Line], *, delivered: bool, running: bool) -> list[dict[str, Any]]:
+# As `work.shown` gives it: `at`, `attempt`, `line`.
+Shown = Mapping[str, Any]
+
+
+def runs_of(request_id: str, lines: Sequence[Shown], *, delivered: bool, running: bool) -> list[dict[str, Any]]:
     """The newest attempts, oldest first. `delivered` and `running` are of the last one, where its log says nothing.
 
     `lines_left_out` counts those between `lines_first` and `lines_last`. `span` is what events have as their parent
@@ -39,10 +42,10 @@ def attempts_of(request_id: str, lines: Sequence[Line], *, delivered: bool, runn
     ][-ATTEMPTS_MAX:]
 
 
-def _runs(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    run: list[Line] = []
+def _runs(lines: Sequence[Shown]) -> Iterator[list[Shown]]:
+    run: list[Shown] = []
     for line in lines:
-        if line.line.startswith(BEGIN):
+        if line["line"].startswith(BEGIN) and not _failed_to_start(run):
             if run:
                 yield run
             run = [line]
@@ -52,10 +55,19 @@ def _runs(lines: Sequence[Line]) -> Iterator[list[Line]]:
         yield run
 
 
-def _attempt(request_id: str, run: Sequence[Line], *, last: bool, delivered: bool, running: bool) -> dict[str, Any]:
+def _failed_to_start(run: Sequence[Shown]) -> bool:
+    """Of such a run there are two lines that begin it, and how the start ended between them."""
+    return bool(run) and run[-1]["line"].startswith(INIT_REPORT) and _report(run) is None
+
+
+def _report(run: Sequence[Shown]) -> str | None:
+    return next((line["line"] for line in run if line["line"].startswith(REPORT)), None)
+
+
+def _attempt(request_id: str, run: Sequence[Shown], *, last: bool, delivered: bool, running: bool) -> dict[str, Any]:
     begun = run[0]
-    report = next((line.line for line in run if line.line.startswith(REPORT)), None)
-    printed = [line for line in run if not line.line.startswith((BEGIN, END, REPORT, INIT_REPORT))]
+    report = _report(run)
+    printed = [line["line"] for line in run if not line["line"].startswith((BEGIN, END, REPORT, INIT_REPORT))]
     found = None if report is None else _DURATION.search(report)
     if report is None:
         outcome = RUNNING if last and running else INTERRUPTED
@@ -67,17 +79,17 @@ def _attempt(request_id: str, run: Sequence[Line], *, last: bool, delivered: boo
     first, rest = printed[:LINES_FIRST], printed[LINES_FIRST:]
     shown_last = rest[-LINES_LAST:]
     return {
-        "attempt": begun.attempt,
+        "attempt": begun["attempt"],
         "request_id": request_id,
-        "span": span_id(request_id, begun.attempt),
-        "began_at": begun.at,
+        "span": span_id(request_id, begun["attempt"]),
+        "began_at": begun["at"],
         "duration_ms": None if found is None else float(found[1]),
         "outcome": outcome,
-        "lines_first": [line.line for line in first],
+        "lines_first": first,
         "lines_left_out": len(rest) - len(shown_last),
-        "lines_last": [line.line for line in shown_last],
+        "lines_last": shown_last,
     }
 
 
-def _is_error(line: Line) -> bool:
-    return line.line.startswith(EXCEPTION) or NODE_EXCEPTION in line.line
+def _is_error(text: str) -> bool:
+    return text.startswith(EXCEPTION) or NODE_EXCEPTION in text
