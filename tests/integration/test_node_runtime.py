@@ -73,7 +73,8 @@ async def test_the_context_has_every_member_of_aws(tmp_path: Path):
     """
     async with shop_with(tmp_path, source, memory_mb=256) as shop:
         client = json.dumps({"custom": {"a": 1}})
-        result = await shop.invoke("f", {}, trace_header="Root=1-2", client_context=client, request_id="r-1")
+        trace = f"Root=1-7bf73129-{'a' * 24}"
+        result = await shop.invoke("f", {}, trace_header=trace, client_context=client, request_id="r-1")
         seen = json.loads(result.payload)
         assert 0 < seen.pop("left") <= 20_000
         assert seen.pop("keys") == [
@@ -81,7 +82,7 @@ async def test_the_context_has_every_member_of_aws(tmp_path: Path):
             "memoryLimitInMB", "logGroupName", "logStreamName", "clientContext", "identity", "invokedFunctionArn",
             "awsRequestId", "tenantId", "getRemainingTimeInMillis",
         ]  # fmt: skip
-        assert seen.pop("trace").startswith("Root=1-2")
+        assert seen.pop("trace").startswith(f"{trace};Parent=")
         assert "/[$LATEST]" in seen.pop("logStreamName")
         assert seen == {
             "callbackWaitsForEmptyEventLoop": True, "functions": True, "functionVersion": "$LATEST",

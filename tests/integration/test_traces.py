@@ -173,6 +173,21 @@ def test_a_queue_and_its_function_go_on_with_it(server: WholeServer):
     assert until(followed, "the batch is noted") == ["Job Done"]
 
 
+def test_what_a_destination_is_told_belongs_to_the_attempt(server: WholeServer):
+    handler(server, "quiet", "Quiet", in_python("def handler(event, context):\n    return 1\n"))
+    bus = server.client("events").describe_event_bus()["Arn"]
+    server.client("lambda").put_function_event_invoke_config(
+        FunctionName="quiet", DestinationConfig={"OnSuccess": {"Destination": bus}}
+    )
+    event_id = put(server, "Quiet")
+
+    def told() -> Any:
+        (event,) = server.busway("trace", event_id)["events"]
+        return [inner["detail_type"] for inner in published(event)]
+
+    assert until(told, "the record is an event") == ["Lambda Function Invocation Result - Success"]
+
+
 @pytest.mark.parametrize(
     ("trace", "headers", "wanted"),
     [

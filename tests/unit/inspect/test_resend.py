@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import msgspec
 
+from busway.bus.put_events import EventEntry
 from busway.clock import settle
+from busway.engine import Put
 
 from .conftest import Door
-from .world import SCOPE, World
+from .world import FUNCTION, SCOPE, World
 
 ORDERS, OTHERS = SCOPE.arn("sqs", "orders"), SCOPE.arn("sqs", "others")
 
@@ -38,6 +43,19 @@ async def test_a_rule_that_does_not_match_sends_it_all_the_same(door: Door, worl
     status, _ = await door.ask("POST", "/_busway/resend", {"event": event_id, "handler": ORDERS})
     assert status == 200
     assert len(await _bodies(world, ORDERS)) == 1
+
+
+async def test_it_stays_in_its_trace_and_its_circles_so_far_do_not_count(door: Door, world: World):
+    await world.rule("handle", {"source": ["shop"]}, FUNCTION)
+    root = f"Root=1-7bf73129-{'a' * 24}"
+    entry = EventEntry(source="shop", detail_type="T", detail="{}", trace_header=f"{root};Lineage=0123abcd:9")
+    (result,) = await world.publisher.put_events([entry], SCOPE, None)
+    given: list[str | None] = []
+    function = SimpleNamespace(invocation_put=lambda *_, trace_header, **__: given.append(trace_header) or put)
+    put = Put(FUNCTION, b"{}", 0.0, b"{}")
+    world.ways._functions = cast(Any, function)
+    status, _ = await door.ask("POST", "/_busway/resend", {"event": result.event_id, "handler": FUNCTION})
+    assert (status, given) == (200, [root])
 
 
 async def test_what_is_not_there_is_named(door: Door, world: World):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from busway.arn import Scope
-from busway.bus.envelope import Notes, build_envelope
+from busway.bus.envelope import Notes, build_envelope, event_id
 from busway.clock import ManualClock, SeededEntropy
 from busway.delivery import Delivered, Delivery, Failed
 from busway.engine import Origin, Put
@@ -26,6 +26,7 @@ from busway.targets.bus import BusTarget
 from busway.targets.function import FunctionTarget
 from busway.targets.queue import QueueTarget
 from busway.targets.stream import StreamTarget
+from busway.tracing import begun_by
 
 BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/default"
 EVENT = build_envelope(
@@ -163,6 +164,17 @@ async def test_a_bus_in_another_region_gets_a_new_id_and_time_and_the_rest_as_it
     assert notes.hops == ("region",)
     assert sent.pop("id") != was.pop("id") and sent.pop("time") != was.pop("time")
     assert sent == was and list(sent) == list(was) and event.endswith(b'"detail":{"n":1.0}}')
+
+
+async def test_an_event_that_began_its_own_trace_stays_in_it_in_another_region():
+    forwards = Forwards(ABROAD, OTHER)
+    for arn in (ABROAD, OTHER):
+        await bus_target(forwards).attempt(
+            msgspec.structs.replace(delivery(arn), event_id=event_id(EVENT), trace_header=None)
+        )
+    [(_, abroad)], [(_, within)] = forwards.taken[ABROAD], forwards.taken[OTHER]
+    assert abroad.trace_header == begun_by(event_id(EVENT))
+    assert within.trace_header is None
 
 
 @pytest.mark.parametrize(
