@@ -19,6 +19,7 @@ from busway.arn import Scope
 from busway.bus.buses import Buses
 from busway.bus.envelope import event_id, is_event, unframe
 from busway.bus.history import Found
+from busway.clock import Clock
 from busway.engine import Entry, Journal
 from busway.tracing import of_event, parent, trace_id
 
@@ -80,16 +81,16 @@ def seen_of(bus_arn: str, entry: Entry) -> Seen:
 async def around(buses: Buses, scope: Scope, found: Found) -> Window:
     """What is of the same trace as an event, on all buses of an account and Region."""
     journal, asked = buses.kit.engine.journal, seen_of(found.bus_arn, found.entry)
-    window = Window(asked.trace_id)
+    window, clock = Window(asked.trace_id), buses.kit.clock
     arns = {asked.bus_arn, *(record.arn for record in buses.list(scope))}
     begun = asked.trace_id == asked.event_id.replace("-", "") and not asked.passed_on
     for arn in arns:
         here = asked.offset - 1 if arn == asked.bus_arn else await journal.offset_at(arn, asked.at)
         if not begun:
             # It came of something, which lies before it.
-            since = await _look(window, arn, _back(journal, arn, here), BEFORE_MAX // len(arns))
+            since = await _look(clock, window, arn, _back(journal, arn, here), BEFORE_MAX // len(arns))
             window.since = max((at for at in (window.since, since) if at is not None), default=None)
-        until = await _look(window, arn, _forth(journal, arn, here), AHEAD_MAX // len(arns))
+        until = await _look(clock, window, arn, _forth(journal, arn, here), AHEAD_MAX // len(arns))
         window.until = min((at for at in (window.until, until) if at is not None), default=None)
     for events in (window.of_trace, *window.by_parent.values()):
         events.sort(key=lambda seen: (seen.at, seen.offset))
@@ -102,15 +103,17 @@ async def newest(buses: Buses, scope: Scope, identity: str) -> tuple[Seen | None
     arns = [record.arn for record in buses.list(scope)]
     for arn in arns:
         end = await journal.head(arn)
-        await _look(window, arn, _back(journal, arn, end), AHEAD_MAX // len(arns))
+        await _look(buses.kit.clock, window, arn, _back(journal, arn, end), AHEAD_MAX // len(arns))
     return min(window.of_trace, key=lambda seen: seen.at, default=None), window.looked_at
 
 
-async def _look(window: Window, bus_arn: str, pages: Pages, entries_max: int) -> float | None:
+async def _look(clock: Clock, window: Window, bus_arn: str, pages: Pages, entries_max: int) -> float | None:
     """Look at up to so many entries; the time of the last one, None when there was no more."""
     left, bytes_left, at = entries_max, BYTES_MAX, None
     async with aclosing(pages):
         async for page in pages:
+            # What an engine has at hand it gives without waiting: others have their turn here.
+            await clock.sleep(0)
             for entry in page:
                 if left <= 0 or bytes_left <= 0:
                     return at

@@ -167,10 +167,10 @@ class _Tree:
 
     def _alarms(self, told: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The alarms on the queue in which the dead letter lies, and who was told of them since it came."""
-        if not told.get("dead_letter_queue"):
+        where, came = told.get("dead_letter_queue"), float(told.get("at") or 0.0)
+        if not where:
             return []
-        came = float(told.get("at") or 0.0)
-        return [self._alarm(record, came) for record in self._server.alarms.of_queue(told["dead_letter_queue"])]
+        return [self._alarm(record, came) for record, queue in self._server.alarms.on_queues() if queue == where]
 
     def _alarm(self, record: AlarmRecord, came: float) -> dict[str, Any]:
         """`at` is when it went into ALARM for this letter, or for an earlier one when it was there already."""
