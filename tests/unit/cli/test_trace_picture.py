@@ -108,7 +108,7 @@ def test_the_picture_is_what_it_was():
     assert drawn(everything(), 80) == GOLDEN.read_text()
 
 
-@pytest.mark.parametrize("width", [60, 80, 110])
+@pytest.mark.parametrize("width", [44, 60, 80, 110])
 def test_no_line_is_longer_than_the_terminal_is_wide(width: int):
     told = everything()
     told["events"][0]["detail_type"] = "A very long name of an event, " * 10
