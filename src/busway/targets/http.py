@@ -19,6 +19,7 @@ from busway.clock import Clock
 from busway.delivery import Delivered, Delivery, Failed, Outcome
 from busway.engine import Put
 from busway.errors import (
+    BadSecretKey,
     InvalidMail,
     InvalidSecret,
     MailRefused,
@@ -102,7 +103,7 @@ class AlertTarget:
         """The outcome, and what the receiver answered to a message that it took."""
         try:
             rendered: Rendered = RENDER[route.kind](route, self._secret_of(route), alert)
-        except (InvalidSecret, SecretUnreadable) as error:
+        except (BadSecretKey, InvalidSecret, SecretUnreadable) as error:
             rendered = Unready(f"the sealed secret of the route {route.name} cannot be opened: {error}")
         if isinstance(rendered, Unready):
             return Failed("NO_PERMISSIONS", rendered.reason, True), ""
@@ -201,7 +202,9 @@ def _parts(route: Route, alert: Alert) -> Sequence[Alert]:
     """
     if PACES[route.kind] is PEOPLE:
         return [alert]
-    return [Alert(alert.id, message, alert.at) for message in alert.messages]
+    if not alert.others:
+        return [alert]
+    return [Alert(f"{alert.id}#{message.AlarmArn}", message, alert.at) for message in alert.messages]
 
 
 def _without(hidden: Sequence[str], text: str) -> str:
