@@ -33,6 +33,9 @@ def minutes_due(judged: Judged | None, now: float, *, started: bool) -> tuple[li
     newest = int(now) - int(now) % MINUTE_S
     if judged is None:
         return [newest], Judged(newest)
+    if newest < judged.until - LATE_MAX * MINUTE_S:
+        # The clock was ahead, and was set right: who waited for it would judge nothing until then.
+        return [newest], Judged(newest, judged.absences)
     behind = list(range(judged.until + MINUTE_S, newest + MINUTE_S, MINUTE_S))
     until = max(judged.until, newest)
     if not started and len(behind) <= LATE_MAX:

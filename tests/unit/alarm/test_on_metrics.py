@@ -177,8 +177,9 @@ def test_each_minute_of_a_busy_process_is_judged_and_of_a_sleep_only_what_can_ma
     assert asleep == ([660, 720, 6_000], Judged(6_000, ((600, 6_060),)))
     assert minutes_due(Judged(600), 650, started=False) == ([], Judged(600))
     assert minutes_due(None, 650, started=True) == ([600], Judged(600))
-    # A clock that was set back judges nothing twice.
-    assert minutes_due(Judged(600), 100, started=False) == ([], Judged(600))
+    # A clock that was set back a little judges nothing twice, and one that was set right begins anew.
+    assert minutes_due(Judged(600), 500, started=False) == ([], Judged(600))
+    assert minutes_due(Judged(86_400), 100, started=False) == ([60], Judged(60))
 
 
 def test_so_many_absences_are_remembered():
