@@ -34,6 +34,7 @@ class Settings:
     allowed_hosts: str = _setting("", "further Host names the server answers to, separated by commas")
     clock: str = _setting("system", "system, or manual: time moves only by `busway clock` (for tests)")
     smtp: str = _setting("", "smtp://HOST:PORT that SendEmail relays to; empty keeps mail in the inbox")
+    mail_from: str = _setting("busway@localhost", "address that mail of topics' subscriptions comes from")
     retention_s: float = _setting(86_400.0, "seconds a bus keeps its events")
     rules_per_bus: int = _setting(300, "quota of rules on one bus")
     async_retry_s: str = _setting("60,120", "seconds before the first and second retry of an async invocation")

@@ -34,8 +34,10 @@ from busway.aws.services.lambda_ import Lambda
 from busway.aws.services.logs import Logs
 from busway.aws.services.secretsmanager import SecretsManager
 from busway.aws.services.sesv2 import SesV2
+from busway.aws.services.sns import Sns
 from busway.aws.services.sqs import Sqs
 from busway.aws.services.sts import Sts
+from busway.aws.topic_door import TopicDoor
 from busway.aws.url_door import UrlDoor
 from busway.aws.worker_access import ALLOW_TAG
 from busway.bus.job_targets import JOB_KINDS
@@ -44,6 +46,7 @@ from busway.bus.routing import Ports
 from busway.clock import Clock, Entropy, ManualClock, SystemClock, SystemEntropy
 from busway.config import Settings, data_folder, environment
 from busway.delivery import Target
+from busway.delivery.hand_over import HandOver
 from busway.delivery.outbox import Outbox, Parts
 from busway.engine import Engine
 from busway.engine.embedded import open_embedded
@@ -80,9 +83,13 @@ from busway.targets.destinations import FunctionDestinations
 from busway.targets.function import FunctionTarget
 from busway.targets.http import AlertTarget
 from busway.targets.job import JobTarget
+from busway.targets.post import Poster
 from busway.targets.queue import QueueTarget
 from busway.targets.stream import StreamTarget
+from busway.targets.subscription import SubscriptionTarget
+from busway.targets.topic import SnsTarget
 from busway.targets.ways_back import WaysBack
+from busway.topic.topics import Topics
 from busway.trail import Trail
 
 log = logging.getLogger(__name__)
@@ -160,7 +167,7 @@ class Server:
         await rooms.open(self._stack)
         own = InspectApp(rooms.inspection)
         open_paths = OPEN_PATHS if settings.host in LOOPBACK else ()
-        doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, clock))
+        doors = (CodeDoor(rooms.functions.downloads), UrlDoor(rooms.functions, clock), TopicDoor(rooms.topics))
         if settings.push_keys and not keys:
             raise ValueError("BUSWAY_PUSH_KEYS is set and BUSWAY_ACCESS_KEYS is not: without that anybody may push")
         access = Access(keys, parse_push_keys(settings.push_keys), strict=bool(keys))
@@ -227,18 +234,22 @@ class Rooms:
             "sqs": QueueTarget(self.queues),
             "kinesis": StreamTarget(self.streams),
             "events": BusTarget(self.bus.publisher, clock, entropy),
-            # Alert routes are named like the SNS topics that stand for them on AWS.
-            "sns": self.alerts,
             **dict.fromkeys(JOB_KINDS, jobs),
         }
         first_retry_s = settings.delivery_first_retry_s
         self.outbox = Outbox(Parts(engine, clock, entropy, metrics, trail, targets, self.dead_letters, first_retry_s))
+        hand_over = HandOver(targets, self.outbox, self.dead_letters, clock)
+        self.topics = Topics(engine, clock, entropy, metrics, trail, hand_over)
+        self.poster = Poster(ground.machine_clock, environment())
+        subscribed = SubscriptionTarget(self.topics.subscription, self.poster, self.mailer, settings.mail_from)
+        # Alert routes are named like the SNS topics that stand for them on AWS.
+        targets["sns"] = SnsTarget(self.topics, subscribed, self.alerts, clock)
         self.router = self.bus.router(Ports(targets, self.outbox, self.dead_letters))
         self.ticker = self.bus.ticker()
         self.series = TimeSeries(engine, clock, entropy)
         self.alarms = Alarms(engine, clock, entropy)
         self.gathering = Gathering(
-            GatheringParts(engine, clock, entropy, self.routes, self.outbox.put_for, self.alarms.state_of)
+            GatheringParts(engine, clock, entropy, self.routes, hand_over.put_for, self.alarms.state_of)
         )
         watched = DeadLetterQueues(engine, self.queues.exists)
         self.evaluator = Evaluator(
@@ -263,12 +274,14 @@ class Rooms:
             self.routes,
             self.alarms,
             self.mailer,
+            self.topics,
             self.secrets,
             self.series,
             self.evaluator,
         ):
             await noun.open()
         stack.push_async_callback(self.alerts.close)
+        stack.push_async_callback(self.poster.close)
         stack.push_async_callback(self.mailer.close)
         await self.functions.open()
         stack.push_async_callback(self.functions.close, DRAIN_S)
@@ -314,6 +327,7 @@ class Rooms:
             Logs(self.log_groups),
             SecretsManager(self.secrets),
             SesV2(self.mailer),
+            Sns(self.topics, self._ground.clock, self._ground.entropy),
             CloudWatch(self.alarms, self.evaluator, self.series, self._ground.clock),
             Sts(),
         ]

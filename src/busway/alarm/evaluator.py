@@ -22,11 +22,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from busway.alarm.event import announcement
-from busway.alarm.notice import QueueDigest, alarm_message, notice_delivery
+from busway.alarm.event import announcement, message_to
+from busway.alarm.notice import QueueDigest, notice_delivery
 from busway.alarm.on_metrics import MetricAlarms
 from busway.alarm.record import (
     AlarmRecord,
+    is_function,
     is_settled,
     owed,
     settled,
@@ -39,6 +40,7 @@ from busway.alarm.record import (
 from busway.alarm.registry import Alarms
 from busway.alarm.series import Series
 from busway.alarm.state import OK, RANGE_BEYOND_JUDGED, Datapoint, Decision, decide
+from busway.arn import parse_arn
 from busway.bus.put_events import Announcement
 from busway.clock import Clock, first_of
 from busway.delivery import Delivery
@@ -192,16 +194,13 @@ class Evaluator:
 
     async def _settle(self, stored: AlarmRecord, record: AlarmRecord) -> None:
         """Steps 1 to 3 above."""
-        routes = [
-            route for route in untold(record) if not await self._engine.queues.pending(record.subscriber(route))
-        ]
+        routes = [route for route in untold(record) if not await self._is_under_way(record, route)]
         if routes:
             of_queue = record.queue_arn
             digest = await self._queues.digest(of_queue) if of_queue else QueueDigest("", 0)
-            message = alarm_message(record, digest).decode()
             for route in routes:
                 if route not in dict(owed(record)):
-                    record = with_notice(record, route, message)
+                    record = with_notice(record, route, message_to(record, route, digest).decode())
         record = settled(record)
         if record is not stored:
             await self._alarms.store(record)
@@ -224,6 +223,12 @@ class Evaluator:
         except StorageFull:
             return False
         return bool(changes)
+
+    async def _is_under_way(self, record: AlarmRecord, route: str) -> bool:
+        """Whether the route has something of this alarm to take yet. A function has a queue of its own for that."""
+        if is_function(parse_arn(route)):
+            return False
+        return bool(await self._engine.queues.pending(record.subscriber(route)))
 
     def _tell_of(self, record: AlarmRecord, depth: int | None) -> None:
         dimensions = {"AlarmName": record.settings.name, "State": record.state}

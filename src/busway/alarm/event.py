@@ -1,6 +1,7 @@
-"""A change of an alarm's state as an event on the default bus, in CloudWatch's shape. Pure.
+"""A change of an alarm's state as an event: on the default bus, and for a function that is its action. Pure.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda.html
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from busway.alarm.notice import timestamp
-from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings, Change
+from busway.alarm.notice import QueueDigest, alarm_message, timestamp
+from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings, Change, is_function
 from busway.alarm.state import INSUFFICIENT_DATA, Datapoint, Rule
+from busway.arn import parse_arn
 from busway.bus.put_events import Announcement
 from busway.bus.record import ALARM_SOURCE, ALARM_TYPE
 
@@ -22,9 +24,40 @@ FIRST_REASON = "Unchecked: Initial alarm creation"
 
 def announcement(record: AlarmRecord, number: int, change: Change) -> Announcement:
     """The event of the alarm's move of this number. The same move is the same event, however often it is put."""
-    place = len(record.history) - 1 - (record.moves - number)
+    return Announcement(
+        event_id=_id(f"{record.arn}#{record.generation}#{number}"),
+        scope=record.scope,
+        source=ALARM_SOURCE,
+        detail_type=ALARM_TYPE,
+        at=change.at,
+        resources=[record.arn],
+        detail=msgspec.json.encode(_told(record, len(record.history) - 1 - (record.moves - number))),
+    )
+
+
+def message_to(record: AlarmRecord, action_arn: str, digest: QueueDigest) -> bytes:
+    """What one action is told of the alarm's newest change."""
+    return lambda_event(record) if is_function(parse_arn(action_arn)) else alarm_message(record, digest)
+
+
+def lambda_event(record: AlarmRecord) -> bytes:
+    """The event of a function that is the alarm's action."""
+    event = {
+        "source": ALARM_SOURCE,
+        "alarmArn": record.arn,
+        "accountId": record.scope.account,
+        "time": timestamp(record.state_at),
+        "region": record.scope.region,
+        "alarmData": _told(record, len(record.history) - 1),
+    }
+    return msgspec.json.encode(event)
+
+
+def _told(record: AlarmRecord, place: int) -> dict[str, Any]:
+    """The move that stands at `place` of the history."""
+    change = record.history[place]
     before = record.history[place - 1] if place else Change(record.updated_at, "", INSUFFICIENT_DATA, FIRST_REASON)
-    detail = {
+    return {
         "alarmName": record.settings.name,
         "state": _state(change, change.state),
         "previousState": _state(before, change.before),
@@ -33,15 +66,6 @@ def announcement(record: AlarmRecord, number: int, change: Change) -> Announceme
             "metrics": _metrics(record),
         },
     }
-    return Announcement(
-        event_id=_id(f"{record.arn}#{record.generation}#{number}"),
-        scope=record.scope,
-        source=ALARM_SOURCE,
-        detail_type=ALARM_TYPE,
-        at=change.at,
-        resources=[record.arn],
-        detail=msgspec.json.encode(detail),
-    )
 
 
 def reason_data(settings: AlarmSettings, rule: Rule, points: Sequence[Datapoint], now: float) -> str:

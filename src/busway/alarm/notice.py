@@ -11,10 +11,15 @@ from typing import Any
 
 import msgspec
 
-from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings, Notice
+from busway.alarm.record import AlarmQuery, AlarmRecord, AlarmSettings, Notice, is_function, is_route
+from busway.alarm.region_names import region_name
+from busway.arn import parse_arn
 from busway.delivery import Delivery
 from busway.engine import Origin
 from busway.metrics.statistics import SIMPLE
+
+# https://docs.aws.amazon.com/sns/latest/api/API_Publish.html: "less than 100 characters long"
+SUBJECT_CHARS_MAX = 99
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -91,6 +96,11 @@ def alarm_message(record: AlarmRecord, digest: QueueDigest) -> bytes:
     return msgspec.json.encode(message)
 
 
+def subject_of(name: str, state: str, region: str) -> str:
+    """`ALARM: "orders" in US East (N. Virginia)`, cut to what a topic takes."""
+    return f'{state}: "{name}" in {region_name(region)}'[:SUBJECT_CHARS_MAX]
+
+
 def _asked(settings: AlarmSettings) -> dict[str, Any]:
     """The metric, or the list of queries, as CloudWatch tells SNS."""
     if settings.queries:
@@ -131,9 +141,17 @@ def notice_delivery(record: AlarmRecord, route_arn: str, notice: Notice, now: fl
         subscriber=record.subscriber(route_arn),
         rule_arn=record.arn,
         payload=notice.message.encode(),
+        parameters=_for_topics(record, route_arn, notice),
         accepted_at=now,
         origin=Origin(record.subscriber(route_arn), notice.number),
     )
+
+
+def _for_topics(record: AlarmRecord, route_arn: str, notice: Notice) -> dict[str, Any]:
+    arn = parse_arn(route_arn)
+    if is_function(arn) or is_route(arn):
+        return {}
+    return {"Subject": subject_of(record.settings.name, notice.state, record.scope.region)}
 
 
 def timestamp(at: float) -> str:

@@ -143,8 +143,11 @@ class AlarmRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         return f"{self.arn}#{self.generation}#{route_arn}"
 
     def moved(self, decision: Decision, now: float, reason_data: str | None = None) -> AlarmRecord:
-        """In its new state, with the move in its history."""
+        """In its new state, with the move in its history; topics and functions are to be told of every move."""
         change = Change(now, self.state, decision.state, decision.reason, reason_data)
+        notices = self.notices
+        if decision.state != self.state:
+            notices = {to: told for to, told in notices.items() if not told.queued or is_route(parse_arn(to))}
         return msgspec.structs.replace(
             self,
             state=decision.state,
@@ -153,22 +156,30 @@ class AlarmRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
             state_at=now,
             history=(*self.history, change)[-HISTORY_LENGTH:],
             moves=self.moves + 1,
+            notices=notices,
         )
 
 
 def untold(record: AlarmRecord) -> list[str]:
     """The routes that are still to be told of the present state, in the order of their actions.
 
-    Ours: OK goes only to a route that was told of an ALARM before; CloudWatch says OK also for a new alarm.
+    Ours: OK goes only to an alert route that was told of an ALARM before. Topics and functions are told as CloudWatch
+    does, of every move, and not of a state that was there before they became an action.
     """
     routes: list[str] = []
     for route in dict.fromkeys(record.settings.actions(record.state)):
         last = record.notices.get(route)
-        if last is None and record.state == OK:
+        if last is None and not (record.state != OK if is_route(parse_arn(route)) else _moved_since(record)):
             continue
         if last is None or last.state != record.state:
             routes.append(route)
     return routes
+
+
+def _moved_since(record: AlarmRecord) -> bool:
+    """Whether the alarm moved into its state with the actions that it has now."""
+    moves = (change.at for change in reversed(record.history) if change.before != change.state)
+    return next(moves, float("-inf")) >= record.updated_at
 
 
 def owed(record: AlarmRecord) -> list[tuple[str, Notice]]:
@@ -230,10 +241,10 @@ def check(settings: AlarmSettings) -> None:
         raise InvalidAlarm(f"The value {settings.missing} for parameter TreatMissingData is not one of {wanted}.")
     _check_periods(settings)
     for action in (*settings.alarm_actions, *settings.ok_actions, *settings.insufficient_data_actions):
-        if not is_route(parse_arn(action)):
+        if not is_action(parse_arn(action)):
             raise AlarmFeatureNotBuilt(
-                f"action {action!r}: only alert routes are built yet "
-                f"(arn:aws:sns:<region>:<account>:{ROUTE_PREFIX}<name>)."
+                f"action {action!r}: only SNS topics, Lambda functions and alert routes are built yet "
+                f"(arn:aws:sns:<region>:<account>:<topic>, …:{ROUTE_PREFIX}<name>, arn:aws:lambda:…:function:<name>)."
             )
 
 
@@ -288,6 +299,17 @@ def _check_periods(settings: AlarmSettings) -> None:
     longest = EVALUATED_S_MAX if period < 3_600 else EVALUATED_S_MAX_OF_HOURS
     if period * periods > longest:
         raise InvalidAlarm(f"Metrics cannot be checked across more than {longest} seconds: {periods} x {period}.")
+
+
+def is_action(arn: Arn | None) -> bool:
+    """Whether an alarm of this server can do it: tell a topic or an alert route, or invoke a function."""
+    if arn is None:
+        return False
+    return is_function(arn) or (arn.service == "sns" and ":" not in arn.resource)
+
+
+def is_function(arn: Arn | None) -> bool:
+    return arn is not None and arn.service == "lambda" and arn.resource.startswith("function:")
 
 
 def is_route(arn: Arn | None) -> bool:

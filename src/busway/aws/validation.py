@@ -49,6 +49,7 @@ _DIALECTS = {
     ),
     "cloudwatch": Dialect("ValidationError"),
     "logs": Dialect("InvalidParameterException"),
+    "sns": Dialect("ValidationError"),
     "sesv2": Dialect("BadRequestException"),
 }
 

@@ -32,11 +32,12 @@ WORKER_MAY: Mapping[str, frozenset[str]] = {
     "cloudwatch": frozenset({"PutMetricData"}),
     # As AWS's policy AWSLambdaBasicExecutionRole.
     "logs": frozenset({"CreateLogGroup", "CreateLogStream", "PutLogEvents"}),
+    "sns": frozenset({"Publish"}),
     "sts": frozenset({"GetCallerIdentity"}),
 }
 # Where IAM's words differ from those of the API: https://docs.aws.amazon.com/service-authorization/latest/reference/
 _PREFIXES = {"sesv2": "ses"}
-_ACTIONS = {("lambda", "Invoke"): "InvokeFunction"}
+_ACTIONS = {("lambda", "Invoke"): "InvokeFunction", ("sns", "PublishBatch"): "Publish"}
 
 
 def action_of(service: str, operation: str) -> tuple[str, str]:

@@ -41,6 +41,7 @@ TARGETS_PER_RULE_MAX = 5
 # What a rule's target can be: the service of its ARN, and a word for people.
 TARGET_KINDS = {
     "lambda": "Lambda functions", "sqs": "SQS queues", "kinesis": "Kinesis streams", "events": "event buses",
+    "sns": "SNS topics",
     **{service: kind.word for service, kind in JOB_KINDS.items()},
 }  # fmt: skip
 

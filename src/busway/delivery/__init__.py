@@ -5,6 +5,7 @@
     retry          whether and when to try again                               (pure)
     dead_letter    the words of a dead letter, and what is kept beside it      (pure)
     outbox         work for the outside: lease, attempt, retry, dead-letter    (acts)
+    hand_over      delivery → the one put that it becomes
 
 This file holds the words they share. It never imports `targets`: `server` hands over the table. Nothing here knows
 what a bus or a rule is beyond their names.

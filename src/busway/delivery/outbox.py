@@ -176,10 +176,11 @@ class _Lane:
     async def _attempt(self, item: Item, delivery: Delivery) -> Outcome:
         """One try, whatever it raises or however long it hangs."""
         parts = self._parts
-        dimensions = dimensions_of(delivery.bus_arn, delivery.rule_arn)
-        parts.metrics.count(NAMESPACE, "InvocationAttempts", of=delivery.rule_arn, **dimensions)
-        if item.attempts > 1:
-            parts.metrics.count(NAMESPACE, "RetryInvocationAttempts", of=delivery.rule_arn, **dimensions)
+        if not is_notification(delivery):
+            dimensions = dimensions_of(delivery.bus_arn, delivery.rule_arn)
+            parts.metrics.count(NAMESPACE, "InvocationAttempts", of=delivery.rule_arn, **dimensions)
+            if item.attempts > 1:
+                parts.metrics.count(NAMESPACE, "RetryInvocationAttempts", of=delivery.rule_arn, **dimensions)
         if parts.trail.listening:
             parts.trail.note("attempt", **facts_of(delivery), attempt=item.attempts)
         target = parts.targets.get(delivery.target_kind)
@@ -252,8 +253,18 @@ def dimensions_of(bus_arn: str, rule_arn: str) -> dict[str, str]:
     return {"RuleName": rule} if bus in ("default", "") else {"EventBusName": bus, "RuleName": rule}
 
 
+def is_notification(delivery: Delivery) -> bool:
+    """Whether it comes from a topic and not from a rule: `rule_arn` is then the subscription's."""
+    return delivery.rule_arn.count(":") == 6 and delivery.rule_arn.split(":", 3)[2] == "sns"
+
+
 def count_end(metrics: Metrics, delivery: Delivery, verdict: Verdict | None) -> None:
     """Count a delivery that ended: with its target, or (with a verdict) in the dead letters."""
+    if is_notification(delivery):
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
+        name = "NumberOfNotificationsDelivered" if verdict is None else "NumberOfNotificationsFailed"
+        metrics.count("AWS/SNS", name, of=delivery.rule_arn, TopicName=delivery.rule_arn.split(":")[5])
+        return
     dimensions = dimensions_of(delivery.bus_arn, delivery.rule_arn)
     metrics.count(NAMESPACE, "Invocations", of=delivery.rule_arn, **dimensions)
     if verdict is None:

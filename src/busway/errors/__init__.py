@@ -177,3 +177,14 @@ from busway.errors.stream import (
     StreamNameTaken as StreamNameTaken,
     StreamNotFound as StreamNotFound,
 )
+from busway.errors.topic import (
+    InvalidTopicAttribute as InvalidTopicAttribute,
+    InvalidTopicRequest as InvalidTopicRequest,
+    SubscriptionNotFound as SubscriptionNotFound,
+    TaggedTopicNotFound as TaggedTopicNotFound,
+    TooManySubscriptions as TooManySubscriptions,
+    TopicError as TopicError,
+    TopicLimitExceeded as TopicLimitExceeded,
+    TopicNotFound as TopicNotFound,
+    UnsubscribeRefused as UnsubscribeRefused,
+)

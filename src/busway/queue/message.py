@@ -163,12 +163,13 @@ def check_message_attributes(attributes: Attributes) -> None:
             f"Number of message attributes [{len(attributes)}] exceeds the allowed maximum [{ATTRIBUTES_MAX}]."
         )
     for name, attribute in attributes.items():
-        fault = _attribute_fault(name, attribute)
+        fault = attribute_fault(name, attribute)
         if fault:
             raise InvalidQueueRequest(fault)
 
 
-def _attribute_fault(name: str, attribute: AttributeValue) -> str | None:
+def attribute_fault(name: str, attribute: AttributeValue) -> str | None:
+    """What is wrong with an attribute, in AWS's words; None when nothing is."""
     if len(name) > ATTRIBUTE_NAME_MAX or not _ATTRIBUTE_NAME.fullmatch(name):
         return (
             f"The message attribute name '{name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, underscore "

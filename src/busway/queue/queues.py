@@ -93,9 +93,9 @@ class SqsQueues(QueueRegistry):
     ) -> Put:
         """The put of one message, for rooms that put it in an engine call of their own. No I/O.
 
-        `attributes` are (data type, text) by name. Without `due_at` the queue's delay counts from `now`. A message to
-        a FIFO queue needs a `group_id`, is deduplicated by its content, and has an id that the queue gives it. Size
-        is not checked: what comes this way was accepted before.
+        `attributes` are (data type, value) by name. Without `due_at` the queue's delay counts from `now`. A message
+        to a FIFO queue needs a `group_id`, is deduplicated by its content, and has an id that the queue gives it.
+        Size is not checked: what comes this way was accepted before.
 
         Raises `QueueNotFound`, `MissingQueueParameter` and `InvalidQueueRequest` for what a FIFO queue can't take.
         """

@@ -21,7 +21,7 @@ from busway.queue.message import (
 )
 from busway.queue.record import QueueRecord
 
-Attributes = Mapping[str, tuple[str, str]]
+Attributes = Mapping[str, tuple[str, str | bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +100,20 @@ def plain_meta(
     group_id: str | None,
     source: Source | None,
 ) -> MessageMeta:
-    """What is kept beside a message that another room puts; `attributes` are (data type, text) by name."""
+    """What is kept beside a message that another room puts; `attributes` are (data type, value) by name."""
     return MessageMeta(
         message_id=message_id,
         sent_ms=int(now * 1000),
         sender=sender,
-        attributes={name: AttributeValue(kind, text=text) for name, (kind, text) in (attributes or {}).items()},
+        attributes={name: _attribute(kind, value) for name, (kind, value) in (attributes or {}).items()},
         trace_header=trace_header,
         group_id=group_id,
         source=source,
     )
+
+
+def _attribute(kind: str, value: str | bytes) -> AttributeValue:
+    return AttributeValue(kind, text=value) if isinstance(value, str) else AttributeValue(kind, binary=value)
 
 
 def _not_of_this_type(parameter: str, value: object) -> InvalidQueueRequest:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import base64
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from busway.delivery import Delivery, Failed, Outcome
 from busway.delivery.dead_letter import Source
@@ -10,6 +12,9 @@ from busway.engine import Origin, Put
 from busway.errors import QueueError, QueueNotFound
 from busway.targets.identity import delivery_uuid
 from busway.tracing import of_event
+
+# Under what a topic hands on its message's attributes, in SQS's shape with Binary as base64.
+ATTRIBUTES = "MessageAttributes"
 
 
 class Messages(Protocol):
@@ -21,6 +26,7 @@ class Messages(Protocol):
         body: bytes,
         *,
         now: float,
+        attributes: Mapping[str, tuple[str, str | bytes]] | None = None,
         origin: Origin | None = None,
         trace_header: str | None = None,
         message_id: str | None = None,
@@ -41,6 +47,7 @@ class QueueTarget:
                 delivery.target_arn,
                 delivery.payload,
                 now=now,
+                attributes=attributes_of(delivery),
                 origin=delivery.origin,
                 trace_header=of_event(delivery.event_id, delivery.trace_header),
                 message_id=delivery_uuid(delivery),
@@ -55,3 +62,14 @@ class QueueTarget:
     async def attempt(self, delivery: Delivery) -> Outcome:
         """Never needed: `local` finishes every delivery. Asked all the same, it says so."""
         return Failed("INTERNAL_ERROR", f"{delivery.target_arn} is delivered to by the router", False)
+
+
+def attributes_of(delivery: Delivery) -> dict[str, tuple[str, str | bytes]] | None:
+    """The attributes that a delivery brings along; none but those of topics do."""
+    given: dict[str, dict[str, Any]] | None = delivery.parameters.get(ATTRIBUTES)
+    if given is None:
+        return None
+    return {
+        name: (one["DataType"], one["StringValue"] if "StringValue" in one else base64.b64decode(one["BinaryValue"]))
+        for name, one in given.items()
+    }

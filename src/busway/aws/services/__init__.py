@@ -13,6 +13,7 @@ SERVICES = {
     "logs": "busway.aws.services.logs:Logs",
     "secretsmanager": "busway.aws.services.secretsmanager:SecretsManager",
     "sesv2": "busway.aws.services.sesv2:SesV2",
+    "sns": "busway.aws.services.sns:Sns",
     "sqs": "busway.aws.services.sqs:Sqs",
     "sts": "busway.aws.services.sts:Sts",
 }

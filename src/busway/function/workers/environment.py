@@ -16,6 +16,7 @@ from busway.function.workers.process import MARK
 # Never AWS_ENDPOINT_URL: a handler's other calls must go where they would go without us.
 SERVICES = (
     "EVENTBRIDGE", "SQS", "LAMBDA", "KINESIS", "SESV2", "STS", "CLOUDWATCH", "CLOUDWATCH_LOGS", "SECRETS_MANAGER",
+    "SNS",
 )  # fmt: skip
 
 # What of the server's environment a worker gets: how to find programs, and how text is written.
