@@ -22,7 +22,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeServer]:
     [
         ("dynamodb", "list_tables", {}, "UnsupportedOperationException", "'dynamodb' (ListTables)"),
         ("stepfunctions", "list_state_machines", {}, "UnsupportedOperationException", "'states' (ListStateMachines)"),
-        ("sns", "list_topics", {}, "UnsupportedOperationException", "'sns' (ListTopics)"),
+        ("iam", "list_roles", {}, "UnsupportedOperationException", "'iam' (ListRoles)"),
         ("s3", "list_buckets", {}, "NotImplemented", "'s3' (GET /)"),
         ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": b"x"}, "NotImplemented", "'s3' (PUT /b/k)"),
         ("ec2", "describe_instances", {}, "UnsupportedOperation", "'ec2' (DescribeInstances)"),

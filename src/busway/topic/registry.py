@@ -190,6 +190,13 @@ class TopicRegistry:
         await self._engine.records.put(_SUBSCRIPTION + record.arn, msgspec.json.encode(record))
         self._keep(record)
 
+    async def _forget_expired(self, arn: str) -> None:
+        """Those of a topic that can be confirmed no more."""
+        now = self._clock.now()
+        for record in [one for one in self._subscriptions[arn].values() if not (one.confirmed or one.pending(now))]:
+            await self._engine.records.delete(_SUBSCRIPTION + record.arn)
+            del self._subscriptions[arn][record.arn], self._filters[record.arn]
+
     async def _remove_subscription(self, record: SubscriptionRecord) -> None:
         await self._engine.records.delete(_SUBSCRIPTION + record.arn)
         self._subscriptions[record.topic_arn].pop(record.arn, None)

@@ -81,6 +81,7 @@ class Topics(TopicRegistry):
         attributes = normalized(asked.attributes)
         async with self._writing:
             self.need(arn)
+            await self._forget_expired(arn)
             record = self._same_endpoint(arn, asked.protocol, asked.endpoint)
             if record is None:
                 record = self._new_subscription(arn, asked, attributes)

@@ -91,7 +91,10 @@ async def test_putting_it_again_keeps_its_state(cloudwatch: CloudWatch):
         ({"MetricName": "NumberOfMessagesSent", "Period": 10}, "points are kept by the minute"),
         ({"Statistic": "tm90"}, "Statistic tm90 is not built yet"),
         ({"ComparisonOperator": "LessThanLowerThreshold"}, "anomaly bands"),
-        ({"AlarmActions": ["arn:aws:sns:us-east-1:000000000000:topic"]}, "only alert routes are built yet"),
+        (
+            {"AlarmActions": ["arn:aws:automate:us-east-1:ec2:stop"]},
+            "only SNS topics, Lambda functions and alert routes",
+        ),
         ({"EvaluateLowSampleCountPercentile": "ignore"}, "EvaluateLowSampleCountPercentile is not built yet"),
     ],
 )

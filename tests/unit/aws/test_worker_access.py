@@ -74,7 +74,7 @@ def test_every_word_of_the_table_is_an_operation_of_aws():
     session: Any = importlib.import_module("botocore.session").get_session()
     # Function URLs have no API of their own.
     known: set[tuple[str, str]] = {("lambda", "InvokeFunctionUrl")}
-    for service in ("events", "sqs", "kinesis", "lambda", "sesv2", "cloudwatch", "logs", "sts"):
+    for service in ("events", "sqs", "kinesis", "lambda", "sesv2", "cloudwatch", "logs", "sns", "sts"):
         known |= {action_of(service, name) for name in session.get_service_model(service).operation_names}
     listed = {(prefix, action) for prefix, actions in WORKER_MAY.items() for action in actions}
     assert listed <= known

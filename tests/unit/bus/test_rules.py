@@ -176,8 +176,8 @@ BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/"
     [
         (target(arn="queue"), "Provided Arn is not in correct format"),
         (
-            target(arn="arn:aws:sns:eu-central-1:1:topic"),
-            "Busway delivers to Lambda functions, SQS queues, Kinesis streams, event buses",
+            target(arn="arn:aws:firehose:eu-central-1:1:deliverystream/x"),
+            "Busway delivers to Lambda functions, SQS queues, Kinesis streams, event buses, SNS topics",
         ),
         (target(arn="arn:aws:events:eu-central-1:1:api-destination/x/y"), "Busway delivers to"),
         (target(arn=BUS + "other"), "RoleArn is required for target"),

@@ -1,0 +1,330 @@
+"""Topics over the memory engine, with real queues and the real outbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from busway.arn import Scope
+from busway.clock import ManualClock, SeededEntropy
+from busway.delivery import Delivered, Delivery, Failed, Outcome, Target
+from busway.delivery.hand_over import HandOver
+from busway.delivery.outbox import Outbox, Parcel, Parts
+from busway.engine import Item, Put
+from busway.engine.memory import MemoryEngine
+from busway.errors import (
+    InvalidTopicRequest,
+    SubscriptionNotFound,
+    TooManySubscriptions,
+    TopicLimitExceeded,
+    TopicNotFound,
+    UnsubscribeRefused,
+)
+from busway.metrics import Metrics
+from busway.queue.dead_letters import QueueDeadLetters
+from busway.queue.message import AttributeValue, decode_meta
+from busway.queue.queues import SqsQueues
+from busway.targets.queue import QueueTarget
+from busway.targets.topic import SnsTarget
+from busway.topic import topics as module
+from busway.topic.message import TopicMessage
+from busway.topic.record import CONFIRM_S_MAX, SubscriptionRecord
+from busway.topic.topics import Asked, Topics
+from busway.trail import Trail
+
+SCOPE = Scope()
+TOPIC = SCOPE.arn("sns", "t")
+URL = "http://127.0.0.1:4566"
+
+
+def asked(protocol: str, endpoint: str, **attributes: str) -> Asked:
+    return Asked(protocol, endpoint, SCOPE.account, URL, attributes)
+
+
+def message(id: str = "m", body: str = "b", **more: Any) -> TopicMessage:
+    return TopicMessage(id, body, 1.0, **more)
+
+
+class Nobody:
+    """A target that is not asked."""
+
+    def local(self, delivery: Delivery, now: float) -> Put | Failed | None:
+        return None
+
+    async def attempt(self, delivery: Delivery) -> Outcome:
+        raise AssertionError(f"{delivery.target_arn} is not for this one")
+
+
+@dataclass
+class World:
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    async def open(self) -> None:
+        self.engine, self.metrics, self.trail = MemoryEngine(self.clock), Metrics(self.clock), Trail(self.clock)
+        self.queues = SqsQueues(self.engine, self.clock, SeededEntropy(1), self.metrics)
+        await self.queues.open()
+        await self.start(2)
+
+    async def start(self, seed: int) -> None:
+        """The topics of a new process, over the same engine."""
+        dead_letters = QueueDeadLetters(self.queues, self.metrics)
+        targets: dict[str, Target] = {"sqs": QueueTarget(self.queues), "sns": Nobody()}
+        parts = Parts(self.engine, self.clock, SeededEntropy(seed), self.metrics, self.trail, targets, dead_letters)
+        hand_over = HandOver(targets, Outbox(parts), dead_letters)
+        self.topics = Topics(self.engine, self.clock, SeededEntropy(seed), self.metrics, self.trail, hand_over)
+        await self.topics.open()
+
+    async def queue(self, name: str, **attributes: str) -> SubscriptionRecord:
+        await self.queues.create(SCOPE, name)
+        return await self.topics.subscribe(TOPIC, asked("sqs", SCOPE.arn("sqs", name), **attributes))
+
+    async def held(self, queue: str) -> list[Item]:
+        return await self.engine.queues.browse(queue, 100)
+
+    async def token(self, subscription: SubscriptionRecord) -> str:
+        """Of the newest confirmation that is under way to it."""
+        return str(json.loads((await self.held(f"delivery/{subscription.arn}"))[-1].body)["Token"])
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    await made.open()
+    await made.topics.create(SCOPE, "t", {}, {})
+    yield made
+    await made.engine.close()
+
+
+async def test_one_put_gives_a_message_to_every_subscription(world: World):
+    await world.queue("a", RawMessageDelivery="true")
+    await world.queue("b")
+    outside = await world.topics.subscribe(TOPIC, asked("http", "http://example.com/"))
+    await world.topics.confirm(TOPIC, await world.token(outside), signed=False)
+    calls: list[int] = []
+    put = world.engine.queues.put
+
+    async def counted(puts: list[Put], **more: Any) -> list[int]:
+        calls.append(len(puts))
+        return await put(puts, **more)
+
+    world.engine.queues.put = counted  # type: ignore[method-assign]
+    await world.topics.publish(TOPIC, [message("1"), message("2")])
+    assert calls == [6]
+    assert [item.body for item in await world.held(SCOPE.arn("sqs", "a"))] == [b"b", b"b"]
+    (*_, item) = await world.held(f"delivery/{outside.arn}")
+    assert msgspec.json.decode(item.meta, type=Parcel).delivery.event_id == "2"
+
+
+async def test_what_is_published_again_within_the_time_reaches_nobody_twice(world: World):
+    await world.queue("a")
+    for _ in range(2):
+        await world.topics.publish(TOPIC, [message("same")], once_until=world.clock.now() + 10)
+    assert len(await world.held(SCOPE.arn("sqs", "a"))) == 1
+    for _ in range(2):
+        await world.topics.publish(TOPIC, [message("same")])
+    assert len(await world.held(SCOPE.arn("sqs", "a"))) == 3
+
+
+async def test_a_delivery_to_a_topic_that_is_tried_twice_is_published_once(world: World):
+    """A crash after the put and before the row of the outbox ended."""
+    await world.queue("a")
+    target = SnsTarget(world.topics, Nobody(), Nobody(), world.clock)
+    delivery = Delivery(
+        event_id="e", target_arn=TOPIC, payload=b"text", accepted_at=0.0, subscriber="rule#t#1",
+        parameters={"Subject": "s"},
+    )  # fmt: skip
+    for _ in range(2):
+        assert await target.attempt(delivery) == Delivered()
+    (item,) = await world.held(SCOPE.arn("sqs", "a"))
+    assert json.loads(item.body)["Subject"] == "s"
+    missing = await target.attempt(msgspec.structs.replace(delivery, target_arn=TOPIC + "-not"))
+    assert isinstance(missing, Failed) and (missing.code, missing.retriable) == ("NO_RESOURCE", False)
+    long = await target.attempt(msgspec.structs.replace(delivery, payload=b"x" * 262_145))
+    assert isinstance(long, Failed) and (long.code, long.retriable) == ("SDK_CLIENT_ERROR", False)
+
+
+async def test_nobody_gets_anything_before_it_confirmed(world: World):
+    pending = await world.topics.subscribe(TOPIC, asked("https", "https://example.com/"))
+    await world.topics.publish(TOPIC, [message()])
+    (confirming,) = await world.held(f"delivery/{pending.arn}")
+    assert json.loads(confirming.body)["Type"] == "SubscriptionConfirmation"
+
+
+async def test_a_token_is_kept_nowhere_is_replaced_by_the_next_and_good_for_two_days(world: World):
+    pending = await world.topics.subscribe(TOPIC, asked("email", "jo@example.com"))
+    first = await world.token(pending)
+    records = await world.engine.records.list("")
+    assert not any(first.encode() in value.data for value in records)
+    again = await world.topics.subscribe(TOPIC, asked("email", "jo@example.com"))
+    second = await world.token(pending)
+    assert (again.arn, first != second) == (pending.arn, True)
+    with pytest.raises(InvalidTopicRequest, match="Token"):
+        await world.topics.confirm(TOPIC, first, signed=False)
+    await world.clock.advance(CONFIRM_S_MAX + 1)
+    with pytest.raises(InvalidTopicRequest, match="Token"):
+        await world.topics.confirm(TOPIC, second, signed=False)
+    assert world.topics.subscriptions(TOPIC) == []
+    other = await world.topics.subscribe(TOPIC, asked("email", "mo@example.com"))
+    assert [value.key for value in await world.engine.records.list("subscription/")] == [f"subscription/{other.arn}"]
+
+
+async def test_a_second_confirmation_changes_nothing(world: World):
+    pending = await world.topics.subscribe(TOPIC, asked("http", "http://example.com/"))
+    token = await world.token(pending)
+    first = await world.topics.confirm(TOPIC, token, signed=True, guard=True)
+    assert await world.topics.confirm(TOPIC, token, signed=False) == first
+    with pytest.raises(UnsubscribeRefused):
+        await world.topics.unsubscribe(first.arn, signed=False)
+    await world.topics.unsubscribe(first.arn, signed=True)
+    await world.topics.unsubscribe(first.arn, signed=False)
+    assert world.topics.shown(TOPIC)["SubscriptionsDeleted"] == "1"
+
+
+async def test_everything_but_who_never_confirmed_is_there_after_a_restart(world: World):
+    kept = await world.queue("a", FilterPolicy='{"k":["v"]}')
+    pending = await world.topics.subscribe(TOPIC, asked("http", "http://example.com/"))
+    token = await world.token(pending)
+    late = await world.topics.subscribe(TOPIC, asked("http", "http://example.com/late"))
+    await world.start(3)
+    assert world.topics.subscriptions(TOPIC) == sorted([kept, pending, late], key=lambda one: one.arn)
+    await world.topics.confirm(TOPIC, token, signed=False)
+    await world.clock.advance(CONFIRM_S_MAX + 1)
+    await world.start(4)
+    assert {one.arn for one in world.topics.subscriptions(TOPIC)} == {kept.arn, pending.arn}
+    await world.topics.publish(TOPIC, [message()])
+    assert await world.held(SCOPE.arn("sqs", "a")) == []
+
+
+async def test_a_topic_that_was_deleted_takes_its_subscriptions_along(world: World):
+    await world.queue("a")
+    await world.topics.delete(TOPIC)
+    with pytest.raises(TopicNotFound):
+        await world.topics.publish(TOPIC, [message()])
+    assert await world.engine.records.list("subscription/") == []
+
+
+async def test_subscriptions_of_a_topic_whose_deletion_was_cut_short_are_cleared_away(world: World):
+    await world.queue("a")
+    await world.engine.records.delete(f"topic/{TOPIC}")
+    await world.start(3)
+    assert await world.engine.records.list("subscription/") == []
+
+
+async def test_what_cannot_be_put_is_a_dead_letter_of_the_subscription(world: World):
+    await world.queues.create(SCOPE, "dead")
+    policy = json.dumps({"deadLetterTargetArn": SCOPE.arn("sqs", "dead")})
+    await world.topics.subscribe(TOPIC, asked("sqs", SCOPE.arn("sqs", "gone"), RedrivePolicy=policy))
+    await world.queue("raw", RawMessageDelivery="true", RedrivePolicy=policy)
+    many = {f"a{n}": AttributeValue("String", text="x") for n in range(11)}
+    await world.topics.publish(TOPIC, [message(attributes=many)])
+    letters = await world.held(SCOPE.arn("sqs", "dead"))
+    sources = [source for item in letters if (source := decode_meta(item.meta).source)]
+    assert [source.error_code for source in sources] == ["NO_RESOURCE", "SDK_CLIENT_ERROR"]
+    assert world.metrics.value("AWS/SNS", "NumberOfNotificationsFailed", TopicName="t") == 2
+
+
+async def test_what_a_topic_does_is_counted_under_snss_names(world: World):
+    await world.queue("a")
+    await world.queue("b", FilterPolicy='{"k":["v"]}')
+    await world.topics.publish(TOPIC, [message("1"), message("2")])
+    counted = {
+        name: world.metrics.value("AWS/SNS", name, TopicName="t")
+        for name in (
+            "NumberOfMessagesPublished",
+            "NumberOfNotificationsDelivered",
+            "NumberOfNotificationsFilteredOut",
+        )
+    }
+    assert counted == {
+        "NumberOfMessagesPublished": 2,
+        "NumberOfNotificationsDelivered": 2,
+        "NumberOfNotificationsFilteredOut": 2,
+    }
+
+
+async def test_one_message_that_cannot_be_published_holds_back_the_whole_batch(world: World):
+    await world.queue("a")
+    with pytest.raises(InvalidTopicRequest):
+        await world.topics.publish(TOPIC, [message("1"), message("2", body="")])
+    assert await world.held(SCOPE.arn("sqs", "a")) == []
+
+
+async def test_a_topic_takes_messages_as_large_as_it_says(world: World):
+    large = message(body="x" * 262_145)
+    with pytest.raises(InvalidTopicRequest, match="Message too long"):
+        await world.topics.publish(TOPIC, [large])
+    await world.topics.set_attribute(TOPIC, "MaximumMessageSize", "1048576")
+    await world.topics.publish(TOPIC, [large])
+    with pytest.raises(InvalidTopicRequest, match="wanted 1024 to 1048576 bytes"):
+        await world.topics.set_attribute(TOPIC, "MaximumMessageSize", "1048577")
+
+
+async def test_attributes_of_a_subscription_are_set_one_by_one_and_taken_away_again(world: World):
+    record = await world.queue("a")
+    await world.topics.set_subscription_attribute(record.arn, "FilterPolicy", '{"k":["v"]}')
+    await world.topics.publish(TOPIC, [message("1")])
+    await world.topics.set_subscription_attribute(record.arn, "FilterPolicy", "")
+    await world.topics.publish(TOPIC, [message("2")])
+    (item,) = await world.held(SCOPE.arn("sqs", "a"))
+    assert json.loads(item.body)["MessageId"] == "2"
+    for name, value in (
+        ("FilterPolicy", "{"),
+        ("RedrivePolicy", "{}"),
+        ("Nonsense", "x"),
+        ("RawMessageDelivery", "x"),
+    ):
+        with pytest.raises(InvalidTopicRequest):
+            await world.topics.set_subscription_attribute(record.arn, name, value)
+    with pytest.raises(SubscriptionNotFound):
+        await world.topics.set_subscription_attribute(record.arn + "0", "FilterPolicy", "")
+
+
+async def test_a_scope_that_does_not_go_with_the_policy_is_refused(world: World):
+    record = await world.queue("a", FilterPolicyScope="MessageBody", FilterPolicy='{"a":{"b":["c"]}}')
+    with pytest.raises(InvalidTopicRequest, match="does not support nested filter policy"):
+        await world.topics.set_subscription_attribute(record.arn, "FilterPolicyScope", "MessageAttributes")
+
+
+async def test_the_same_endpoint_has_one_subscription_and_no_other_attributes(world: World):
+    record = await world.queue("a")
+    assert await world.topics.subscribe(TOPIC, asked("sqs", record.endpoint)) == record
+    with pytest.raises(InvalidTopicRequest, match="Subscription already exists with different attributes"):
+        await world.topics.subscribe(TOPIC, asked("sqs", record.endpoint, RawMessageDelivery="true"))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "endpoint", "said"),
+    [
+        ("http", "https://example.com", "must match the specified protocol"),
+        ("https", "https://", "names no host"),
+        ("https", "https://[", "Endpoint Reason"),
+        ("https", "https://me:secret@example.com/", "holds credentials"),
+        ("email", "jo", "Email address"),
+        ("sqs", "q", "SQS endpoint ARN"),
+        ("sqs", SCOPE.arn("sqs", "q.fifo"), "FIFO SQS Queues can not be subscribed"),
+        ("lambda", SCOPE.arn("sqs", "q"), "Lambda endpoint ARN"),
+        ("application", "x", "does not support this protocol string"),
+        ("sqs", "", "Endpoint"),
+    ],
+)
+async def test_an_endpoint_that_is_none_is_refused_and_its_secret_not_told(
+    world: World, protocol: str, endpoint: str, said: str
+):
+    with pytest.raises(InvalidTopicRequest) as refused:
+        await world.topics.subscribe(TOPIC, asked(protocol, endpoint))
+    assert said in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+async def test_a_topic_has_a_limit_of_subscriptions_and_tags(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SUBSCRIPTIONS_MAX", 1)
+    await world.queue("a")
+    with pytest.raises(TooManySubscriptions):
+        await world.queue("b")
+    with pytest.raises(TopicLimitExceeded):
+        await world.topics.tag(TOPIC, {str(n): "" for n in range(51)})
