@@ -349,7 +349,7 @@ class Rooms:
             functions=self.functions.registry, mappings=self.mappings,
             logs=self.functions.logs, alarms=self.alarms, routes=self.routes, redrive=self.redrive,
             anew=self.ways.anew, inbox=self._newest_mail, sandbox=self.functions.sandbox.level,
-            halted=self.router.halted, jobs_closed=self.jobs_closed,
+            halted=self.router.halted, jobs_closed=self.jobs_closed, topic_exists=self.topics.exists,
         )  # fmt: skip
 
 

@@ -243,6 +243,8 @@ def check_target(target: TargetSpec, bus_arn: str) -> None:
 def _is_target(arn: Arn) -> bool:
     if arn.service == "events":
         return arn.resource.startswith("event-bus/")
+    if arn.service == "sns" and ":" in arn.resource:
+        return False
     return is_job(arn) if arn.service in JOB_KINDS else arn.service in TARGET_KINDS
 
 

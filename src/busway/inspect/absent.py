@@ -16,7 +16,7 @@ def problem_of(server: Inspection, target_arn: str) -> str:
         return ""
     if arn.service in JOB_KINDS:
         return server.jobs_closed
-    kinds = {"sqs": "queue", "kinesis": "stream", "lambda": "function", "events": "event bus"}
+    kinds = {"sqs": "queue", "kinesis": "stream", "lambda": "function", "events": "event bus", "sns": "topic"}
     kind = kinds.get(arn.service)
     return f"there is no {kind} {arn.name}" if kind and not _is_there(server, arn) else ""
 
@@ -27,6 +27,8 @@ def _is_there(server: Inspection, arn: Arn) -> bool:
             return server.queues.exists(str(arn))
         case "kinesis":
             return server.streams.get(str(arn)) is not None
+        case "sns":
+            return server.topic_exists(str(arn))
         case "events":
             return server.buses.by_arn(str(arn)) is not None
         case _:

@@ -42,8 +42,8 @@ class Inspection:
 
     `sandbox` is the level in force for functions. `inbox` gives the newest mails of a scope, newest first, as
     anything that msgspec turns into JSON. `anew` makes the work that gives a delivery to its target once more.
-    `jobs_closed` says why no jobs are started on AWS, "" when they are. `measured` are the queues that held something
-    when that was looked at last.
+    `jobs_closed` says why no jobs are started on AWS, "" when they are. `topic_exists` takes an ARN. `measured` are
+    the queues that held something when that was looked at last.
     """
 
     version: str
@@ -66,4 +66,5 @@ class Inspection:
     halted: Mapping[str, str] = field(default_factory=dict[str, str])
     sandbox: str = ""
     jobs_closed: str = ""
+    topic_exists: Callable[[str], bool] = lambda arn: False
     measured: set[str] = field(default_factory=set[str])

@@ -43,6 +43,8 @@ class SnsTarget:
         if is_subscription(delivery.target_arn):
             return await self._subscriptions.attempt(delivery)
         if is_route(parse_arn(delivery.target_arn)):
+            if delivery.rule_arn.split(":", 3)[2:3] == ["events"]:
+                return Failed("SDK_CLIENT_ERROR", "An alert route tells people of alarms, not of events", False)
             return await self._routes.attempt(delivery)
         return await self._publish(delivery)
 

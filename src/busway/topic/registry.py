@@ -52,8 +52,8 @@ class TopicRegistry:
 
     # Topics.
 
-    def get(self, arn: str) -> TopicRecord | None:
-        return self._topics.get(arn)
+    def exists(self, arn: str) -> bool:
+        return arn in self._topics
 
     def need(self, arn: str) -> TopicRecord:
         """Raises `TopicNotFound`."""

@@ -180,6 +180,7 @@ BUS = "arn:aws:events:eu-central-1:123456789012:event-bus/"
             "Busway delivers to Lambda functions, SQS queues, Kinesis streams, event buses, SNS topics",
         ),
         (target(arn="arn:aws:events:eu-central-1:1:api-destination/x/y"), "Busway delivers to"),
+        (target(arn="arn:aws:sns:eu-central-1:1:topic:subscription"), "Busway delivers to"),
         (target(arn=BUS + "other"), "RoleArn is required for target"),
         (target(arn=BUS + "default", role_arn="r"), "is the event bus of the rule itself"),
         (target(arn=BUS + "other", role_arn="r", input="{}"), "Modifying the input for target t is not supported"),

@@ -37,6 +37,12 @@ async def test_every_kind_is_looked_for(door: Door, world: World):
     ]  # fmt: skip
 
 
+def test_a_topic_is_looked_for(door: Door):
+    topic = SCOPE.arn("sns", "t")
+    assert problem_of(door.inspection, topic) == "there is no topic t"
+    assert problem_of(replace(door.inspection, topic_exists=topic.__eq__), topic) == ""
+
+
 @pytest.mark.parametrize("closed", ["", NOT_IN_DEVELOPMENT])
 async def test_of_jobs_only_what_stands_in_their_way_here_is_told(door: Door, world: World, closed: str):
     assert problem_of(replace(door.inspection, jobs_closed=closed), MACHINE) == closed

@@ -148,6 +148,16 @@ async def test_a_delivery_to_a_topic_that_is_tried_twice_is_published_once(world
     assert isinstance(long, Failed) and (long.code, long.retriable) == ("SDK_CLIENT_ERROR", False)
 
 
+async def test_an_event_is_nothing_for_an_alert_route(world: World):
+    target = SnsTarget(world.topics, Nobody(), Nobody(), world.clock)
+    route = SCOPE.arn("sns", "busway-alert-pager")
+    delivery = Delivery(
+        event_id="e", target_arn=route, payload=b"{}", accepted_at=0.0, rule_arn=SCOPE.rule_arn("b", "r")
+    )
+    outcome = await target.attempt(delivery)
+    assert isinstance(outcome, Failed) and (outcome.code, outcome.retriable) == ("SDK_CLIENT_ERROR", False)
+
+
 async def test_nobody_gets_anything_before_it_confirmed(world: World):
     pending = await world.topics.subscribe(TOPIC, asked("https", "https://example.com/"))
     await world.topics.publish(TOPIC, [message()])
@@ -196,6 +206,7 @@ async def test_everything_but_who_never_confirmed_is_there_after_a_restart(world
     await world.clock.advance(CONFIRM_S_MAX + 1)
     await world.start(4)
     assert {one.arn for one in world.topics.subscriptions(TOPIC)} == {kept.arn, pending.arn}
+    assert len(await world.engine.records.list("subscription/")) == 2
     await world.topics.publish(TOPIC, [message()])
     assert await world.held(SCOPE.arn("sqs", "a")) == []
 
