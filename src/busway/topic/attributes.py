@@ -49,8 +49,10 @@ def check_topic_attribute(name: str, value: str) -> None:
     """Raises `InvalidTopicRequest`, which says `AttributeName` of one that no standard topic has."""
     if not _TOPIC_ATTRIBUTES.fullmatch(name):
         raise InvalidTopicRequest("AttributeName")
-    if name == "MaximumMessageSize" and not (
-        value.isascii() and value.isdigit() and MESSAGE_BYTES_MIN <= int(value[:9]) <= MESSAGE_BYTES_MAX
+    if (
+        name == "MaximumMessageSize"
+        and value
+        and not (value.isascii() and value.isdigit() and MESSAGE_BYTES_MIN <= int(value[:9]) <= MESSAGE_BYTES_MAX)
     ):
         raise InvalidTopicRequest(
             f"MaximumMessageSize: found {value[:40]!r}; wanted {MESSAGE_BYTES_MIN} to {MESSAGE_BYTES_MAX} bytes"

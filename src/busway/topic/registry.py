@@ -120,8 +120,7 @@ class TopicRegistry:
 
     async def set_attribute(self, arn: str, name: str, value: str) -> None:
         """Raises `TopicNotFound`, `InvalidTopicRequest`."""
-        if value:
-            check_topic_attribute(name, value)
+        check_topic_attribute(name, value)
         async with self._writing:
             topic = self.need(arn)
             attributes = normalized({**topic.attributes, name: value})

@@ -32,6 +32,7 @@ from busway.topic.record import (
     LAMBDA,
     SQS,
     SubscriptionRecord,
+    TopicRecord,
     digest_of,
 )
 from busway.topic.registry import TopicRegistry
@@ -40,6 +41,8 @@ from busway.trail import Trail
 NAMESPACE = "AWS/SNS"
 # Ours: a message is written once for each; AWS takes 12,500,000.
 SUBSCRIPTIONS_MAX = 500
+# Ours: messages for more than this are put in several goes, so that what is made at once fits into memory.
+PUT_BYTES = 16 << 20
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html: HTTP is never tried for longer than an
 # hour, mail 50 times in more than six. The times between are the outbox's, and no DeliveryPolicy changes them: ours.
 HTTP_RETRY = RetryPolicy(age_s_max=3_600.0)
@@ -180,20 +183,21 @@ class Topics(TopicRegistry):
             check_message(message)
             if message.size > topic.message_bytes_max:
                 raise InvalidTopicRequest("Message too long")
+        waiting = [(one, self._filters[one.arn]) for one in self._subscriptions[arn].values() if one.confirmed]
         done: list[tuple[Delivery, Handed]] = []
-        filtered = 0
-        for record in [one for one in self._subscriptions[arn].values() if one.confirmed]:
-            wanted = [message for message in messages if self._wants(record, message)]
+        size = filtered = 0
+        for record, policy in waiting:
+            wanted = [
+                one for one in messages if policy is None or policy.wants(one.text(record.protocol), one.attributes)
+            ]
             filtered += len(messages) - len(wanted)
             done += [self._handed(record, message, now, trace_header) for message in wanted]
-        if done:
-            puts = [_once(delivery, handed.put, once_until) for delivery, handed in done]
-            await self._engine.queues.put(puts, accepted=once_until is not None)
-        self._count(topic.arn, messages, filtered, done)
-
-    def _wants(self, record: SubscriptionRecord, message: TopicMessage) -> bool:
-        policy = self._filters[record.arn]
-        return policy is None or policy.wants(message.text(record.protocol), message.attributes)
+            size += sum(message.size for message in wanted)
+            if size > PUT_BYTES:
+                await self._put(done, once_until)
+                done, size = [], 0
+        await self._put(done, once_until)
+        self._count(topic, messages, filtered)
 
     def _handed(
         self, record: SubscriptionRecord, message: TopicMessage, now: float, trace_header: str | None
@@ -204,20 +208,24 @@ class Topics(TopicRegistry):
         failed = Failed("SDK_CLIENT_ERROR", f"More than {ATTRIBUTES_MAX} message attributes, and raw delivery", False)
         return delivery, self._hand_over(delivery, now, failed if too_many else None)
 
-    def _count(
-        self, arn: str, messages: Sequence[TopicMessage], filtered: int, done: Sequence[tuple[Delivery, Handed]]
-    ) -> None:
-        name = arn.rsplit(":", 1)[-1]
-        for message in messages:
-            self._metrics.count(NAMESPACE, "NumberOfMessagesPublished", of=arn, TopicName=name)
-            self._metrics.observe(NAMESPACE, "PublishSize", float(message.size), of=arn, TopicName=name)
-        if filtered:
-            self._metrics.count(NAMESPACE, "NumberOfNotificationsFilteredOut", filtered, of=arn, TopicName=name)
+    async def _put(self, done: Sequence[tuple[Delivery, Handed]], once_until: float | None) -> None:
+        """Make it durable, then tell what is over with it."""
+        if done:
+            puts = [_once(delivery, handed.put, once_until) for delivery, handed in done]
+            await self._engine.queues.put(puts, accepted=once_until is not None)
         for delivery, handed in done:
             if not handed.sent_on:
                 count_end(self._metrics, delivery, handed.verdict)
             if handed.verdict is not None:
                 note_dead_letter(self._trail, delivery, handed.verdict, handed.put.queue)
+
+    def _count(self, topic: TopicRecord, messages: Sequence[TopicMessage], filtered: int) -> None:
+        metrics, of, name = self._metrics, topic.arn, topic.name
+        for message in messages:
+            metrics.count(NAMESPACE, "NumberOfMessagesPublished", of=of, TopicName=name)
+            metrics.observe(NAMESPACE, "PublishSize", float(message.size), of=of, TopicName=name)
+        if filtered:
+            metrics.count(NAMESPACE, "NumberOfNotificationsFilteredOut", filtered, of=of, TopicName=name)
 
 
 def delivery_of(record: SubscriptionRecord, message: TopicMessage, now: float) -> Delivery:

@@ -120,6 +120,15 @@ async def test_one_put_gives_a_message_to_every_subscription(world: World):
     assert msgspec.json.decode(item.meta, type=Parcel).delivery.event_id == "2"
 
 
+async def test_what_would_not_fit_into_memory_is_put_in_several_goes(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "PUT_BYTES", 1_000)
+    for name in "abc":
+        await world.queue(name)
+    await world.topics.publish(TOPIC, [message(body="x" * 600)])
+    assert [len(await world.held(SCOPE.arn("sqs", name))) for name in "abc"] == [1, 1, 1]
+    assert world.metrics.value("AWS/SNS", "NumberOfNotificationsDelivered", TopicName="t") == 3
+
+
 async def test_what_is_published_again_within_the_time_reaches_nobody_twice(world: World):
     await world.queue("a")
     for _ in range(2):
