@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from tests.unit.alarm.test_evaluator import ARN, OUTBOX, ROUTE, SCOPE, World, lived_through, settings
 
-from busway.alarm.notice import lambda_event, subject_of
+from busway.alarm.event import lambda_event
+from busway.alarm.notice import subject_of
 from busway.alarm.record import AlarmQuery, AlarmRecord, check, untold
 from busway.alarm.region_names import region_name
 from busway.alarm.state import ALARM, INSUFFICIENT_DATA, OK, Decision
@@ -58,6 +59,11 @@ async def test_a_topic_is_not_told_of_a_state_that_was_there_before_it(world: Wo
     record = world.alarms.get(ARN)
     assert record is not None and untold(record) == []
     assert targets(await move(world, OK)) == [TOPIC]
+
+
+async def test_a_state_that_is_set_once_more_tells_nobody(world: World):
+    await put(world)
+    assert [targets(await move(world, ALARM)) for _ in range(2)] == [[TOPIC], []]
 
 
 async def test_a_new_alarm_tells_its_topic_nothing(world: World):
@@ -109,7 +115,7 @@ def test_the_event_of_a_function_has_the_shape_of_cloudwatchs_page():
     queries = (
         AlarmQuery(id="rate", expression="errors / calls", label="Rate"),
         AlarmQuery(id="errors", namespace="n", metric_name="m", dimensions={"d": "v"}, statistic="Sum", period_s=60,
-                   unit="Count", returns=False),
+                   returns=False),
     )  # fmt: skip
     record = AlarmRecord(arn=ARN, settings=settings(queries=queries, description="d"), generation="g", updated_at=0.0)
     record = record.moved(Decision(OK, "fine"), 1.0).moved(Decision(ALARM, "test"), 2.5, "{}")
@@ -133,7 +139,7 @@ def test_the_event_of_a_function_has_the_shape_of_cloudwatchs_page():
                         "id": "errors",
                         "metricStat": {
                             "metric": {"namespace": "n", "name": "m", "dimensions": {"d": "v"}},
-                            "period": 60, "stat": "Sum", "unit": "Count",
+                            "period": 60, "stat": "Sum",
                         },
                         "returnData": False,
                     },

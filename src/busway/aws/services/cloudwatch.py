@@ -33,7 +33,8 @@ class CloudWatch:
 
     name = "cloudwatch"
     partial: Mapping[str, str] = {
-        "PutMetricAlarm": "actions are alert routes; no anomaly bands; periods under a minute of queues only",
+        "PutMetricAlarm": "actions are SNS topics, functions and alert routes; no anomaly bands; periods under a "
+        "minute of queues only",
         "DescribeAlarms": "metric alarms only",
         "DescribeAlarmHistory": "the newest 20 state changes of each alarm, in one answer",
         "PutMetricData": "points are kept by the minute; entities are passed over",
