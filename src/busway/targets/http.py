@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
 from busway.alarm.record import ROUTE_PREFIX
 from busway.alert import datadog, email, pagerduty, slack, webhook
 from busway.alert.pace import PACES, PEOPLE
 from busway.alert.payload import alert_of
 from busway.alert.request import Alert, AlertMail, AlertRequest, Render, Rendered, Unready
-from busway.alert.routes import Route, Routes, is_loopback, sealed_name
+from busway.alert.routes import Route, Routes, sealed_name
 from busway.arn import Scope, parse_arn
 from busway.clock import Clock
 from busway.delivery import Delivered, Delivery, Failed, Outcome
@@ -32,11 +29,8 @@ from busway.errors import (
 )
 from busway.mail.mailer import Mailer
 from busway.metrics import Metrics
+from busway.targets.post import Poster
 from busway.trail import Trail
-
-if TYPE_CHECKING:
-    # It takes a tenth of a second to import: only where there are alerts to be sent, and not at every start.
-    import httpx
 
 RENDER: Mapping[str, Render] = {
     "pagerduty": pagerduty.render,
@@ -49,7 +43,6 @@ RENDER: Mapping[str, Render] = {
 # Ours. An alert's answer is small; a receiver must neither fill our memory nor hold us up.
 ANSWER_BYTES_MAX = 64 * 1024
 ANSWER_SHOWN_MAX = 300
-TIMEOUT_S = 15.0
 ATTEMPT_S_MAX = 30.0
 RETRY_AFTER_S_MAX = 3_600.0
 ALARMS_NOTED_MAX = 100
@@ -74,7 +67,7 @@ class AlertTarget:
     ) -> None:
         self._routes, self._clock, self._environ = routes, clock, environ
         self._secret, self._mailer, self._metrics, self._trail = secret, mailer, metrics, trail
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._poster = Poster(clock, environ)
 
     def local(self, delivery: Delivery, now: float) -> Put | Failed | None:
         return None
@@ -95,9 +88,7 @@ class AlertTarget:
         return self._noted(delivery, alert, outcome, answer)
 
     async def close(self) -> None:
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
+        await self._poster.close()
 
     async def _tell(self, route: Route, alert: Alert) -> tuple[Outcome, str]:
         """The outcome, and what the receiver answered to a message that it took."""
@@ -135,7 +126,9 @@ class AlertTarget:
         where = f"POST {request.shown_as or request.url}"
         try:
             async with self._clock.timeout(ATTEMPT_S_MAX):
-                status, headers, body = await self._post(request)
+                status, headers, body = await self._poster.ask(
+                    request.url, request.headers, request.body, ANSWER_BYTES_MAX
+                )
         except (httpx.TimeoutException, TimeoutError) as error:
             return Failed("TIMEOUT", f"{where}: no answer in time ({type(error).__name__})", True), ""
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -149,34 +142,6 @@ class AlertTarget:
         wait_s = _retry_after_s(wait, self._clock.now()) if retriable else 0.0
         code = "THROTTLING" if status == TOO_MANY_REQUESTS else "ERROR_FROM_TARGET"
         return Failed(code, f"{where} answered {status}: {shown}", retriable, wait_s), ""
-
-    async def _post(self, request: AlertRequest) -> tuple[int, httpx.Headers, bytes]:
-        client = self._client(direct=is_loopback(request.url))
-        # An answer that is short only while it is compressed would pass by the limit.
-        headers = {"accept-encoding": "identity", "user-agent": "Busway", **request.headers}
-        post = client.stream("POST", request.url, content=request.body, headers=headers)
-        async with post as response:
-            answer = b""
-            async for chunk in response.aiter_raw():
-                answer += chunk[: ANSWER_BYTES_MAX - len(answer)]
-                if len(answer) >= ANSWER_BYTES_MAX:
-                    break
-            return response.status_code, response.headers, answer
-
-    def _client(self, direct: bool) -> httpx.AsyncClient:
-        """One client for each way out; `direct` passes by the environment's proxies."""
-        import httpx
-
-        if direct not in self._clients:
-            # It tells each URL that is asked, and one may be a secret.
-            logging.getLogger("httpx").setLevel(logging.WARNING)
-            # SSL_CERT_FILE first, as OpenSSL's own tools do, so that a private authority works.
-            context = ssl.create_default_context(cafile=self._environ.get("SSL_CERT_FILE") or None)
-            # Redirects are not followed: they would carry the secret to whoever the answer names.
-            self._clients[direct] = httpx.AsyncClient(
-                verify=context, timeout=TIMEOUT_S, follow_redirects=False, trust_env=not direct
-            )
-        return self._clients[direct]
 
     def _noted(self, delivery: Delivery, alert: Alert, outcome: Outcome, answer: str = "") -> Outcome:
         route = delivery.target_arn.rsplit(":", 1)[-1]

@@ -1,7 +1,8 @@
-"""One HTTP POST to an endpoint of a topic, and what came of it. Trying again is the outbox's."""
+"""One HTTP POST to who is told of something, and what came of it. Trying again is the outbox's."""
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/sns/latest/dg/SendMessageToHttp.prepare.html
 TIMEOUT_S = 15.0
 TOO_MANY_REQUESTS = 429
-# Ours: as much of an answer is read as is shown of it.
+# Ours: as much of an endpoint's answer is read as is shown of it.
 ANSWER_BYTES_MAX = 300
 
 
@@ -36,11 +37,12 @@ class Poster:
         self._clients.clear()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """What an endpoint of a topic makes of it."""
         import httpx
 
         try:
             async with self._clock.timeout(TIMEOUT_S):
-                status, answer = await self._answer(url, headers, body)
+                status, _, answer = await self.ask(url, headers, body, ANSWER_BYTES_MAX)
         except (httpx.TimeoutException, TimeoutError) as error:
             return Failed("TIMEOUT", f"POST {url}: no answer within {TIMEOUT_S:g} s ({type(error).__name__})", True)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -51,25 +53,30 @@ class Poster:
         shown = answer.decode(errors="replace")
         return Failed(code, f"POST {url} answered {status}: {shown}", status >= 500 or status == TOO_MANY_REQUESTS)
 
-    async def _answer(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    async def ask(
+        self, url: str, headers: Mapping[str, str], body: bytes, answer_bytes_max: int
+    ) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and the beginning of the answer. Raises `httpx.HTTPError`, `httpx.InvalidURL`, OSError."""
         # An answer that is short only while it is compressed would pass by the limit.
-        asked = {"accept-encoding": "identity", **headers}
+        asked = {"accept-encoding": "identity", "user-agent": "Busway", **headers}
         async with self._client(is_loopback(url)).stream("POST", url, content=body, headers=asked) as response:
             answer = b""
             async for chunk in response.aiter_raw():
-                answer += chunk[: ANSWER_BYTES_MAX - len(answer)]
-                if len(answer) >= ANSWER_BYTES_MAX:
+                answer += chunk[: answer_bytes_max - len(answer)]
+                if len(answer) >= answer_bytes_max:
                     break
-            return response.status_code, answer
+            return response.status_code, response.headers, answer
 
     def _client(self, direct: bool) -> httpx.AsyncClient:
         """One for each way out; `direct` passes by the environment's proxies."""
         import httpx
 
         if direct not in self._clients:
+            # It tells each URL that is asked, and one may be a secret.
+            logging.getLogger("httpx").setLevel(logging.WARNING)
             # SSL_CERT_FILE first, as OpenSSL's own tools do, so that a private authority works.
             context = ssl.create_default_context(cafile=self._environ.get("SSL_CERT_FILE") or None)
-            # Redirects are not followed: what was published is for the endpoint that confirmed, and no other.
+            # Redirects are not followed: they would carry the message, and secrets, to whoever the answer names.
             self._clients[direct] = httpx.AsyncClient(
                 verify=context, timeout=TIMEOUT_S, follow_redirects=False, trust_env=not direct
             )

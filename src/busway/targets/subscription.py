@@ -14,6 +14,7 @@ from busway.delivery import Delivered, Delivery, Failed, Outcome
 from busway.engine import Put
 from busway.errors import InvalidMail, MailRefused, MailServerUnavailable, StorageFull
 from busway.mail.compose import Letter, Recipients
+from busway.targets.identity import delivery_uuid
 from busway.topic.envelope import CONFIRMATION, NOTIFICATION
 from busway.topic.record import EMAIL, MAIL_PROTOCOLS, SubscriptionRecord
 from busway.topic.topics import RAW, TYPE
@@ -32,7 +33,7 @@ class Posting(Protocol):
 class Mailing(Protocol):
     """The part of the mail room that this needs."""
 
-    async def send(self, letter: Letter) -> str: ...
+    async def send(self, letter: Letter, message_id: str = "") -> str: ...
 
 
 class SubscriptionTarget:
@@ -56,12 +57,13 @@ class SubscriptionTarget:
             # It was ended after the message was published: nobody wants it any more.
             return Delivered("dropped")
         if record.protocol in MAIL_PROTOCOLS:
-            return await self._mail(letter_of(record, delivery, self._sender))
+            return await self._mail(letter_of(record, delivery, self._sender), delivery_uuid(delivery))
         return await self._posting.post(record.endpoint, headers_of(record, delivery), delivery.payload)
 
-    async def _mail(self, letter: Letter) -> Outcome:
+    async def _mail(self, letter: Letter, message_id: str) -> Outcome:
+        """A repeat has the id of the first."""
         try:
-            await self._mailing.send(letter)
+            await self._mailing.send(letter, message_id)
         except (InvalidMail, MailRefused) as error:
             return Failed("SDK_CLIENT_ERROR", str(error), False)
         except MailServerUnavailable as error:

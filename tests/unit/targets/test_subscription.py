@@ -36,13 +36,15 @@ def delivery(payload: bytes, **parameters: object) -> Delivery:
 class Mailing:
     def __init__(self) -> None:
         self.sent: list[Letter] = []
+        self.ids: list[str] = []
         self.refusal: Exception | None = None
 
-    async def send(self, letter: Letter) -> str:
+    async def send(self, letter: Letter, message_id: str = "") -> str:
         if self.refusal:
             raise self.refusal
         self.sent.append(letter)
-        return "id"
+        self.ids.append(message_id)
+        return message_id
 
 
 def target(record: SubscriptionRecord | None, mailing: Mailing) -> SubscriptionTarget:
@@ -69,6 +71,8 @@ async def test_mail_says_what_was_published_and_how_to_end_it():
     assert (first.sender, first.recipients.to, first.subject) == ("bus@example.com", ("jo@example.com",), "Fire")
     assert (first.text or "").startswith("It burns\n") and "Action=Unsubscribe" in (first.text or "")
     assert second.subject == "Notification from t"
+    # Both are of one message, as a repeat is: a mail program shows it once.
+    assert mailing.ids[0] == mailing.ids[1] != ""
 
 
 async def test_mail_as_json_is_the_envelope():

@@ -75,7 +75,7 @@ class World:
         dead_letters = QueueDeadLetters(self.queues, self.metrics)
         targets: dict[str, Target] = {"sqs": QueueTarget(self.queues), "sns": Nobody()}
         parts = Parts(self.engine, self.clock, SeededEntropy(seed), self.metrics, self.trail, targets, dead_letters)
-        hand_over = HandOver(targets, Outbox(parts), dead_letters)
+        hand_over = HandOver(targets, Outbox(parts), dead_letters, self.clock)
         self.topics = Topics(self.engine, self.clock, SeededEntropy(seed), self.metrics, self.trail, hand_over)
         await self.topics.open()
 
