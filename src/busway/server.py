@@ -246,6 +246,17 @@ class Rooms:
         targets["sns"] = SnsTarget(self.topics, subscribed, self.alerts, clock)
         self.router = self.bus.router(Ports(targets, self.outbox, self.dead_letters))
         self.ticker = self.bus.ticker()
+        watched = self._alarming(hand_over)
+        self.ways = WaysBack(targets, self.outbox, self.functions, self.queues, entropy)
+        self.redrive = Redrive(
+            engine, clock, self.ways.by_kind(),
+            metrics=metrics, trail=trail, changed=self.evaluator.changed, searched=watched.searched,
+        )  # fmt: skip
+        self.inspection = self._inspection()
+
+    def _alarming(self, hand_over: HandOver) -> DeadLetterQueues:
+        """The alarms, and who is told of them; gives the queues as alarms see them."""
+        engine, clock, entropy = self._ground.engine, self._ground.clock, self._ground.entropy
         self.series = TimeSeries(engine, clock, entropy)
         self.alarms = Alarms(engine, clock, entropy)
         self.gathering = Gathering(
@@ -255,15 +266,10 @@ class Rooms:
         self.evaluator = Evaluator(
             self.alarms, watched, engine, clock,
             notice_put=self.gathering.put_for, announce=self.bus.publisher.announce,
-            metrics=metrics, trail=trail, series=self.series,
+            metrics=self._ground.metrics, trail=self._ground.trail, series=self.series,
         )  # fmt: skip
         self.queues.listeners.append(self.evaluator.changed)
-        self.ways = WaysBack(targets, self.outbox, self.functions, self.queues, entropy)
-        self.redrive = Redrive(
-            engine, clock, self.ways.by_kind(),
-            metrics=metrics, trail=trail, changed=self.evaluator.changed, searched=watched.searched,
-        )  # fmt: skip
-        self.inspection = self._inspection()
+        return watched
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Load what is stored, then take up the work; `stack` puts it down in the opposite order."""
