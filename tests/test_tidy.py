@@ -15,8 +15,8 @@ MODULES = sorted(SRC.rglob("*.py"))
 ROOMS = (
     "errors", "config", "clock", "arn", "tracing", "publishing", "event", "unsealing", "idempotent", "batch",
     "handling", "batch_handling", "outbox", "pattern", "engine", "metrics", "trail", "telemetry", "delivery", "bus",
-    "queue", "stream", "mail", "secret", "function", "topic", "logs", "alarm", "alert", "targets", "redrive", "verify",
-    "aws", "inspect", "road", "cdk", "testing", "push", "server", "cli",
+    "queue", "stream", "mail", "secret", "function", "topic", "logs", "alarm", "alert", "targets", "redrive",
+    "verify", "aws", "inspect", "road", "cdk", "testing", "push", "server", "cli",
 )  # fmt: skip
 
 FUNCTION_LINES_MAX = 70
