@@ -15,8 +15,6 @@ notices are ended, then the record forgets the message.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -30,17 +28,13 @@ from busway.alert.routes import Routes
 from busway.arn import parse_arn
 from busway.clock import Clock, Entropy
 from busway.delivery import Delivery, RetryPolicy
+from busway.delivery.lanes import Lanes, keep_turning
 from busway.engine import Engine, Item, Origin, Put
-from busway.errors import CorruptRecord, EngineStopped, StorageFull
 
 QUEUE_PREFIX = "alert/"
 _RECORD_PREFIX = "telling/"
 # Ours: few messages are under way, so they may be tried often; a person waits for them. Their age decides, a day.
 RETRY = RetryPolicy(retries_max=10_000, backoff_s_max=120.0)
-# Ours: how long to wait after the engine refused something.
-ENGINE_RETRY_S = 1.0
-
-log = logging.getLogger(__name__)
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -81,38 +75,24 @@ class Gathering:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._lanes: dict[str, asyncio.Task[None]] = {}
-        self._open = False
+        self._lanes = Lanes(parts.engine, QUEUE_PREFIX, lambda queue: _Lane(parts, queue).run())
 
     async def open(self) -> None:
         """Take up what an earlier process left."""
-        self._open = True
-        for queue in await self._parts.engine.queues.names(QUEUE_PREFIX):
-            self._start(queue)
+        await self._lanes.open()
 
     async def close(self) -> None:
         """Stop; what waits is kept."""
-        self._open = False
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
-        self._lanes.clear()
+        await self._lanes.close()
 
     def put_for(self, delivery: Delivery) -> Put:
         """The row of a notice; whoever gets it puts it. What goes to no route is the outbox's at once."""
         if not is_route(parse_arn(delivery.target_arn)):
             return self._parts.put_for(delivery)
         queue = QUEUE_PREFIX + delivery.target_arn
-        if self._open:
-            self._start(queue)
+        self._lanes.start(queue)
         bare = replace(delivery, payload=b"", origin=None)
         return Put(queue, delivery.payload, self._parts.clock.now(), msgspec.json.encode(bare), delivery.origin)
-
-    def _start(self, queue: str) -> None:
-        lane = self._lanes.get(queue)
-        if lane is None or lane.done():
-            self._lanes[queue] = asyncio.create_task(_Lane(self._parts, queue).run(), name=queue)
 
 
 class _Lane:
@@ -125,23 +105,7 @@ class _Lane:
         self._telling = Telling("")
 
     async def run(self) -> None:
-        try:
-            await self._load()
-            while True:
-                try:
-                    await self._turn()
-                except StorageFull as error:
-                    log.warning("%s waits: %s", self._queue, error)
-                    await self._parts.clock.sleep(ENGINE_RETRY_S)
-                except (EngineStopped, CorruptRecord):
-                    raise
-                except Exception:
-                    log.exception("%s: a fault of ours in telling a route; it goes on", self._queue)
-                    await self._parts.clock.sleep(ENGINE_RETRY_S)
-        except EngineStopped as error:
-            log.info("%s ends: %s", self._queue, error)
-        except CorruptRecord as error:
-            log.critical("%s stands still: %s", self._queue, error)
+        await keep_turning(self._queue, self._turn, self._parts.clock)
 
     async def _load(self) -> None:
         value = await self._parts.engine.records.get(self._key)
@@ -153,6 +117,8 @@ class _Lane:
     async def _turn(self) -> None:
         """Do what can be done now, or wait for the next thing that could."""
         clock, queues = self._parts.clock, self._parts.engine.queues
+        if not self._telling.generation:
+            await self._load()
         await self._put_all()
         await self._end_ended()
         now, under_way = clock.now(), [message.began_at for message in self._telling.under_way]

@@ -17,9 +17,10 @@ import msgspec
 from busway.clock import Clock, Entropy, first_of
 from busway.delivery import Delivered, Delivery, Failed, Outcome, Targets
 from busway.delivery.dead_letter import DeadLetters, Verdict, bury
+from busway.delivery.lanes import Lanes, keep_turning
 from busway.delivery.retry import GiveUp, after_failure, exhausted
 from busway.engine import Engine, Item, Put
-from busway.errors import CorruptRecord, EngineStopped, StorageFull
+from busway.errors import CorruptRecord
 from busway.metrics import Metrics
 from busway.trail import Trail
 
@@ -29,8 +30,6 @@ QUEUE_PREFIX = "delivery/"
 ATTEMPT_S_MAX = 60.0
 LEASE_S = 90.0
 ATTEMPTS_AT_ONCE = 16
-# How long a lane waits after the engine refused something, before it goes on.
-ENGINE_RETRY_S = 1.0
 NAMESPACE = "AWS/Events"
 
 log = logging.getLogger(__name__)
@@ -67,37 +66,23 @@ class Outbox:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._lanes: dict[str, asyncio.Task[None]] = {}
-        self._open = False
+        self._lanes = Lanes(parts.engine, QUEUE_PREFIX, lambda queue: _Lane(parts, queue).run())
 
     async def open(self) -> None:
         """Take up the work that an earlier process left."""
-        self._open = True
-        for queue in await self._parts.engine.queues.names(QUEUE_PREFIX):
-            self._start(queue)
+        await self._lanes.open()
 
     async def close(self) -> None:
         """Stop; attempts in flight are broken off and do not count."""
-        self._open = False
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
-        self._lanes.clear()
+        await self._lanes.close()
 
     def put_for(self, delivery: Delivery, due_at: float | None = None) -> Put:
         """The row of a delivery; whoever gets it puts it. `due_at` is Unix seconds, now if None."""
         queue = QUEUE_PREFIX + delivery.target_arn
-        if self._open:
-            self._start(queue)
+        self._lanes.start(queue)
         now = self._parts.clock.now() if due_at is None else due_at
         bare = msgspec.structs.replace(delivery, payload=b"", origin=None)
         return Put(queue, delivery.payload, now, _encode(Parcel(bare)), delivery.origin)
-
-    def _start(self, queue: str) -> None:
-        lane = self._lanes.get(queue)
-        if lane is None or lane.done():
-            self._lanes[queue] = asyncio.create_task(_Lane(self._parts, queue).run(), name=queue)
 
 
 class _Lane:
@@ -110,26 +95,14 @@ class _Lane:
 
     async def run(self) -> None:
         try:
-            while True:
-                try:
-                    await self._turn()
-                except StorageFull as error:
-                    log.warning("%s waits: %s", self._queue, error)
-                    await self._parts.clock.sleep(ENGINE_RETRY_S)
-                except (EngineStopped, CorruptRecord):
-                    raise
-                except Exception:
-                    log.exception("%s: a fault of ours in taking up its deliveries; it goes on", self._queue)
-                    await self._parts.clock.sleep(ENGINE_RETRY_S)
-        except EngineStopped as error:
-            log.info("%s ends: %s", self._queue, error)
-        except CorruptRecord as error:
-            log.critical("%s stands still: %s", self._queue, error)
-            self._parts.trail.note("halted", queue=self._queue, error_message=str(error))
+            await keep_turning(self._queue, self._turn, self._parts.clock, self._halted)
         finally:
             for attempt in self._under_way:
                 attempt.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _halted(self, error: CorruptRecord) -> None:
+        self._parts.trail.note("halted", queue=self._queue, error_message=str(error))
 
     async def _turn(self) -> None:
         """Lease what there is room for, and start on it."""
