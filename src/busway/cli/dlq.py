@@ -1,35 +1,64 @@
-"""`busway dlq`: what failed for good, by handler and error."""
+"""`busway dlq`: what failed for good, by handler and error; one of it with its attempts and what they printed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import click
 
-from busway.cli.options import check_handler, connect, function_for, server_options
-from busway.cli.output import cell, line, moment, print_json, say, styled, table
+from busway.cli.options import check_handler, connect, function_for, read_given, server_options
+from busway.cli.output import cell, counted, line, moment, print_json, say, styled, table
 from busway.cli.timeline import name_of
+from busway.cli.traces import brief_lines
+
+# What the server writes around an attempt, and a person need not read.
+_FRAME = ("START ", "END ", "REPORT ", "INIT_REPORT ")
 
 
 @click.command()
 @click.argument("handler", required=False)
+@click.option("--event", "--id", "wanted", metavar="ID", help="Show the letter of this event or message, whole.")
+@click.option("--matching", metavar="PATTERN", help="Only events that match: a file, - for stdin, or JSON itself.")
+@click.option("--error", metavar="CODE", help="Only what failed with this error.")
 @click.option("--queue", help="Only what is in this queue.")
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many letters to list."
 )
 @server_options
-def dlq(handler: str | None, queue: str | None, limit: int, endpoint: str, as_json: bool) -> None:
-    """List dead letters, of all handlers or of HANDLER.
+def dlq(
+    handler: str | None,
+    wanted: str | None,
+    matching: str | None,
+    error: str | None,
+    queue: str | None,
+    limit: int,
+    endpoint: str,
+    as_json: bool,
+) -> None:
+    """List dead letters, of all handlers or of HANDLER; with --event one of them, its attempts and their log lines.
 
     \b
     Example:
       busway dlq
       busway dlq send-receipt --json
+      busway dlq --event 7bf73129-1428-4cd3-a780-95db273d1602
     """
     chosen = function_for(handler) if handler else None
     connection = connect(endpoint)
-    found = connection.get("/_busway/dead-letters", handler=chosen, queue=queue, limit=limit)
+    if wanted is not None:
+        path = f"/_busway/dead-letters/{quote(wanted, safe='')}"
+        letters = connection.get(path, handler=chosen, queue=queue)["letters"]
+        if as_json:
+            print_json(letters)
+        else:
+            show_letters(letters)
+        return
+    pattern = read_given("--matching", matching) if matching else None
+    found = connection.get(
+        "/_busway/dead-letters", handler=chosen, queue=queue, limit=limit, matching=pattern, error=error
+    )
     if chosen and not found["total"]:
         check_handler(connection, chosen)
     if as_json:
@@ -38,6 +67,18 @@ def dlq(handler: str | None, queue: str | None, limit: int, endpoint: str, as_js
     if not found["total"]:
         say("no dead letters")
         return
+    show_groups(found["groups"])
+    line("")
+    show_items(found["items"])
+    left = found["total"] - len(found["items"])
+    say(
+        (f"and {left} more\n" if left > 0 else "")
+        + "`busway dlq --event EVENT` shows one with its attempts; `busway redrive HANDLER` tries again"
+    )
+
+
+def show_groups(groups: Iterable[Mapping[str, Any]]) -> None:
+    """By handler and error, the largest first."""
     table(
         ("handler", "letters", "last", "error"),
         [
@@ -45,24 +86,65 @@ def dlq(handler: str | None, queue: str | None, limit: int, endpoint: str, as_js
                 styled(name_of(group["handler"]), "bold"),
                 styled(str(group["count"]), "red"),
                 moment(group["last_at"]),
-                cell(": ".join(part for part in (group["error_code"], group["error_message"]) if part)),
+                cell(problem_of(group)),
             )
-            for group in found["groups"]
+            for group in groups
         ],
     )
-    line("")
+
+
+def show_items(items: Iterable[Mapping[str, Any]]) -> None:
     table(
         ("event or record", "handler", "tries", "failed"),
         [
             (subject(item), name_of(item.get("handler")), item.get("attempts"), moment(item.get("failed_at")))
-            for item in found["items"]
+            for item in items
         ],
     )
-    left = found["total"] - len(found["items"])
-    say(
-        (f"and {left} more\n" if left > 0 else "")
-        + "`busway why EVENT` tells why; `busway redrive HANDLER` tries again; --json shows all"
-    )
+
+
+def show_letters(letters: Iterable[Mapping[str, Any]]) -> None:
+    """Each whole: how it failed, try by try with what was printed, and what the handler got."""
+    for number, letter in enumerate(letters):
+        if number:
+            line("")
+        line((f"{name_of(letter.get('handler'))}: ", "bold"), (problem_of(letter), "yellow"))
+        tries = f"after {counted(letter['attempts'], 'attempt')}" if letter.get("attempts") else "untried"
+        line(
+            (f"{subject(letter)}, failed {moment(letter.get('failed_at'))} {tries}, ", "dim"),
+            (f"kept in {name_of(letter['queue'])} as message {letter['message_id']}", "dim"),
+        )
+        if letter.get("edited"):
+            line(f"it had been sent back edited: {letter['edited']}")
+        for attempt in letter.get("tries", []):
+            _show_attempt(attempt)
+        left = (letter.get("attempts") or 0) - len(letter.get("tries", []))
+        if left > 0:
+            line((f"of {counted(left, 'attempt')} nothing is remembered any more", "dim"))
+        line("")
+        _show_payload(str(letter.get("payload", "")))
+
+
+def _show_attempt(attempt: Mapping[str, Any]) -> None:
+    line((f"  {attempt['number']}  {moment(attempt['at'])}  ", "dim"), (problem_of(attempt) or "failed", "yellow"))
+    texts = [str(printed["line"]) for printed in attempt["logs"]]
+    for text in brief_lines([text for text in texts if not text.startswith(_FRAME)]):
+        line((f"  │ {text}", "dim"))
+
+
+def _show_payload(payload: str) -> None:
+    import msgspec
+
+    try:
+        shown = msgspec.json.format(payload, indent=2)
+    except msgspec.DecodeError:
+        shown = payload
+    for text in shown.splitlines():
+        line(text)
+
+
+def problem_of(told: Mapping[str, Any]) -> str:
+    return ": ".join(part for part in (told.get("error_code"), told.get("error_message")) if part)
 
 
 def subject(item: Mapping[str, Any]) -> str:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
-from busway.cli.options import connect, server_options
+from busway.cli.options import GIVEN, connect, read_given, server_options
 from busway.cli.output import line, print_json
 from busway.cli.verdict import show_fields
-
-_SOURCES = "a file, - for stdin, or JSON itself"
 
 
 @click.command()
@@ -37,12 +32,12 @@ def explain(pattern: str | None, event: str | None, rule: str | None, bus: str, 
             raise click.UsageError("with --rule, give exactly one argument: the event")
         event, pattern_text = pattern, _pattern_of(rule, bus, endpoint)
     elif pattern is None or event is None:
-        raise click.UsageError(f"{'PATTERN' if pattern is None else 'EVENT'} is missing: {_SOURCES}")
+        raise click.UsageError(f"{'PATTERN' if pattern is None else 'EVENT'} is missing: {GIVEN}")
     else:
         if pattern == event == "-":
             raise click.UsageError("only one of PATTERN and EVENT can be read from stdin")
-        pattern_text = _read("PATTERN", pattern)
-    explanation = decide(parse(pattern_text), _read("EVENT", event).encode())
+        pattern_text = read_given("PATTERN", pattern)
+    explanation = decide(parse(pattern_text), read_given("EVENT", event).encode())
     if as_json:
         print_json(explanation.as_dict())
     else:
@@ -67,14 +62,3 @@ def _pattern_of(rule: str, bus: str, endpoint: str) -> str:
     if "EventPattern" not in answer:
         raise ServerRefused("DescribeRule", "NoPattern", f"rule {rule} runs on a schedule and has no event pattern")
     return str(answer["EventPattern"])
-
-
-def _read(what: str, given: str) -> str:
-    if given == "-":
-        return sys.stdin.read()
-    if given.lstrip().startswith(("{", "[", '"')):
-        return given
-    file = Path(given)
-    if not file.is_file():
-        raise click.UsageError(f"{what} is {given!r}: no such file; wanted {_SOURCES}")
-    return file.read_text(encoding="utf-8")

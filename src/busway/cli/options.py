@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4566"
+GIVEN = "a file, - for stdin, or JSON itself"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs to read.")
 
@@ -64,6 +66,18 @@ def sdk_variables(endpoint: str) -> str:
     """
     keys = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
     return f"AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1 {keys}"
+
+
+def read_given(what: str, given: str) -> str:
+    """The text that an argument stands for; see `GIVEN`. Raises UsageError for a file that there is not."""
+    if given == "-":
+        return sys.stdin.read()
+    if given.lstrip().startswith(("{", "[", '"')):
+        return given
+    file = Path(given)
+    if not file.is_file():
+        raise click.UsageError(f"{what} is {given!r}: no such file; wanted {GIVEN}")
+    return file.read_text(encoding="utf-8")
 
 
 def project_root() -> Path:

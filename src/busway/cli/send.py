@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from busway.cli.changes import as_on_the_wire, changed
 from busway.cli.options import connect, project_root, server_options
 from busway.cli.output import print_json, say
 
@@ -98,8 +98,8 @@ def _chosen(
         if not envelope[name]:
             raise click.UsageError(f"{flag} is missing: name an EVENT of the project, or give it")
     if known is not None and not raw:
-        changes = _as_on_the_wire(known, changes)
-    envelope["detail"] = _changed(detail if detail is not None else envelope["detail"], changes)
+        changes = as_on_the_wire(known, changes)
+    envelope["detail"] = changed(detail if detail is not None else envelope["detail"], changes)
     envelope["resources"] = list(resources) or envelope["resources"]
     if known is not None and not raw:
         _check(known, envelope)
@@ -141,30 +141,6 @@ def _check_bus(connection: Connection, bus: str) -> None:
             refusal.hint or "`busway dev` makes the bus that a project names; `busway status` lists those there are"
         )
         raise
-
-
-def _as_on_the_wire(event: ProjectEvent, changes: tuple[str, ...]) -> tuple[str, ...]:
-    """Changes by the names that fields have in an event. Raises EventMismatch for a field that there is not."""
-    import difflib
-
-    from busway.errors import EventMismatch
-
-    wire = event.wire_names()
-    if wire is None:
-        return changes
-    found: list[str] = []
-    for change in changes:
-        path, equals, value = change.partition("=")
-        first, dot, rest = path.partition(".")
-        if equals and first and first not in wire and first not in wire.values():
-            near = difflib.get_close_matches(first, [*wire.values()], 1)
-            error = EventMismatch(
-                f"--set {change!r}: {event.entry.name} has no field {first!r}; it has {', '.join(wire.values())}"
-            )
-            error.hint = f"did you mean {near[0]}?" if near else "--raw sends it all the same"
-            raise error
-        found.append(f"{wire.get(first, first)}{dot}{rest}{equals}{value}")
-    return tuple(found)
 
 
 def _check(event: ProjectEvent, envelope: dict[str, Any]) -> None:
@@ -219,39 +195,3 @@ def _json(text: str | None, what: str = "--detail") -> dict[str, Any] | None:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise click.UsageError(f"{what} is not a JSON object: {error}") from error
-
-
-def _changed(detail: dict[str, Any], changes: tuple[str, ...]) -> dict[str, Any]:
-    """`--set a.b=5` changes a member, by its names on the way; a value that is JSON is that, else text."""
-    import copy
-
-    import msgspec
-
-    changed = copy.deepcopy(detail)
-    for change in changes:
-        path, found, text = change.partition("=")
-        if not found or not path:
-            raise click.UsageError(f"--set is {change!r}; wanted NAME=VALUE")
-        *parents, last = path.split(".")
-        place = _place(changed, parents, change)
-        try:
-            place[last] = _as_before(place.get(last), msgspec.json.decode(text), text)
-        except msgspec.DecodeError:
-            place[last] = text
-    return changed
-
-
-def _place(detail: dict[str, Any], names: Sequence[str], change: str) -> dict[str, Any]:
-    """The object that a path leads to; what is missing on the way is made."""
-    place = detail
-    for name in names:
-        inner = place.setdefault(name, {})
-        if not isinstance(inner, dict):
-            raise click.UsageError(f"--set {change!r}: {name} is no object in the detail")
-        place = cast(dict[str, Any], inner)
-    return place
-
-
-def _as_before(before: Any, value: Any, text: str) -> Any:
-    """What was text stays text: `--set zip=0150` is not the number 150."""
-    return text if isinstance(before, str) and not isinstance(value, str) else value

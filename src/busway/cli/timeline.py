@@ -81,6 +81,8 @@ def told(kind: str, facts: Mapping[str, Any]) -> str:
             if facts.get("count"):
                 return f"route {route} {verdict}: {facts['count']} alarms, {facts.get('alarm')} among them"
             return f"route {route} {verdict}: {facts.get('alarm')} is {facts.get('state')}"
+        case "redriven" if facts.get("edited"):
+            return f"{where}, edited: {facts['edited']}"
         case "missed":
             return f"{facts.get('count')} steps came faster than they could be shown"
         case _:

@@ -84,6 +84,8 @@ def _delivery(delivery: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], e
     if delivery.get("error_message") or delivery.get("error_code"):
         parts = (str(delivery.get(name) or "") for name in ("error_code", "error_message"))
         line("  └ ", (": ".join(part for part in parts if part), "yellow"))
+    if delivery.get("edited"):
+        line(f"  └ it was edited before it was sent back: {delivery['edited']}")
     if delivery.get("dead_letter_queue"):
         line(f"  └ kept in {name_of(delivery['dead_letter_queue'])}; `busway redrive {name_of(delivery['target'])}`")
     elif state == "dead-lettered":

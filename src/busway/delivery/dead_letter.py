@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from busway.arn import Scope, parse_arn
-from busway.delivery import Delivery, Failed
+from busway.delivery import Delivery, Failed, RetryPolicy
 from busway.engine import Put
 
 # Message attributes: name → (data type, value).
@@ -22,7 +22,9 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     `kind` chooses who puts it back: "rule-target" (the delivery to a target failed), "function" (an asynchronous
     invocation failed), "batch" (records of a stream were given up) or "queue" (the consumer of `target_arn` failed).
     `payload` is what the handler would have got. Times are Unix seconds; `attempts` is 0 for what was never tried (no
-    such target, no valid payload). `mapping` is the uuid of the mapping that gave records up.
+    such target, no valid payload). `mapping` is the uuid of the mapping that gave records up. `retry` is the rule's
+    policy when it was given up. `edited` names what somebody changed in the payload before it was tried, "" for
+    nothing.
     """
 
     kind: str
@@ -42,7 +44,10 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     failed_at: float = 0.0
     trace_header: str | None = None
     message_group_id: str | None = None
+    partition_key: str | None = None
     parameters: dict[str, Any] = {}
+    retry: RetryPolicy = RetryPolicy()
+    edited: str = ""
 
 
 class DeadLetters(Protocol):
@@ -123,7 +128,9 @@ def source_of(delivery: Delivery, verdict: Verdict, now: float) -> Source:
         failed_at=now,
         trace_header=delivery.trace_header,
         message_group_id=delivery.message_group_id,
+        partition_key=delivery.partition_key,
         parameters=delivery.parameters,
+        retry=delivery.retry,
     )
 
 

@@ -83,6 +83,15 @@ class NoWayBack(BuswayError):
         self.message_id, self.kind = message_id, kind
 
 
+class NotEditable(BuswayError):
+    """A dead letter whose content is no event of its own, so that there is nothing to edit; it stays."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"message {message_id} is records of a stream, which are not edited")
+        self.hint = "`busway redrive` without an edit runs each of them again"
+        self.message_id = message_id
+
+
 class TargetRefused(BuswayError):
     """A target that cannot take a redriven delivery; the dead letter stays."""
 

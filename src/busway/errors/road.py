@@ -80,6 +80,15 @@ class ServerRefused(BuswayError):
         self.code, self.reason, self.hint = code, reason, hint
 
 
+class RedriveUnfinished(BuswayError):
+    """The server, or AWS, ended in the middle of a redrive; what was sent back until then stays so."""
+
+    def __init__(self, sent_back: int, why: str) -> None:
+        super().__init__(f"{why}; {sent_back} were sent back until then, the others wait where they were")
+        self.hint = "run it again for the others: what was sent back is not sent twice"
+        self.sent_back = sent_back
+
+
 class AwsUnusable(BuswayError):
     """AWS cannot be asked from here: no credentials that it takes, no region, another account, no way there."""
 

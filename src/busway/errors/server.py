@@ -46,6 +46,15 @@ class TraceNotFound(BuswayError):
         self.hint = f"at most {looked_at_max} are looked at; `busway trace EVENT` finds older ones by an event's id"
 
 
+class LetterNotFound(BuswayError):
+    """No queue of the caller's holds a dead letter of that event or message."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(f"there is no dead letter of {wanted!r}" if wanted else "there is no such dead letter")
+        self.wanted = wanted
+        self.hint = "`busway dlq` lists those there are; `busway why EVENT` tells what became of an event"
+
+
 class NotATarget(BuswayError):
     """An event was to be sent again to what no rule of its bus has as a target."""
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from busway.aws.gateway import AsgiScope, Receive, Send
 from busway.errors import BuswayError, UnknownPath
-from busway.inspect import deployments, feeds, letters, orders, preview, resend, status, trace, why
+from busway.inspect import deployments, feeds, letters, orders, preview, redriving, resend, status, trace, why
 from busway.inspect.http import Answer, Lines, Request, read_request, refusal, send_answer, send_lines
 from busway.inspect.ports import Inspection
 
@@ -25,7 +25,8 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("GET", "/_busway/traces"): trace.of_newest,
     ("GET", "/_busway/traces/"): trace.trace,
     ("GET", "/_busway/dead-letters"): letters.dead_letters,
-    ("POST", "/_busway/redrive"): letters.redrive,
+    ("GET", "/_busway/dead-letters/"): letters.dead_letter,
+    ("POST", "/_busway/redrive"): redriving.redrive,
     ("POST", "/_busway/resend"): resend.resend,
     ("POST", "/_busway/preview"): preview.preview,
     ("GET", "/_busway/logs/"): feeds.logs,

@@ -21,7 +21,7 @@ from busway.errors import EventNotFound, InvalidPattern, NoEventYet
 from busway.inspect.consumers import Passed, consumers
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
-from busway.inspect.work import find_item, progress, redriven, shown
+from busway.inspect.work import edited_in, find_item, progress, redriven, shown
 from busway.pattern import Pattern, closest, explain, parse
 from busway.redrive import DeadLetter, Selection
 from busway.targets.identity import delivery_uuid
@@ -177,6 +177,8 @@ async def _delivery(
         told |= {"attempts": source.attempts, "at": source.failed_at}
         told |= {"error_code": source.error_code, "error_message": source.error_message}
     lines = await server.logs.of_request(request_id)
+    edited = edited_in(lines) or (letter.source.edited if letter is not None and letter.source else "")
+    told |= {"edited": edited} if edited else {}
     if letter is None and told["state"] == "dead-lettered":
         told |= await redriven(server, subscriber.target_arn, request_id, told["at"], lines)
     if told["state"] == "delivered" or (letter is not None and ":sqs:" in subscriber.target_arn):

@@ -18,6 +18,7 @@ LOOKED_AT_MAX = 20_000
 PAGE = 1_000
 # How the log of a try tells that it failed: a runtime's line of an exception, and in REPORT what the server ended.
 EXCEPTION, ENDED_BY_SERVER = "[ERROR] ", "\tStatus: "
+_EDITED = "[busway: sent back with an edited event: "
 
 
 async def redriven(
@@ -40,6 +41,17 @@ async def redriven(
     if report is None or failed or ENDED_BY_SERVER in report.line:
         return {}
     return {"redriven": {"state": "delivered", "at": report.at}}
+
+
+def edited_line(changed: str) -> str:
+    """The line in a function's log that says what was changed of an event before it was sent back."""
+    return f"{_EDITED}{changed}]"
+
+
+def edited_in(lines: Sequence[Line]) -> str:
+    """What the newest such line says, "" for none."""
+    texts = [line.line for line in lines if line.line.startswith(_EDITED)]
+    return texts[-1].removeprefix(_EDITED).removesuffix("]") if texts else ""
 
 
 def request_of(item: Item) -> str:

@@ -105,11 +105,17 @@ class Connection:
     def delete(self, path: str) -> Any:
         return self._ask("DELETE", path, {}, b"")
 
-    def stream(self, path: str, *, quiet_s: float | None = None, **query: Any) -> Iterator[dict[str, Any]]:
-        """The JSON lines of a route that goes on; ends when the server ends it, or after `quiet_s` without a line."""
-        with self._answer("GET", path, query, b"", self.timeout_s) as (response, connection_socket):
+    def stream(
+        self, path: str, *, order: Any = None, quiet_s: float | None = None, **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The JSON lines of a route that goes on; ends when the server ends it, or after `quiet_s` without a line.
+
+        With an `order`, which is what to do, it is a POST.
+        """
+        method, body = ("GET", b"") if order is None else ("POST", msgspec.json.encode(order))
+        with self._answer(method, path, query, body, self.timeout_s) as (response, connection_socket):
             if response.status >= 400:
-                raise _refusal(self.endpoint, f"GET {path}", response.status, response.read())
+                raise _refusal(self.endpoint, f"{method} {path}", response.status, response.read())
             connection_socket.settimeout(quiet_s)
             try:
                 # An empty line only says that the server is still there.

@@ -30,6 +30,7 @@ class Invocations(Protocol):
         letters_to: str = "",
         mapping: str = "",
         anew: bool = False,
+        edited: str = "",
     ) -> Put: ...
 
 

@@ -49,6 +49,7 @@ class WaysBack:
                 rule_arn=source.rule_arn or None,
                 trace_header=_anew(source),
                 again=True,
+                edited=source.edited,
             )
         ]
 
@@ -80,7 +81,10 @@ class WaysBack:
         return [moved_put(queue, letter, uuids(self._entropy, 1)[0], None, now)]
 
     def to_target(self, source: Source, letter: Item, now: float) -> list[Put]:
-        """A new delivery to the target that failed, with a fresh age. Raises `TargetRefused`."""
+        """A new delivery to the target that failed, with a fresh age, under the policy that it had.
+
+        What fails again goes to the queue where the letter lay. Raises `TargetRefused`.
+        """
         delivery = Delivery(
             event_id=source.event_id,
             target_arn=source.target_arn,
@@ -90,8 +94,11 @@ class WaysBack:
             rule_arn=source.rule_arn,
             target_id=source.target_id,
             message_group_id=source.message_group_id,
+            partition_key=source.partition_key,
             parameters=source.parameters,
             trace_header=_anew(source),
+            retry=source.retry,
+            dead_letter_arn=letter.queue,
         )
         return self._to_target(delivery, now)
 

@@ -95,7 +95,8 @@ class Door:
         assert status == 200, answer
         return answer
 
-    async def stream(self, target: str) -> Stream:
+    async def stream(self, target: str, order: Any = None) -> Stream:
+        """A GET, or with an order a POST."""
         gone, raw = asyncio.Event(), list[bytes]()
 
         async def send(message: Any) -> None:
@@ -107,8 +108,9 @@ class Door:
             await gone.wait()
             return {"type": "http.disconnect"}
 
-        first = [{"type": "http.request", "body": b""}]
-        task = asyncio.create_task(self.app(self._asgi("GET", target, SCOPE.account, False), receive, send))
+        method, body = ("GET", b"") if order is None else ("POST", msgspec.json.encode(order))
+        first = [{"type": "http.request", "body": body}]
+        task = asyncio.create_task(self.app(self._asgi(method, target, SCOPE.account, False), receive, send))
         await settle(30)
         return Stream(task, gone, raw)
 

@@ -87,7 +87,7 @@ class Ending:
             function_arn=qualified(self._arn, work.qualifier),
             event_id=work.event_id, request_id=work.request_id, bus_arn=work.bus_arn, error_code=code,
             error_message=message, attempts=work.errors, first_at=work.first_at, failed_at=now,
-            trace_header=work.trace_header or None,
+            trace_header=work.trace_header or None, edited=work.edited,
         )  # fmt: skip
         scope = _scope_of(self._arn)
         attributes = dead_letter_attributes(work, lost.error or message.encode())

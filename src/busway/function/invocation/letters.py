@@ -26,6 +26,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     errors so far; `error` is the last one's body. `reports`: it is a batch, and the answer may say that it failed.
     `again`: it is a redriven dead letter. `letters_to` is the queue that gets it when it fails again, for a record of
     the mapping `mapping`; "" leaves it to the function. `anew`: it is run though its event may have been handled.
+    `edited` names what somebody changed in the payload before it was sent back.
     """
 
     request_id: str
@@ -43,6 +44,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     letters_to: str = ""
     mapping: str = ""
     anew: bool = False
+    edited: str = ""
 
 
 class _Context(msgspec.Struct, frozen=True, rename="camel"):

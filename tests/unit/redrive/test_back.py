@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -14,10 +15,13 @@ from busway.delivery import Delivered, Failed
 from busway.delivery.dead_letter import Source
 from busway.engine import Put
 from busway.errors import EngineStopped
+from busway.pattern import parse
 from busway.queue.message import AttributeValue, Outgoing
-from busway.redrive import LOOKED_AT_FIRST, Redrive, Redriven, Selection
+from busway.redrive import Edit, Redrive, Redriven, Selection
+from busway.redrive.back import LEASE_S
+from busway.redrive.letters import LOOKED_AT_FIRST
 
-from .inspect.world import FUNCTION, SCOPE, World
+from ..inspect.world import FUNCTION, SCOPE, World
 
 UNDELIVERABLE = SCOPE.arn("sqs", "busway-undeliverable-default")
 OTHER = SCOPE.arn("lambda", "function:other")
@@ -156,8 +160,9 @@ async def test_a_long_queue_of_work_is_not_read_to_its_end_unless_it_is_named(wo
     assert len(await world.redrive.look(SCOPE, Selection(queue="work"))) == 1
 
 
-async def test_a_death_between_put_and_end_repeats_and_loses_nothing(world: World):
+async def test_a_death_between_put_and_end_loses_nothing_and_repeats_nothing(world: World):
     await fail(world, 1)
+    world.outside.answers = [Failed("THROTTLING", "busy", True)]
     done = world.engine.queues.done
 
     async def dead(*_: object, **__: object) -> int:
@@ -167,10 +172,106 @@ async def test_a_death_between_put_and_end_repeats_and_loses_nothing(world: Worl
     with pytest.raises(EngineStopped):
         await world.redrive.redrive(SCOPE, Selection())
     world.engine.queues.done = done  # type: ignore[method-assign]
-    await world.clock.advance(200)
+    assert len(await world.engine.queues.browse(f"delivery/{FUNCTION}", 10)) == 1
+    await world.clock.advance(LEASE_S + 1)
     assert (await world.redrive.redrive(SCOPE, Selection())).redriven == 1
+    assert len(await world.engine.queues.browse(f"delivery/{FUNCTION}", 10)) == 1
+    assert await depth(world) == 0
+
+
+async def test_an_edit_after_such_a_death_is_not_taken_for_what_was_put_before_it(world: World):
+    (event_id,) = await fail(world, 1)
+    world.outside.answers = [Failed("THROTTLING", "busy", True)]
+    done, world.engine.queues.done = world.engine.queues.done, _stopped  # type: ignore[method-assign]
+    with pytest.raises(EngineStopped):
+        await world.redrive.redrive(SCOPE, Selection())
+    world.engine.queues.done = done  # type: ignore[method-assign]
+    await world.clock.advance(LEASE_S + 1)
+    edit = Edit(b'{"edited":true}', "detail.n")
+    totals = [total async for total in world.redrive.run(SCOPE, Selection(ids={event_id}), edit=edit)]
+    assert totals[-1].redriven == 1
+    bodies = [item.body for item in await world.engine.queues.browse(f"delivery/{FUNCTION}", 10)]
+    assert bodies[-1] == b'{"edited":true}' and len(bodies) == 2
+
+
+async def _stopped(*_: object, **__: object) -> int:
+    raise EngineStopped("died before the letter ended")
+
+
+async def test_an_edited_event_goes_to_the_handler_and_the_trail_says_so(world: World):
+    (event_id,) = await fail(world, 1)
+    edit = Edit(b'{"n":2}', "detail.n")
+    async for _ in world.redrive.run(SCOPE, Selection(ids={event_id}), edit=edit):
+        assert await depth(world) == 0
     await settle(30)
-    assert len(world.outside.attempted) >= 2
+    assert [delivery.payload for delivery in world.outside.attempted] == [b'{"n":2}']
+    (step,) = world.trail.recent(kind="redriven")
+    assert (step.facts["event_id"], step.facts["edited"]) == (event_id, "detail.n")
+
+
+async def test_an_edited_event_that_cannot_be_stored_keeps_its_letter_as_it_was(world: World):
+    (event_id,) = await fail(world, 1)
+    (before,) = await world.engine.queues.browse(UNDELIVERABLE, 10)
+
+    async def full(*_: object, **__: object) -> list[int]:
+        raise EngineStopped("the disk broke")
+
+    put, world.engine.queues.put = world.engine.queues.put, full  # type: ignore[method-assign]
+    with pytest.raises(EngineStopped):
+        async for _ in world.redrive.run(SCOPE, Selection(ids={event_id}), edit=Edit(b"{}", "detail")):
+            pass
+    world.engine.queues.put = put  # type: ignore[method-assign]
+    (after,) = await world.engine.queues.browse(UNDELIVERABLE, 10)
+    assert (after.id, after.body, after.meta) == (before.id, before.body, before.meta)
+
+
+async def test_only_events_that_match_a_pattern_go_back(world: World):
+    ids = await fail(world, 1, 2, 3)
+    pattern = parse('{"detail": {"n": [{"numeric": [">", 1]}]}}')
+    found = await world.redrive.look(SCOPE, Selection(pattern=pattern))
+    assert [letter.event_id for letter in found] == ids[1:]
+    assert (await world.redrive.redrive(SCOPE, Selection(pattern=pattern))).redriven == 2
+    assert [letter.event_id for letter in await world.redrive.look(SCOPE, Selection())] == ids[:1]
+
+
+async def test_what_is_no_event_matches_no_pattern_and_stays(world: World):
+    source = Source(kind="rule-target", payload=b"plain text", target_arn=FUNCTION)
+    queue = await world.queue("dlq")
+    await world.engine.queues.put([world.queues.message_put(queue, b"x", now=world.clock.now(), source=source)])
+    assert await world.redrive.redrive(SCOPE, Selection(pattern=parse('{"a": [1]}'))) == Redriven()
+    assert await depth(world, queue) == 1
+
+
+async def test_only_what_failed_with_one_error_goes_back(world: World):
+    await fail(world, 1)
+    assert await world.redrive.redrive(SCOPE, Selection(error_code="NO_PERMISSIONS")) == Redriven()
+    assert (await world.redrive.redrive(SCOPE, Selection(error_code="ERROR_FROM_TARGET"))).redriven == 1
+
+
+async def test_a_pattern_takes_a_batch_when_one_of_its_records_matches(world: World):
+    record = {
+        "kinesis": {"partitionKey": "k", "sequenceNumber": "1", "data": "", "approximateArrivalTimestamp": 1.0},
+        "eventID": "shard:1", "eventSourceARN": "arn",
+    }  # fmt: skip
+    records = [json.loads(json.dumps(record)) for _ in range(2)]
+    for number, one in enumerate(records):
+        one["kinesis"]["data"] = base64.b64encode(b'{"n":%d}' % number).decode()
+    source = Source(kind="batch", payload=json.dumps({"Records": records}).encode(), function_arn=FUNCTION)
+    queue = await world.queue("dlq")
+    await world.engine.queues.put([world.queues.message_put(queue, b"x", now=world.clock.now(), source=source)])
+    assert len(await world.redrive.look(SCOPE, Selection(pattern=parse('{"n": [1]}')))) == 1
+    assert await world.redrive.look(SCOPE, Selection(pattern=parse('{"n": [2]}'))) == []
+
+
+async def test_who_stops_asking_stops_it_after_a_page_and_the_rest_stays(world: World):
+    source = Source(kind="rule-target", payload=b"{}", target_arn=FUNCTION)
+    queue, now = await world.queue("dlq"), world.clock.now()
+    puts = [world.queues.message_put(queue, b"%d" % number, now=now, source=source) for number in range(450)]
+    await world.engine.queues.put(puts)
+    run = world.redrive.run(SCOPE, Selection())
+    assert (await anext(run)).redriven == 200
+    await run.aclose()
+    assert await depth(world, queue) == 250
 
 
 async def test_a_redrive_shows_in_the_trail_and_tells_whoever_watches_the_queue(world: World):
