@@ -35,6 +35,7 @@ COMMANDS = {
     "explain": ("busway.cli.explain:explain", "Tell why a pattern matches an event or not."),
     "rule": ("busway.cli.rule:rule", "Tell what a change of a rule would do, by past events."),
     "dlq": ("busway.cli.dlq:dlq", "List dead letters."),
+    "doctor": ("busway.cli.doctor:doctor", "Tell where a project on AWS would lose events."),
     "redrive": ("busway.cli.redrive:redrive", "Send dead letters back to the handler that failed."),
     "resend": ("busway.cli.resend:resend", "Give an event once more to one handler."),
     "logs": ("busway.cli.logs:logs", "Show a handler's log lines."),

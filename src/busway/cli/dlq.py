@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import click
 
+from busway.cli.aws_options import aws_options, chosen as chosen_aws
 from busway.cli.options import check_handler, connect, function_for, read_given, server_options
 from busway.cli.output import cell, counted, line, moment, print_json, say, styled, table
 from busway.cli.timeline import name_of
@@ -26,6 +28,7 @@ _FRAME = ("START ", "END ", "REPORT ", "INIT_REPORT ")
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many letters to list."
 )
+@aws_options
 @server_options
 def dlq(
     handler: str | None,
@@ -34,6 +37,9 @@ def dlq(
     error: str | None,
     queue: str | None,
     limit: int,
+    profile: str | None,
+    region: str | None,
+    environment: str | None,
     endpoint: str,
     as_json: bool,
 ) -> None:
@@ -44,7 +50,16 @@ def dlq(
       busway dlq
       busway dlq send-receipt --json
       busway dlq --event 7bf73129-1428-4cd3-a780-95db273d1602
+      busway dlq --profile prod
     """
+    on_aws = chosen_aws(profile, region, environment)
+    pattern = read_given("--matching", matching) if matching else None
+    if on_aws.wanted:
+        from busway.cli.aws_letters import list_letters
+
+        ids = (wanted,) if wanted else ()
+        list_letters(on_aws, Chosen(handler, ids, pattern, error, queue), limit, as_json)
+        return
     chosen = function_for(handler) if handler else None
     connection = connect(endpoint)
     if wanted is not None:
@@ -55,7 +70,6 @@ def dlq(
         else:
             show_letters(letters)
         return
-    pattern = read_given("--matching", matching) if matching else None
     found = connection.get(
         "/_busway/dead-letters", handler=chosen, queue=queue, limit=limit, matching=pattern, error=error
     )
@@ -64,6 +78,22 @@ def dlq(
     if as_json:
         print_json(found)
         return
+    show_found(found, "`busway dlq --event EVENT` shows one with its attempts; `busway redrive HANDLER` tries again")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which dead letters, as the options say; None and () are any. `matching` is the text of a pattern."""
+
+    handler: str | None
+    ids: tuple[str, ...] = ()
+    matching: str | None = None
+    error: str | None = None
+    queue: str | None = None
+
+
+def show_found(found: Mapping[str, Any], hint: str) -> None:
+    """Groups, then items, then what else can be asked."""
     if not found["total"]:
         say("no dead letters")
         return
@@ -71,10 +101,7 @@ def dlq(
     line("")
     show_items(found["items"])
     left = found["total"] - len(found["items"])
-    say(
-        (f"and {left} more\n" if left > 0 else "")
-        + "`busway dlq --event EVENT` shows one with its attempts; `busway redrive HANDLER` tries again"
-    )
+    say((f"and {left} more\n" if left > 0 else "") + hint)
 
 
 def show_groups(groups: Iterable[Mapping[str, Any]]) -> None:
@@ -118,7 +145,8 @@ def show_letters(letters: Iterable[Mapping[str, Any]]) -> None:
             line(f"it had been sent back edited: {letter['edited']}")
         for attempt in letter.get("tries", []):
             _show_attempt(attempt)
-        left = (letter.get("attempts") or 0) - len(letter.get("tries", []))
+        # On AWS nothing tells of them.
+        left = letter["attempts"] - len(letter["tries"]) if "tries" in letter else 0
         if left > 0:
             line((f"of {counted(left, 'attempt')} nothing is remembered any more", "dim"))
         line("")

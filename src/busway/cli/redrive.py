@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import click
 
+from busway.cli.aws_options import aws_options, chosen as chosen_aws
+from busway.cli.dlq import Chosen, show_groups, show_items
 from busway.cli.edits import Editing, edit
 from busway.cli.options import check_handler, connect, function_for, read_given, server_options
 from busway.cli.output import counted, line, moment, print_json, print_line, say
@@ -47,6 +49,7 @@ _STATE_STYLES = {"delivered": "green", "failed": "bold red", "under way": "yello
     "--wait", "wait_s", type=click.FloatRange(0, WAIT_S_MAX), metavar="SECONDS",
     help="Wait so long for what becomes of each.  [default: 10 on a terminal, else 0]",
 )  # fmt: skip
+@aws_options
 @server_options
 def redrive(
     handler: str | None,
@@ -60,6 +63,9 @@ def redrive(
     changes: tuple[str, ...],
     raw: bool,
     wait_s: float | None,
+    profile: str | None,
+    region: str | None,
+    environment: str | None,
     endpoint: str,
     as_json: bool,
 ) -> None:
@@ -73,63 +79,71 @@ def redrive(
       busway redrive send-receipt
       busway redrive send-receipt --matching '{"detail": {"total": [{"numeric": [">", 99]}]}}' --dry-run
       busway redrive --event 7bf73129-1428-4cd3-a780-95db273d1602 --set location=Oslo
+      busway redrive send-receipt --profile prod
     """
-    order = _order(handler, ids, matching, error, queue, everything)
-    how = Editing(editor, changes, raw)
-    connection = connect(endpoint)
+    if not (handler or ids or queue or everything or matching or error):
+        raise click.UsageError("HANDLER is missing: name one, or --event, --matching, --error, --queue or --all")
+    chosen = Chosen(handler, ids, _pattern(matching), error, queue)
+    how, on_aws = Editing(editor, changes, raw), chosen_aws(profile, region, environment)
+    if how.wanted and len(ids) != 1:
+        raise click.UsageError("--edit and --set are for one dead letter: name it with --event")
+    if on_aws.wanted:
+        from busway.cli.aws_letters import send_back
+
+        if wait_s:
+            raise click.UsageError("--wait is for a server of Busway: AWS does not tell what becomes of an event")
+        went = send_back(on_aws, chosen, how, dry_run, as_json)
+    else:
+        wait_s = _wait_s(wait_s, as_json)
+        went = _redrive(connect(endpoint), chosen, how, None if dry_run else wait_s, as_json)
+    click.get_current_context().exit(0 if went else 1)
+
+
+def _redrive(connection: Connection, chosen: Chosen, how: Editing, wait_s: float | None, as_json: bool) -> bool:
+    """On a server; whether all went well. Without `wait_s` only told what would be sent back."""
+    order = _order(chosen)
     if how.wanted:
-        if len(ids) != 1:
-            raise click.UsageError("--edit and --set are for one dead letter: name it with --event")
         if (made := _edited(connection, order, how)) is None:
             say("nothing was changed, and nothing was sent")
-            return
+            return True
         order |= made
-    if dry_run:
-        _tell_plan(connection.post("/_busway/redrive", {**order, "dry_run": True}), as_json)
-        return
-    order |= {"stream": True, "wait_s": _wait_s(wait_s, as_json)}
-    done, letters = follow(connection.stream("/_busway/redrive", order=order), as_json)
+    if wait_s is None:
+        tell_plan(connection.post("/_busway/redrive", {**order, "dry_run": True}), as_json)
+        return True
+    stream = connection.stream("/_busway/redrive", order={**order, "stream": True, "wait_s": wait_s})
+    done, letters = follow(stream, as_json)
     nothing = not (done["redriven"] or done["busy"] or done["skipped"] or done["refused"])
-    if nothing and order.get("handler"):
+    if nothing and "handler" in order:
         check_handler(connection, order["handler"])
     if as_json:
         print_line(done)
     else:
-        _tell(done, letters, ids)
-    failed = done["refused"] or done.get("failed") or (nothing and ids)
-    click.get_current_context().exit(1 if failed else 0)
+        _tell(done, letters, chosen.ids)
+    return not (done["refused"] or done.get("failed") or (nothing and chosen.ids))
 
 
-def _order(
-    handler: str | None,
-    ids: Sequence[str],
-    matching: str | None,
-    error: str | None,
-    queue: str | None,
-    everything: bool,
-) -> dict[str, Any]:
+def _order(chosen: Chosen) -> dict[str, Any]:
     """What to send back, as the server takes it."""
     import msgspec
 
-    if not (handler or ids or queue or everything or matching or error):
-        raise click.UsageError("HANDLER is missing: name one, or --event, --matching, --error, --queue or --all")
-    order: dict[str, Any] = {"all": everything}
-    order |= {"handler": function_for(handler)} if handler else {}
-    order |= {"ids": list(ids)} if ids else {}
-    order |= {"queue": queue} if queue else {}
-    order |= {"error": error} if error else {}
-    if matching:
-        text = read_given("--matching", matching)
-        _check_pattern(text)
-        order["matching"] = msgspec.Raw(text.encode())
+    order: dict[str, Any] = {"all": True} if chosen == Chosen(None) else {}
+    order |= {"handler": function_for(chosen.handler)} if chosen.handler else {}
+    order |= {"ids": list(chosen.ids)} if chosen.ids else {}
+    order |= {"queue": chosen.queue} if chosen.queue else {}
+    order |= {"error": chosen.error} if chosen.error else {}
+    order |= {"matching": msgspec.Raw(chosen.matching.encode())} if chosen.matching else {}
     return order
 
 
-def _check_pattern(text: str) -> None:
-    """Raises InvalidPattern, which says where."""
+def _pattern(given: str | None) -> str | None:
+    """The text of --matching. Raises InvalidPattern, which says where."""
     from busway.pattern import parse
 
+    if given is None:
+        return None
+    text = read_given("--matching", given)
     parse(text)
+    return text
 
 
 def _wait_s(given: float | None, as_json: bool) -> float:
@@ -184,9 +198,7 @@ def follow(told: Iterable[dict[str, Any]], as_json: bool) -> tuple[dict[str, Any
     raise RedriveUnfinished(sent_back, "the server ended before it was done")
 
 
-def _tell_plan(found: Mapping[str, Any], as_json: bool) -> None:
-    from busway.cli.dlq import show_groups, show_items
-
+def tell_plan(found: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return

@@ -65,10 +65,10 @@ class ServerUnreachable(BuswayError):
 
 
 class UnknownHandler(BuswayError):
-    """The server has no handler of that name."""
+    """The server, or the environment on AWS, has no handler of that name."""
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"the server has no handler {name!r}; it has {', '.join(known) or 'none yet'}")
+    def __init__(self, name: str, known: Sequence[str], where: str = "the server") -> None:
+        super().__init__(f"{where} has no handler {name!r}; it has {', '.join(known) or 'none yet'}")
         self.hint = "`busway status` shows them; `busway dev` deploys those of a project"
 
 

@@ -8,7 +8,8 @@ import click
 import pytest
 
 from busway.cli import main
-from busway.cli.send import _changed, _chosen  # pyright: ignore[reportPrivateUsage]
+from busway.cli.changes import changed
+from busway.cli.send import _chosen  # pyright: ignore[reportPrivateUsage]
 from busway.errors import BrokenProject, EventMismatch
 from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
@@ -115,7 +116,7 @@ def test_a_file_is_a_whole_event_or_a_detail(tmp_path: Path):
 
 def test_changes_reach_into_objects():
     before = {"a": {"b": 1}, "t": "x"}
-    assert _changed(before, ("a.b=2", "a.c=true", "n.m=[1]", "t=1", "u=free text")) == {
+    assert changed(before, ("a.b=2", "a.c=true", "n.m=[1]", "t=1", "u=free text")) == {
         **{"a": {"b": 2, "c": True}, "n": {"m": [1]}},
         **{"t": "1", "u": "free text"},
     }
@@ -125,7 +126,7 @@ def test_changes_reach_into_objects():
 @pytest.mark.parametrize("change", ["novalue", "=5", "t.b=1"])
 def test_a_change_that_makes_no_sense_is_a_usage_error(change: str):
     with pytest.raises(click.UsageError, match="--set"):
-        _changed({"t": "x"}, (change,))
+        changed({"t": "x"}, (change,))
 
 
 @pytest.mark.parametrize(

@@ -94,16 +94,19 @@ class Aws:
         return str(self._caller.get("Arn")) if self._caller else "the caller"
 
 
-def open_aws(settings: AwsSettings, environment: str) -> Aws:
-    """AWS by the shell's own settings, as every AWS tool finds them. Raises AwsUnusable, before anything is done."""
+def open_aws(settings: AwsSettings, environment: str, profile: str | None = None, region: str | None = None) -> Aws:
+    """AWS by the shell's own settings, as every AWS tool finds them. Raises AwsUnusable, before anything is done.
+
+    `profile` is one of AWS's configuration, instead of the shell's; `region` wins over all others.
+    """
     from botocore import exceptions
 
     session_module: Any = importlib.import_module("botocore.session")
     config: Any = importlib.import_module("botocore.config").Config(retries={"mode": "standard", "max_attempts": 8})
     try:
-        session = session_module.get_session()
+        session = session_module.Session(profile=profile)
         # botocore alone of all SDKs does not read AWS_REGION.
-        region = settings.region or os.environ.get("AWS_REGION") or session.get_config_variable("region")
+        region = region or settings.region or os.environ.get("AWS_REGION") or session.get_config_variable("region")
         credentials = session.get_credentials()
     except exceptions.BotoCoreError as error:
         raise _unusable(error) from error

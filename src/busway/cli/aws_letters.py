@@ -1,0 +1,156 @@
+"""`busway dlq` and `busway redrive` with `--profile`: the dead letters of a project that is deployed to AWS."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from busway.cli.aws_options import OnAws
+from busway.cli.edits import Editing, edit
+from busway.cli.output import print_json, print_line, say
+from busway.errors import LetterNotFound, RedriveUnfinished, UnknownHandler
+
+if TYPE_CHECKING:
+    from busway.cli.dlq import Chosen
+    from busway.road.aws.access import Aws
+    from busway.road.aws.letter import Wanted
+    from busway.road.aws.letter_queues import LetterQueue
+
+# Ours: so many letters of one queue are looked at to be listed.
+LOOKED_AT_MAX = 1_000
+# A line of progress for a program after so many.
+PROGRESS_EVERY = 100
+
+
+def list_letters(on_aws: OnAws, chosen: Chosen, limit: int, as_json: bool) -> None:
+    """Groups and items, as a server tells of them; whole letters where ids are given."""
+    from busway.cli.dlq import show_found, show_letters
+    from busway.road.aws.letter import told
+
+    aws, queues, wanted = _opened(on_aws, chosen)
+    found = _found(aws, queues, wanted, limit)
+    if chosen.ids:
+        if not found["letters"]:
+            raise LetterNotFound(", ".join(chosen.ids))
+        letters = [told(letter) for letter in found["letters"]]
+        print_json(letters) if as_json else show_letters(letters)
+        return
+    del found["letters"]
+    print_json(found) if as_json else show_found(found, "`busway redrive HANDLER --profile NAME` tries again")
+
+
+def send_back(on_aws: OnAws, chosen: Chosen, how: Editing, dry_run: bool, as_json: bool) -> bool:
+    """Send back what is chosen; whether all of it went."""
+    from busway.cli.redrive import tell_plan
+    from busway.road.aws.letter_queues import Sent, send_back
+
+    aws, queues, wanted = _opened(on_aws, chosen)
+    payload = None
+    if how.wanted:
+        edited = _edited(aws, queues, wanted, how)
+        if edited is None:
+            say("nothing was changed, and nothing was sent")
+            return True
+        wanted, payload = edited
+    if dry_run:
+        found = _found(aws, queues, wanted, LOOKED_AT_MAX)
+        del found["letters"]
+        tell_plan(found, as_json)
+        return True
+    sent = Sent()
+    try:
+        for queue in queues:
+            send_back(aws, queue, wanted, sent, payload=payload, progress=lambda count: _progress(count, as_json))
+    except (KeyboardInterrupt, Exception) as error:
+        if not sent.redriven:
+            raise
+        raise RedriveUnfinished(sent.redriven, str(error) or "interrupted") from error
+    _tell(sent, chosen, as_json)
+    return not sent.refused and bool(sent.redriven or not chosen.ids)
+
+
+def _opened(on_aws: OnAws, chosen: Chosen) -> tuple[Aws, list[LetterQueue], Wanted]:
+    """AWS, the queues that are meant, and which letters in them. Raises UnknownHandler."""
+    from busway.pattern import parse
+    from busway.road.aws.letter import Wanted
+    from busway.road.aws.letter_queues import letter_queues
+
+    _, site, aws = on_aws.open()
+    entry = chosen.handler.replace("_", "-") if chosen.handler else None
+    queues = [
+        queue
+        for queue in letter_queues(aws, site.names)
+        if (entry is None or entry in (queue.entry, queue.function)) and chosen.queue in (None, queue.name)
+    ]
+    if not queues and (entry or chosen.queue):
+        known = [queue.entry for queue in letter_queues(aws, site.names)]
+        error = UnknownHandler(
+            str(chosen.handler or chosen.queue), known, f"the environment {site.names.environment}"
+        )
+        error.hint = f"`busway status {site.names.environment}` shows them"
+        raise error
+    pattern = parse(chosen.matching) if chosen.matching else None
+    return aws, queues, Wanted(frozenset(chosen.ids) if chosen.ids else None, chosen.error or "", pattern)
+
+
+def _found(aws: Aws, queues: Sequence[LetterQueue], wanted: Wanted, shown: int) -> dict[str, Any]:
+    """As `/_busway/dead-letters` tells; `letters` are the items before they are shown."""
+    from busway.road.aws.letter import groups_of, told
+    from busway.road.aws.letter_queues import look_all
+
+    letters, cut = look_all(aws, queues, wanted, LOOKED_AT_MAX)
+    items = [told(letter) for letter in letters[:shown]]
+    return {
+        "total": len(letters), "cut": cut, "groups": _plain(groups_of(letters)), "items": items, "letters": letters
+    }  # fmt: skip
+
+
+def _plain(groups: Sequence[Any]) -> list[dict[str, Any]]:
+    import msgspec
+
+    return [msgspec.structs.asdict(group) for group in groups]
+
+
+def _edited(aws: Aws, queues: Sequence[LetterQueue], wanted: Wanted, how: Editing) -> tuple[Wanted, str] | None:
+    """The one letter that is meant, and what it becomes. Raises LetterNotFound, UsageError for several."""
+    from busway.road.aws.letter import Wanted
+    from busway.road.aws.letter_queues import look_all
+
+    letters, _ = look_all(aws, queues, wanted, LOOKED_AT_MAX)
+    if not letters:
+        raise LetterNotFound(", ".join(wanted.ids or ()))
+    if len(letters) > 1:
+        names = ", ".join(sorted({letter.queue for letter in letters}))
+        raise click.UsageError(
+            f"there are {len(letters)} such dead letters, in {names}: name the handler or the message"
+        )
+    made = edit(letters[0].payload, how)
+    return None if made is None else (Wanted(frozenset({letters[0].message_id})), made.text)
+
+
+def _progress(count: int, as_json: bool) -> None:
+    if as_json:
+        if count % PROGRESS_EVERY == 0:
+            print_line({"kind": "progress", "redriven": count})
+    elif sys.stderr.isatty():
+        click.echo(f"\r{count} sent back …", nl=False, err=True)
+
+
+def _tell(sent: Any, chosen: Chosen, as_json: bool) -> None:
+    import msgspec
+
+    if as_json:
+        print_line({"kind": "done", "redriven": sent.redriven, "refused": msgspec.to_builtins(sent.refused)})
+        return
+    if sent.redriven and sys.stderr.isatty():
+        say("")
+    click.echo(f"{sent.redriven} sent back")
+    for one in sent.refused:
+        say(f"{one.message_id} stays in {one.queue}: {one.reason}")
+    if not sent.redriven and not sent.refused:
+        say("there is no such dead letter" if chosen.ids else "there are no dead letters")
+    elif sent.redriven:
+        say("what fails again is in `busway dlq --profile NAME` after its retries")
