@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.htm
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -46,6 +47,11 @@ class AwsLetter(msgspec.Struct, frozen=True, kw_only=True):
     rule_arn: str = ""
     receipt: str = ""
     attributes: dict[str, Any] = {}
+
+    @property
+    def identity(self) -> str:
+        """The same for a letter of the same thing: its event, or what it holds."""
+        return f"{self.handler} {self.event_id or hashlib.sha256(self.payload.encode()).hexdigest()}"
 
 
 class LetterGroup(msgspec.Struct):

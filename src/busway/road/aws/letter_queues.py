@@ -121,13 +121,17 @@ def send_back(
 ) -> None:
     """Send back what is wanted, letter by letter, and add it up in `sent`. `payload` stands in for what failed.
 
-    What fails again meanwhile comes back later than it began, and is left alone. Raises AwsUnusable, AwsRefused.
+    What fails again meanwhile is left alone: a letter that was written after this began, or, in the second that AWS's
+    clock leaves open, one of what was sent already. Raises AwsUnusable, AwsRefused.
     """
     held: dict[str, str] = {}
     began_at = _now(aws, queue)
+    again: set[str] = set()
     try:
         for letter in _received(aws, queue, held):
-            if not wanted.takes(letter) or letter.failed_at > began_at:
+            if not wanted.takes(letter) or letter.failed_at >= began_at + 1.0:
+                continue
+            if letter.failed_at >= began_at and letter.identity in again:
                 continue
             back = way_back(letter)
             reason = back.reason or _refused(aws, letter, back, letter.payload if payload is None else payload)
@@ -136,6 +140,7 @@ def send_back(
                 continue
             aws.call("sqs", "DeleteMessage", QueueUrl=queue.url, ReceiptHandle=letter.receipt)
             del held[letter.message_id]
+            again.add(letter.identity)
             sent.redriven += 1
             sent.sent.append(letter.event_id or letter.message_id)
             progress(sent.redriven)
@@ -188,10 +193,10 @@ def _give_back(aws: Aws, queue: LetterQueue, held: Mapping[str, str]) -> None:
 
 
 def _now(aws: Aws, queue: LetterQueue) -> float:
-    """Unix seconds by AWS's clock, which writes the times of letters; the whole second after now."""
+    """Unix seconds by AWS's clock, which writes the times of letters; the whole second that has begun."""
     answer = aws.call("sqs", "GetQueueAttributes", QueueUrl=queue.url, AttributeNames=["QueueArn"])
     headers: Mapping[str, str] = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     if "date" not in headers:
         # Not every SQS that is not AWS's has the header.
-        return time.time() + 1.0
-    return parsedate_to_datetime(headers["date"]).replace(tzinfo=UTC).timestamp() + 1.0
+        return float(int(time.time()))
+    return parsedate_to_datetime(headers["date"]).replace(tzinfo=UTC).timestamp()
