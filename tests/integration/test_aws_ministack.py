@@ -25,7 +25,11 @@ from tests.unit.road.aws.manifests import EVERYTHING
 from busway.road.aws.access import Aws, open_aws
 from busway.road.aws.compare import compare
 from busway.road.aws.deploy import deploy, rollback
+from busway.road.aws.doctor import gather
+from busway.road.aws.findings import findings
 from busway.road.aws.function import Code
+from busway.road.aws.letter import Wanted
+from busway.road.aws.letter_queues import Sent, letter_queues, look, send_back
 from busway.road.aws.names import Names
 from busway.road.aws.packages import Package, zipped
 from busway.road.aws.release import Release, Site, make_release
@@ -164,6 +168,41 @@ def test_the_example_is_deployed_fired_changed_and_brought_back(aws: Aws, minist
     assert rollback(first.site, aws, said.append, lambda _: time.sleep(LOOK_S)).template == done.template
     assert memory() == 256
     until(lambda: site_status(first.site, aws).handlers[0].function == "Active", "the function")
+
+
+def test_the_doctor_and_the_dead_letters_of_what_is_deployed(aws: Aws, ministack: str, tmp_path: Path):
+    root = example(tmp_path)
+    release = asyncio.run(make_release(root, "prod"))
+    deploy(release, aws, {}, lambda _: None, lambda _: time.sleep(LOOK_S))
+    names, handlers = release.site.names, ["notify-customer"]
+    # The template has the function's dead letters; this CloudFormation does not set them.
+    assert {one.code for one in findings(gather(aws, names, ["default"], handlers))} == {
+        "function-without-dead-letters", "alarm-without-actions",
+    }  # fmt: skip
+    boto3.client("lambda").remove_permission(FunctionName=FUNCTION, StatementId=_statement())
+    assert "no-invoke-permission" in {one.code for one in findings(gather(aws, names, ["default"], handlers))}
+
+    boto3.client("sesv2").create_email_identity(EmailIdentity="notifications@example.com")
+    (queue,) = letter_queues(aws, names)
+    event = json.dumps(
+        {**sample_of(root), "id": "5f1f4c3a-0000-4000-8000-000000000001", "resources": ["late@example.com"]}
+    )
+    words = {"RequestID": "r", "ErrorCode": "200", "ErrorMessage": "no post today"}
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in words.items()}
+    boto3.client("sqs").send_message(QueueUrl=queue.url, MessageBody=event, MessageAttributes=attributes)
+    ((letter,), more) = look(aws, queue, Wanted(), 10)
+    assert (letter.handler, letter.error_message, more) == (FUNCTION, "no post today", False)
+    assert len(look(aws, queue, Wanted(), 10)[0]) == 1
+    sent = Sent()
+    send_back(aws, queue, Wanted(), sent)
+    assert (sent.redriven, sent.refused, sent.sent) == (1, [], [letter.event_id])
+    until(lambda: "late@example.com" in json.dumps(asked(f"{ministack}/_ministack/ses/messages")), "the mail")
+    assert look(aws, queue, Wanted(), 10)[0] == []
+
+
+def _statement() -> str:
+    policy = json.loads(boto3.client("lambda").get_policy(FunctionName=FUNCTION)["Policy"])
+    return policy["Statement"][0]["Sid"]
 
 
 def memory() -> int:
