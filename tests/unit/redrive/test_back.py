@@ -306,3 +306,24 @@ async def test_what_a_redrive_policy_put_aside_goes_back_to_its_queue_with_its_a
     (message,) = await world.queues.receive(work, 1)
     assert (message.item.body, message.meta.attributes) == (b"job", attributes)
     assert await depth(world, dead) == 0
+
+
+async def test_letters_of_a_fifo_queue_go_back_in_their_order_and_one_alone_leaves_the_others_in_theirs(world: World):
+    dead = (await world.queues.create(SCOPE, "dead.fifo", {"FifoQueue": "true"})).arn
+    policy = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
+    about = {"FifoQueue": "true", "RedrivePolicy": policy, "VisibilityTimeout": "0"}
+    work = (await world.queues.create(SCOPE, "work.fifo", about)).arn
+    bodies = ["a", "b", "c", "d"]
+    sent = [Outgoing(body, group_id="g", deduplication_id=body) for body in bodies]
+    await world.queues.send(work, sent, SCOPE.account)
+    for _ in range(8):
+        await world.queues.receive(work, 10)
+    letters = await world.redrive.look(SCOPE, Selection(queue="dead.fifo"))
+    assert [letter.item.body.decode() for letter in letters] == bodies
+    assert (await world.redrive.redrive(SCOPE, Selection(ids={letters[1].message_id}))).redriven == 1
+    left = await world.redrive.look(SCOPE, Selection(queue="dead.fifo"))
+    assert [letter.item.body.decode() for letter in left] == ["a", "c", "d"]
+    assert (await world.redrive.redrive(SCOPE, Selection(handler="work.fifo"))).redriven == 3
+    found = await world.engine.queues.browse(work, 10)
+    assert [item.body.decode() for item in found] == ["b", "a", "c", "d"]
+    assert (await world.engine.queues.counts(dead)).ready == 0
