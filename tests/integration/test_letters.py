@@ -15,7 +15,7 @@ from busway.road.fields import parse_fields
 from busway.road.generator import HandlerSpec, add_handler
 from busway.road.project_files import new_project
 
-from .whole_server import BIN, PATIENCE_S, ROLE, WholeServer, whole_server, zipped
+from .whole_server import BIN, PATIENCE_S, ROLE, WholeServer, arn, whole_server, zipped
 
 PLACED = EventSpec("OrderPlaced", "shop", "Order Placed", parse_fields(["order-id:str", "total:int=5"]))
 # An order of more than 100 fails, the first time it is tried in other words.
@@ -163,3 +163,17 @@ def test_some_are_chosen_by_pattern_or_error_and_a_dry_run_sends_none(server: Wh
     assert server.busway("dlq", "--matching", pattern)["total"] == 1
     assert server.busway("dlq")["total"] == 2
     cleared(server)
+
+
+def test_what_an_on_failure_queue_was_told_of_is_a_dead_letter_like_others(server: WholeServer):
+    functions = server.client("lambda")
+    server.client("sqs").create_queue(QueueName="told")
+    functions.put_function_event_invoke_config(
+        FunctionName="shop-one", DestinationConfig={"OnFailure": {"Destination": arn("sqs", "told")}}
+    )
+    (event_id,) = failed(server, 500)
+    (letter,) = server.busway("dlq", "shop-one")["items"]
+    assert (letter["event_id"], letter["queue"]) == (event_id, arn("sqs", "told"))
+    words = ["redrive", "shop-one", "--event", event_id, "--set", "total=5", "--wait", "60"]
+    assert server.run(BIN / "busway", *words).stdout == "1 sent back\n1 delivered\n"
+    functions.delete_function_event_invoke_config(FunctionName="shop-one")

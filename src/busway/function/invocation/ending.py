@@ -75,24 +75,30 @@ class Ending:
                 work, self._arn, item.body, lost.error or None, condition=lost.condition, attempts=work.errors,
                 at=desk.clock.now(), version=work.qualifier or LATEST if record is None else record.version,
             )  # fmt: skip
-            told = await self._send(config.on_failure, letter, work, work.errors, success=False)
+            # What is in a queue of its own as well is a dead letter once.
+            source = self._source(item, lost) if queue_arn is None else None
+            told = await self._send(config.on_failure, letter, work, work.errors, success=False, source=source)
         if queue_arn is not None or not told:
             await self._insist(lambda: self._put_dead_letter(item, lost, queue_arn))
 
     async def _put_dead_letter(self, item: Item, lost: Lost, queue_arn: str | None) -> None:
-        desk, work, now = self._desk, lost.work, self._desk.clock.now()
-        code, message = words(lost)
-        source = Source(
+        desk, work, source = self._desk, lost.work, self._source(item, lost)
+        attributes = dead_letter_attributes(work, lost.error or source.error_message.encode())
+        put = desk.dead_letters.put(
+            queue_arn, work.bus_arn or None, _scope_of(self._arn), item.body, attributes, source, source.failed_at
+        )
+        await desk.engine.queues.put([put], accepted=True)
+
+    def _source(self, item: Item, lost: Lost) -> Source:
+        """What a dead letter of it is kept with."""
+        work, (code, message) = lost.work, words(lost)
+        return Source(
             kind="function", payload=item.body, rule_arn=work.rule_arn,
             function_arn=qualified(self._arn, work.qualifier),
             event_id=work.event_id, request_id=work.request_id, bus_arn=work.bus_arn, error_code=code,
-            error_message=message, attempts=work.errors, first_at=work.first_at, failed_at=now,
+            error_message=message, attempts=work.errors, first_at=work.first_at, failed_at=self._desk.clock.now(),
             trace_header=work.trace_header or None, edited=work.edited,
         )  # fmt: skip
-        scope = _scope_of(self._arn)
-        attributes = dead_letter_attributes(work, lost.error or message.encode())
-        put = desk.dead_letters.put(queue_arn, work.bus_arn or None, scope, item.body, attributes, source, now)
-        await desk.engine.queues.put([put], accepted=True)
 
     async def _put_letter_again(self, item: Item, lost: Lost) -> None:
         """A record of a mapping goes back to the queue in which its letter lay."""
@@ -103,15 +109,20 @@ class Ending:
         put = desk.dead_letters.put(work.letters_to, None, scope, letter, {}, source, now)
         await desk.engine.queues.put([put], accepted=True)
 
-    async def _send(self, destination: str, record: bytes, work: Work, attempt: int, *, success: bool) -> bool:
-        """Send a record to a destination, as what came of this attempt; False when it can't be."""
+    async def _send(
+        self, destination: str, record: bytes, work: Work, attempt: int, *, success: bool, source: Source | None = None
+    ) -> bool:
+        """Send a record to a destination, as what came of this attempt; with a `source` it is a dead letter.
+
+        False when it can't be.
+        """
         desk, trace = self._desk, work.trace_header or begun_by(work.event_id or work.request_id)
         try:
             if desk.destinations is None:
                 raise FunctionNotFound(destination)
             await desk.destinations.send(
                 destination, record, function_arn=qualified(self._arn, work.qualifier or LATEST), success=success,
-                trace_header=sent_from(trace, span_id(work.request_id, attempt)), now=desk.clock.now(),
+                trace_header=sent_from(trace, span_id(work.request_id, attempt)), now=desk.clock.now(), source=source,
             )  # fmt: skip
         except EngineStopped:
             raise
