@@ -17,9 +17,10 @@ from busway.cli.options import connect
 from busway.errors import BuswayError
 from busway.function.workers.placement import prefetch
 
-LETTERS, DEATHS = 1_500, 4
-# How long after its begin a redrive may go on until the server dies.
-REDRIVE_S_MAX = 0.3
+LETTERS, DEATHS = 3_000, 5
+# How long a redrive may go on after its first page, until the server dies: some pages take so long.
+GOES_ON_S_MAX = 0.03
+PUT_AT_ONCE = 10
 PATIENCE_S = 90.0
 # It fails as long as a file is there, and notes each success.
 SOURCE = """
@@ -29,7 +30,7 @@ LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 def handler(event, context):
     if os.path.exists(os.environ["BROKEN"]):
         raise RuntimeError("broken")
-    os.write(LEDGER, b"%d\\n" % event["n"])
+    os.write(LEDGER, b"%d\\n" % event["detail"]["n"])
 """
 
 
@@ -44,9 +45,14 @@ def lay_out(server: ServerProcess, folder: Path) -> None:
         DeadLetterConfig={"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"},
     )  # fmt: skip
     functions.put_function_event_invoke_config(FunctionName="failing", MaximumRetryAttempts=0)
-    for number in range(LETTERS):
-        payload = json.dumps({"n": number})
-        functions.invoke(FunctionName="failing", InvocationType="Event", Payload=payload)
+    events = client(server, "events")
+    events.put_rule(Name="fault", EventPattern='{"source": ["fault.test"]}')
+    target = "arn:aws:lambda:us-east-1:000000000000:function:failing"
+    events.put_targets(Rule="fault", Targets=[{"Id": "f", "Arn": target}])
+    for begin in range(0, LETTERS, PUT_AT_ONCE):
+        details = [json.dumps({"n": number}) for number in range(begin, begin + PUT_AT_ONCE)]
+        entries = [{"Source": "fault.test", "DetailType": "Numbered", "Detail": detail} for detail in details]
+        events.put_events(Entries=entries)
 
 
 def left(server: ServerProcess) -> int:
@@ -60,11 +66,16 @@ def until_all(server: ServerProcess, count: int) -> None:
         time.sleep(0.1)
 
 
-def redrive(server: ServerProcess) -> None:
-    """As the command does; a server that dies meanwhile is expected."""
-    with suppress(BuswayError):
-        for _ in connect(server.endpoint).stream("/_busway/redrive", order={"handler": "failing", "stream": True}):
-            pass
+def redrive(server: ServerProcess, began: threading.Event) -> None:
+    """As the command does; a server that dies meanwhile is expected. `began`: a page of it is done, or it is over."""
+    try:
+        with suppress(BuswayError):
+            for _ in connect(server.endpoint).stream(
+                "/_busway/redrive", order={"handler": "failing", "stream": True}
+            ):
+                began.set()
+    finally:
+        began.set()
 
 
 def test_a_redrive_that_is_killed_loses_no_letter_and_sends_none_twice(tmp_path: Path):
@@ -77,16 +88,19 @@ def test_a_redrive_that_is_killed_loses_no_letter_and_sends_none_twice(tmp_path:
         until_all(server, LETTERS)
         (tmp_path / "broken").unlink()
         for _ in range(DEATHS):
-            client_side = threading.Thread(target=redrive, args=(server,))
+            began = threading.Event()
+            client_side = threading.Thread(target=redrive, args=(server, began))
             client_side.start()
-            threading.Event().wait(chance.uniform(0.02, REDRIVE_S_MAX))
+            began.wait(PATIENCE_S)
+            # The moment of a death can't be waited for by a condition: it is any moment of the pages that follow.
+            threading.Event().wait(chance.uniform(0.0, GOES_ON_S_MAX))
             server.kill()
             client_side.join()
             server.start()
         deadline = time.monotonic() + PATIENCE_S
         while left(server):
             assert time.monotonic() < deadline, f"{left(server)} letters are never sent back"
-            redrive(server)
+            redrive(server, threading.Event())
             time.sleep(0.2)
         ledger = tmp_path / "ledger"
         while len(set(ledger.read_text().split())) < LETTERS:
