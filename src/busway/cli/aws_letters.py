@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ from busway.errors import LetterNotFound, RedriveUnfinished, UnknownHandler
 if TYPE_CHECKING:
     from busway.cli.dlq import Chosen
     from busway.road.aws.access import Aws
-    from busway.road.aws.letter import Wanted
+    from busway.road.aws.letter import AwsLetter, Wanted
     from busway.road.aws.letter_queues import LetterQueue
 
 # Ours: so many letters of one queue are looked at to be listed.
@@ -30,22 +31,25 @@ def list_letters(on_aws: OnAws, chosen: Chosen, limit: int, as_json: bool) -> No
     from busway.cli.dlq import show_found, show_letters
     from busway.road.aws.letter import told
 
-    aws, queues, wanted = _opened(on_aws, chosen)
-    found = _found(aws, queues, wanted, limit)
+    letters, cut = _looked(*_opened(on_aws, chosen))
     if chosen.ids:
-        if not found["letters"]:
+        if not letters:
             raise LetterNotFound(", ".join(chosen.ids))
-        letters = [told(letter) for letter in found["letters"]]
-        print_json(letters) if as_json else show_letters(letters)
-        return
-    del found["letters"]
-    print_json(found) if as_json else show_found(found, "`busway redrive HANDLER --profile NAME` tries again")
+        shown: Any = [told(letter) for letter in letters]
+    else:
+        shown = _listing(letters, cut, limit)
+    if as_json:
+        print_json(shown)
+    elif chosen.ids:
+        show_letters(shown)
+    else:
+        show_found(shown, "`busway redrive HANDLER --profile NAME` tries again")
 
 
 def send_back(on_aws: OnAws, chosen: Chosen, how: Editing, dry_run: bool, as_json: bool) -> bool:
     """Send back what is chosen; whether all of it went."""
     from busway.cli.redrive import tell_plan
-    from busway.road.aws.letter_queues import Sent, send_back
+    from busway.road.aws import letter_queues
 
     aws, queues, wanted = _opened(on_aws, chosen)
     payload = None
@@ -56,14 +60,13 @@ def send_back(on_aws: OnAws, chosen: Chosen, how: Editing, dry_run: bool, as_jso
             return True
         wanted, payload = edited
     if dry_run:
-        found = _found(aws, queues, wanted, LOOKED_AT_MAX)
-        del found["letters"]
-        tell_plan(found, as_json)
+        tell_plan(_listing(*_looked(aws, queues, wanted), LOOKED_AT_MAX), as_json)
         return True
-    sent = Sent()
+    sent = letter_queues.Sent()
+    progress = partial(_progress, as_json=as_json)
     try:
         for queue in queues:
-            send_back(aws, queue, wanted, sent, payload=payload, progress=lambda count: _progress(count, as_json))
+            letter_queues.send_back(aws, queue, wanted, sent, payload=payload, progress=progress)
     except (KeyboardInterrupt, Exception) as error:
         if not sent.redriven:
             raise
@@ -96,30 +99,28 @@ def _opened(on_aws: OnAws, chosen: Chosen) -> tuple[Aws, list[LetterQueue], Want
     return aws, queues, Wanted(frozenset(chosen.ids) if chosen.ids else None, chosen.error or "", pattern)
 
 
-def _found(aws: Aws, queues: Sequence[LetterQueue], wanted: Wanted, shown: int) -> dict[str, Any]:
-    """As `/_busway/dead-letters` tells; `letters` are the items before they are shown."""
-    from busway.road.aws.letter import groups_of, told
+def _looked(aws: Aws, queues: Sequence[LetterQueue], wanted: Wanted) -> tuple[list[AwsLetter], bool]:
     from busway.road.aws.letter_queues import look_all
 
-    letters, cut = look_all(aws, queues, wanted, LOOKED_AT_MAX)
-    items = [told(letter) for letter in letters[:shown]]
-    return {
-        "total": len(letters), "cut": cut, "groups": _plain(groups_of(letters)), "items": items, "letters": letters
-    }  # fmt: skip
+    return look_all(aws, queues, wanted, LOOKED_AT_MAX)
 
 
-def _plain(groups: Sequence[Any]) -> list[dict[str, Any]]:
+def _listing(letters: Sequence[AwsLetter], cut: bool, shown: int) -> dict[str, Any]:
+    """As `/_busway/dead-letters` tells."""
     import msgspec
 
-    return [msgspec.structs.asdict(group) for group in groups]
+    from busway.road.aws.letter import groups_of, told
+
+    groups = [msgspec.structs.asdict(group) for group in groups_of(letters)]
+    items = [told(letter) for letter in letters[:shown]]
+    return {"total": len(letters), "cut": cut, "groups": groups, "items": items}
 
 
 def _edited(aws: Aws, queues: Sequence[LetterQueue], wanted: Wanted, how: Editing) -> tuple[Wanted, str] | None:
     """The one letter that is meant, and what it becomes. Raises LetterNotFound, UsageError for several."""
     from busway.road.aws.letter import Wanted
-    from busway.road.aws.letter_queues import look_all
 
-    letters, _ = look_all(aws, queues, wanted, LOOKED_AT_MAX)
+    letters, _ = _looked(aws, queues, wanted)
     if not letters:
         raise LetterNotFound(", ".join(wanted.ids or ()))
     if len(letters) > 1:
@@ -131,7 +132,7 @@ def _edited(aws: Aws, queues: Sequence[LetterQueue], wanted: Wanted, how: Editin
     return None if made is None else (Wanted(frozenset({letters[0].message_id})), made.text)
 
 
-def _progress(count: int, as_json: bool) -> None:
+def _progress(count: int, *, as_json: bool) -> None:
     if as_json:
         if count % PROGRESS_EVERY == 0:
             print_line({"kind": "progress", "redriven": count})

@@ -63,9 +63,9 @@ def edit(payload: str, how: Editing) -> Edited | None:
         whole = {**before, "detail": made} if within is not before else made
         text = msgspec.json.Encoder(decimal_format="number").encode(whole).decode()
     if how.editor:
-        text = _in_editor(text, known)
+        text = _in_editor(text, before, known)
     else:
-        check(text, known)
+        check(text, before, known)
     names = list(differences(before, content_of(text)))
     if not names:
         return None
@@ -85,13 +85,14 @@ def content_of(text: str) -> dict[str, Any]:
         raise EventMismatch(f"the event is no JSON object: {error}") from error
 
 
-def check(text: str, known: ProjectEvent | None) -> None:
-    """Raises EventMismatch."""
+def check(text: str, before: dict[str, Any], known: ProjectEvent | None) -> None:
+    """Raises EventMismatch for what is no event of this class, and for another event than `before`."""
     import msgspec
 
     from busway.errors import EventMismatch
 
-    content_of(text)
+    if content_of(text).get("id") != before.get("id"):
+        raise EventMismatch(f"the event's id stays {before.get('id')!r}, by which it is found")
     if known is None:
         return
     try:
@@ -129,7 +130,7 @@ def _known(content: dict[str, Any]) -> ProjectEvent | None:
     return next(events, None)
 
 
-def _in_editor(text: str, known: ProjectEvent | None) -> str:
+def _in_editor(text: str, before: dict[str, Any], known: ProjectEvent | None) -> str:
     """What was saved in the user's editor; where it does not fit, that is offered again, and nothing is lost."""
     import msgspec
 
@@ -139,7 +140,7 @@ def _in_editor(text: str, known: ProjectEvent | None) -> str:
     while True:
         saved = click.edit(shown, extension=".json", require_save=False) or shown
         try:
-            check(saved, known)
+            check(saved, before, known)
             return saved
         except EventMismatch as error:
             if may_ask():

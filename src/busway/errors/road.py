@@ -85,7 +85,7 @@ class RedriveUnfinished(BuswayError):
 
     def __init__(self, sent_back: int, why: str) -> None:
         super().__init__(f"{why}; {sent_back} were sent back until then, the others wait where they were")
-        self.hint = "run it again for the others: what was sent back is not sent twice"
+        self.hint = "run it again for the others"
         self.sent_back = sent_back
 
 

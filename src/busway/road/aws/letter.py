@@ -139,8 +139,9 @@ def _source(words: Mapping[str, str], system: Mapping[str, str], body: str, func
             "error_code": "" if code == _FAILED else code, "error_message": words.get("ErrorMessage", ""),
         }  # fmt: skip
     if source := system.get("DeadLetterQueueSourceArn"):
-        received = f"received {system.get('ApproximateReceiveCount', '?')} times"
-        return {"kind": QUEUE, "handler": source, "error_code": "ReceivedTooOften", "error_message": received}
+        # How often it was received is not told: each look counts there too.
+        aside = "its redrive policy put it aside"
+        return {"kind": QUEUE, "handler": source, "error_code": "ReceivedTooOften", "error_message": aside}
     record = _record(body)
     if record is not None:
         return _recorded(record)
