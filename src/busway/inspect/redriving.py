@@ -21,6 +21,7 @@ from busway.inspect.letters import SHOWN_DEFAULT, feeds, listed, pattern_of
 from busway.inspect.ports import Inspection
 from busway.inspect.work import edited_line
 from busway.redrive import DELIVERED, FAILED, DeadLetter, Edit, Outcomes, Redriven, Selection
+from busway.redrive.letters import PAGE
 
 # Ours: how long what becomes of it may be waited for, and how large an edited event may be: as one that AWS takes.
 WAIT_S_MAX = 3_600.0
@@ -114,15 +115,16 @@ async def _told(run: _Run, wait_s: float) -> AsyncGenerator[dict[str, Any]]:
     Who stops reading stops it after a page; what was put back stays so.
     """
     follow = Outcomes(run.server.engine, run.server.clock, run.scope) if wait_s else None
-    done = Redriven()
+    done, told_of = Redriven(), 0
     try:
         if follow is not None:
             await follow.begin()
         async with aclosing(run.steps(follow)) as steps:
             async for so_far in steps:
-                # The last page's is the sum itself.
-                if done.redriven and so_far.redriven > done.redriven:
-                    yield {"kind": "progress", "redriven": done.redriven}
+                # Of less than a page nobody needs to be told, and at the end the sum is.
+                if done.redriven - told_of >= PAGE and so_far.redriven > done.redriven:
+                    told_of = done.redriven
+                    yield {"kind": "progress", "redriven": told_of}
                 done = so_far
         outcomes = await follow.wait(wait_s) if follow is not None and done.redriven else []
     except BuswayError as error:
