@@ -13,7 +13,7 @@ from busway.cli.aws_options import aws_options, chosen as chosen_aws
 from busway.cli.options import check_handler, connect, function_for, read_given, server_options
 from busway.cli.output import cell, counted, line, moment, print_json, say, styled, table
 from busway.cli.timeline import name_of
-from busway.cli.traces import brief_lines
+from busway.cli.tracebacks import brief_lines
 
 # What the server writes around an attempt, and a person need not read.
 _FRAME = ("START ", "END ", "REPORT ", "INIT_REPORT ")

@@ -110,7 +110,14 @@ class Ending:
         await desk.engine.queues.put([put], accepted=True)
 
     async def _send(
-        self, destination: str, record: bytes, work: Work, attempt: int, *, success: bool, source: Source | None = None
+        self,
+        destination: str,
+        record: bytes,
+        work: Work,
+        attempt: int,
+        *,
+        success: bool,
+        source: Source | None = None,
     ) -> bool:
         """Send a record to a destination, as what came of this attempt; with a `source` it is a dead letter.
 
