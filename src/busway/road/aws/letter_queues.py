@@ -29,6 +29,8 @@ RECEIVED_AT_ONCE = 10
 # Ours: a long poll asks all of SQS's servers, where a short one may find nothing though there is something.
 POLL_S = 1
 LOOKS_AT_ONCE = 8
+# Ours: by how much the clock that an answer tells may be behind the one that dates letters.
+SLACK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +123,15 @@ def send_back(
 ) -> None:
     """Send back what is wanted, letter by letter, and add it up in `sent`. `payload` stands in for what failed.
 
-    What fails again meanwhile is left alone: a letter that was written after this began, or, in the second that AWS's
-    clock leaves open, one of what was sent already. Raises AwsUnusable, AwsRefused.
+    What fails again meanwhile is left alone: a letter of what was sent already, and any that was written well after
+    this began. Raises AwsUnusable, AwsRefused.
     """
     held: dict[str, str] = {}
     began_at = _now(aws, queue)
     again: set[str] = set()
     try:
         for letter in _received(aws, queue, held):
-            if not wanted.takes(letter) or letter.failed_at >= began_at + 1.0:
-                continue
-            if letter.failed_at >= began_at and letter.identity in again:
+            if not wanted.takes(letter) or letter.failed_at >= began_at + SLACK_S or letter.identity in again:
                 continue
             back = way_back(letter)
             reason = back.reason or _refused(aws, letter, back, letter.payload if payload is None else payload)
