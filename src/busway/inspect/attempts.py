@@ -7,18 +7,18 @@ error in full, as long as it remembers; the letter itself has the last one for g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from busway.delivery.dead_letter import Source
 from busway.function.logs import Line
+from busway.inspect.runs import split_runs
 from busway.trail import Step
 
 # Ours: of what one attempt printed, the last so many lines are told.
 LINES_MAX = 500
-_START = "START RequestId: "
 # How a log says that an attempt failed: Python's runtime, Node.js's, and what the server ended.
 _PYTHON = re.compile(r"\[ERROR\] (?P<code>[\w.]+)(?:: (?P<message>.*))?")
 _NODE = re.compile(r"(?:^|\t| )ERROR\s+(?:Invoke|Unhandled\w*|Uncaught\w*) \w+\s+(?P<json>\{.*\})$")
@@ -42,7 +42,7 @@ def attempts_of(source: Source, lines: Sequence[Line], steps: Sequence[Step]) ->
     The last one has the letter's own error. Those that nothing remembers are left out, but the last.
     """
     failed = [step for step in steps if step.kind == "attempt" and _is_of(step.facts, source)]
-    found = [_logged(group, failed) for group in _groups(lines)]
+    found = [_logged(run, failed) for run in split_runs(lines, lambda line: line.line)]
     if not found:
         found = [_noted(step.at, step.facts) for step in failed if step.facts.get("error_message")]
     if not found and source.attempts:
@@ -60,25 +60,6 @@ def _is_of(facts: Mapping[str, Any], source: Source) -> bool:
     handler = source.function_arn or source.target_arn
     where = facts.get("function") or facts.get("target") or ""
     return where == handler or handler.startswith(f"{where}:")
-
-
-def _groups(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """The lines of each attempt; what stands before the first begins none."""
-    group: list[Line] = []
-    for line in lines:
-        if line.line.startswith(_START) and not _only_init(group):
-            if group:
-                yield group
-            group = [line]
-        elif group:
-            group.append(line)
-    if group:
-        yield group
-
-
-def _only_init(group: Sequence[Line]) -> bool:
-    """A worker that failed to start is told of between two START lines of one attempt."""
-    return len(group) > 1 and group[-1].line.startswith("INIT_REPORT ")
 
 
 def _logged(group: Sequence[Line], failed: Sequence[Step]) -> Attempt:

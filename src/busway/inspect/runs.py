@@ -7,8 +7,8 @@ also bounded: the oldest attempts may be gone from it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from busway.inspect.work import ENDED_BY_SERVER, EXCEPTION
 from busway.tracing import span_id
@@ -27,6 +27,7 @@ OK, FAILED, RUNNING, INTERRUPTED = "ok", "failed", "running", "interrupted"
 
 # As `work.shown` gives it: `at`, `attempt`, `line`.
 Shown = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def runs_of(request_id: str, lines: Sequence[Shown], *, delivered: bool, running: bool) -> list[dict[str, Any]]:
@@ -35,17 +36,18 @@ def runs_of(request_id: str, lines: Sequence[Shown], *, delivered: bool, running
     `lines_left_out` counts those between `lines_first` and `lines_last`. `span` is what events have as their parent
     which the attempt published.
     """
-    runs = list(_runs(lines))
+    runs = list(split_runs(lines, lambda line: str(line["line"])))
     return [
         _attempt(request_id, run, last=number == len(runs), delivered=delivered, running=running)
         for number, run in enumerate(runs, 1)
     ][-ATTEMPTS_MAX:]
 
 
-def _runs(lines: Sequence[Shown]) -> Iterator[list[Shown]]:
-    run: list[Shown] = []
+def split_runs(lines: Sequence[T], text: Callable[[T], str]) -> Iterator[list[T]]:
+    """The lines of each attempt; what stands before the first begins none."""
+    run: list[T] = []
     for line in lines:
-        if line["line"].startswith(BEGIN) and not _failed_to_start(run):
+        if text(line).startswith(BEGIN) and not _failed_to_start(run, text):
             if run:
                 yield run
             run = [line]
@@ -55,9 +57,11 @@ def _runs(lines: Sequence[Shown]) -> Iterator[list[Shown]]:
         yield run
 
 
-def _failed_to_start(run: Sequence[Shown]) -> bool:
+def _failed_to_start(run: Sequence[T], text: Callable[[T], str]) -> bool:
     """Of such a run there are two lines that begin it, and how the start ended between them."""
-    return bool(run) and run[-1]["line"].startswith(INIT_REPORT) and _report(run) is None
+    if not run or not text(run[-1]).startswith(INIT_REPORT):
+        return False
+    return not any(text(line).startswith(REPORT) for line in run)
 
 
 def _report(run: Sequence[Shown]) -> str | None:
