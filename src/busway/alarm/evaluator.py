@@ -19,6 +19,7 @@ trigger was delivered or given up, the route is told of the state that holds the
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -49,6 +50,8 @@ from busway.errors import AlarmNotFound, StorageFull
 from busway.metrics import Metrics
 from busway.metrics.series import TimeSeries
 from busway.trail import Trail
+
+log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 QUIET_S = 10.0
@@ -107,11 +110,14 @@ class Evaluator:
         self._woken.set()
 
     async def run(self) -> None:
-        """Evaluate until cancelled. Raises what the engine raises: an alarm that cannot be stored is no alarm."""
+        """Evaluate until cancelled. While the disk is full nothing moves; raises whatever else the engine raises."""
         try:
             while True:
                 self._woken.clear()
-                await self.evaluate()
+                try:
+                    await self.evaluate()
+                except StorageFull as error:
+                    log.warning("alarms wait: %s", error)
                 await first_of(self._clock, self._woken.wait(), TICK_S)
         finally:
             await self.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,6 +18,7 @@ from busway.alarm.state import Decision, Rule, decide, state_of
 from busway.arn import Scope
 from busway.clock import Clock, settle
 from busway.engine import Engine
+from busway.errors import StorageFull
 from busway.metrics.recent import Place, Recent
 from busway.metrics.series import TimeSeries
 
@@ -70,7 +72,9 @@ class MetricAlarms:
             async for move in self._judge(alarms, end, judged):
                 yield move
         if ends and alarms:
-            await self._records.put(_KEY, msgspec.json.encode(judged))
+            # While the disk is full a start takes the minutes that are not written down for an absence.
+            with suppress(StorageFull):
+                await self._records.put(_KEY, msgspec.json.encode(judged))
         self._judged, self._started, self._recent.until = judged, False, judged.until
 
     async def _judge(

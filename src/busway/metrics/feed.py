@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from busway.clock import Clock
-from busway.errors import BuswayError
+from busway.errors import BuswayError, StorageFull
 from busway.metrics import Metrics
 from busway.metrics.points import MINUTE_S, Point, metric_of
 from busway.metrics.series import TimeSeries
@@ -34,7 +34,10 @@ class Feed:
                 await self._clock.sleep(MINUTE_S - now % MINUTE_S)
                 await self._sample()
                 await self.keep(now)
-                await self._series.tend()
+                try:
+                    await self._series.tend()
+                except StorageFull as error:
+                    log.warning("metrics are put together later: %s", error)
         finally:
             await self.keep(self._clock.now())
 

@@ -325,6 +325,27 @@ async def test_an_event_that_finds_the_disk_full_is_put_when_it_is_not(world: Wo
     assert [msgspec.json.decode(event.detail)["state"]["value"] for event in world.events] == [ALARM]
 
 
+async def test_a_full_disk_ends_no_evaluation(world: World):
+    put, full = world.engine.records.put, True
+
+    async def refusing(key: str, data: bytes, expect: int | None = None) -> int:
+        if full:
+            raise StorageFull
+        return await put(key, data, expect)
+
+    world.engine.records.put = refusing  # type: ignore[method-assign]
+    running = asyncio.create_task(world.evaluator.run())
+    await world.fail()
+    await settle(30)
+    assert world.state == INSUFFICIENT_DATA
+    full = False
+    await world.clock.advance(1.0)
+    await settle(30)
+    assert (world.state, await world.told()) == (ALARM, [(ROUTE, ALARM)])
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def lived_through(world: World, deaths: int) -> int:
     """Evaluate with a death at the `deaths`-th write, before and then after it; how many writes there were."""
     writes = 0

@@ -15,6 +15,7 @@ from busway.alarm.state import ALARM, INSUFFICIENT_DATA, OK, RANGE_BEYOND_JUDGED
 from busway.arn import Scope
 from busway.clock import ManualClock, SeededEntropy
 from busway.engine.memory import MemoryEngine
+from busway.errors import StorageFull
 from busway.metrics.points import HOUR_S, Point, metric_of
 from busway.metrics.series import TimeSeries
 from busway.metrics.statistics import of_values
@@ -156,6 +157,22 @@ async def test_the_silence_of_an_absence_is_not_missing_data(away_minutes: int):
         await world.minute(back + minute)
     assert world.states == [OK]
     await world.minute(back + 6)
+    assert world.states == [OK, ALARM]
+
+
+async def test_a_disk_that_is_full_stops_no_minute(monkeypatch: pytest.MonkeyPatch):
+    world = await world_of()
+    stored = world.engine.records.put
+
+    async def refusing(key: str, data: bytes, expect: int | None = None) -> int:
+        if key.startswith("alarm-minutes/"):
+            raise StorageFull
+        return await stored(key, data, expect)
+
+    monkeypatch.setattr(world.engine.records, "put", refusing)
+    for minute, value in enumerate((0.0, 5.0)):
+        await world.put(minute, value)
+        await world.minute(minute + 1)
     assert world.states == [OK, ALARM]
 
 
