@@ -93,7 +93,10 @@ class TimeSeries:
     # --- what comes in ---
 
     async def put(self, scope: Scope, points: Sequence[Point]) -> None:
-        """Add points of minutes, durably before return. Raises `TooManyMetrics` before anything is kept."""
+        """Add points of minutes, durably before return. Raises `TooManyMetrics` before anything is kept.
+
+        A full disk (`StorageFull`) may have let some be kept.
+        """
         where, minutes = _where(scope), dict[int, list[Point]]()
         for point in points:
             minutes.setdefault(point.at, []).append(point)
@@ -102,9 +105,14 @@ class TimeSeries:
             for hour in {minute - minute % HOUR_S for minute in minutes}:
                 if self._hours.get(where, {}).get(hour) != _OPEN:
                     await self._mark(where, hour, _OPEN)
-            await asyncio.gather(*(self._add(where, at, chunk) for at in minutes for chunk in _chunks(minutes[at])))
+            chunks = [(at, chunk) for at in minutes for chunk in _chunks(minutes[at])]
+            ends = await asyncio.gather(*(self._add(where, *one) for one in chunks), return_exceptions=True)
+            kept = [point for (_, chunk), end in zip(chunks, ends, strict=True) if end is None for point in chunk]
             for follower in self.followers:
-                follower(scope, points)
+                follower(scope, kept)
+            for end in ends:
+                if end is not None:
+                    raise end
 
     async def _add(self, where: str, minute: int, chunk: Sequence[Point]) -> None:
         await self._records.put(_minute(where, minute) + self._entropy.token(8).hex(), msgspec.msgpack.encode(chunk))

@@ -144,6 +144,21 @@ async def test_full_parts_are_left_as_they_came_until_they_are_rolled_up(monkeyp
     assert await read(store, metric_of("Shop", "m5", {}), 300) == {START: 1}
 
 
+async def test_who_follows_hears_of_what_was_kept_and_of_nothing_else():
+    kept, heard = Kept(), list[Point]()
+    store = await kept.opened()
+    store.followers.append(lambda scope, points: heard.extend(points))
+    points = [point(CALLS, START + 60 * minute, 1) for minute in range(4)]
+    await store.put(SCOPE, points[:1])
+    # Two of three more minutes: their hour and their metric are known.
+    kept.left = 2
+    with pytest.raises(Died):
+        await store.put(SCOPE, points[1:])
+    kept.left = None
+    assert len(heard) == 3
+    assert await read(store) == {one.at: 1 for one in heard}
+
+
 async def test_accounts_units_and_spans_are_told_apart():
     kept = Kept()
     store = await kept.opened()
