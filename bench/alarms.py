@@ -28,8 +28,9 @@ from busway.clock import ManualClock, SeededEntropy
 from busway.engine import Engine
 from busway.engine.embedded import open_embedded
 from busway.engine.memory import MemoryEngine
+from busway.metrics.minute_records import RECORD_POINTS_MAX
 from busway.metrics.points import MINUTE_S, Point, metric_of
-from busway.metrics.series import RECORD_POINTS_MAX, TimeSeries
+from busway.metrics.series import TimeSeries
 from busway.metrics.statistics import of_values
 
 SCOPE = Scope()

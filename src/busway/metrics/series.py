@@ -15,17 +15,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
 from typing import TypeVar
 
 import msgspec
 
 from busway.arn import Scope
 from busway.clock import Clock, Entropy
-from busway.engine import Engine, Value
+from busway.engine import Engine
 from busway.errors import TooManyMetrics
+from busway.metrics.minute_records import (
+    ALL,
+    RECORD_POINTS_MAX,
+    Whole,
+    chunks_of,
+    counted,
+    counted_of_all,
+    hour_key,
+    minute_key,
+    points_in,
+)
 from busway.metrics.points import (
     DAY_S,
     FIVE_MINUTES_S,
@@ -39,29 +49,18 @@ from busway.metrics.points import (
 )
 
 # Ours: how long after its end an hour is rolled up; after how many small parts those of a minute are put together;
-# metrics of an account and Region; and how many points a record holds, which must stay under 1 MiB.
+# and metrics of an account and Region.
 SETTLED_S = 300
 PARTS_MAX = 20
 METRICS_MAX = 100_000
-RECORD_POINTS_MAX = 1_000
 # Ours: of so many minutes the whole hour is read at once; so many points are put together beside the event loop.
 FEW_MINUTES = 20
 MANY_POINTS = 5_000
-# About what a point takes, of two dimensions and one value.
-POINT_BYTES = 80
 # A metric is listed for two weeks: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html
 LISTED_S = 14 * DAY_S
-_ALL = "all"
 _OPEN = 0
 
 T = TypeVar("T")
-
-
-class _Whole(msgspec.Struct, frozen=True, array_like=True):
-    """Which parts are in the chunks of a generation."""
-
-    generation: str
-    parts: list[str]
 
 
 class _Name(msgspec.Struct, frozen=True, array_like=True):
@@ -105,7 +104,7 @@ class TimeSeries:
             for hour in {minute - minute % HOUR_S for minute in minutes}:
                 if self._hours.get(where, {}).get(hour) != _OPEN:
                     await self._mark(where, hour, _OPEN)
-            chunks = [(at, chunk) for at in minutes for chunk in _chunks(minutes[at])]
+            chunks = [(at, chunk) for at in minutes for chunk in chunks_of(minutes[at])]
             ends = await asyncio.gather(*(self._add(where, *one) for one in chunks), return_exceptions=True)
             kept = [point for (_, chunk), end in zip(chunks, ends, strict=True) if end is None for point in chunk]
             for follower in self.followers:
@@ -115,7 +114,9 @@ class TimeSeries:
                     raise end
 
     async def _add(self, where: str, minute: int, chunk: Sequence[Point]) -> None:
-        await self._records.put(_minute(where, minute) + self._entropy.token(8).hex(), msgspec.msgpack.encode(chunk))
+        await self._records.put(
+            minute_key(where, minute) + self._entropy.token(8).hex(), msgspec.msgpack.encode(chunk)
+        )
         if len(chunk) <= RECORD_POINTS_MAX // 2:
             self._small_parts[where, minute] += 1
 
@@ -165,10 +166,10 @@ class TimeSeries:
         """The points of an hour's minutes in the span."""
         minutes = [at for at in range(hour, hour + HOUR_S, MINUTE_S) if start <= at < end]
         if len(minutes) > FEW_MINUTES:
-            found = await self._records.list(_hour(where, hour))
+            found = await self._records.list(hour_key(where, hour))
         else:
-            found = [value for at in minutes for value in await self._records.list(_minute(where, at))]
-        return await _aside(partial(_counted_of_all, found), _points_in(found))
+            found = [value for at in minutes for value in await self._records.list(minute_key(where, at))]
+        return await _aside(partial(counted_of_all, found), points_in(found))
 
     async def _rolled(self, where: str, hour: int, period_s: int) -> list[Point]:
         found = await self._records.list(f"metric/points/{where}/{period_s}/{hour}/")
@@ -191,17 +192,17 @@ class TimeSeries:
 
     async def _put_together(self, where: str, minute: int) -> list[Point]:
         """The minute's points, in as few records as hold them."""
-        prefix = _minute(where, minute)
+        prefix = minute_key(where, minute)
         values = await self._records.list(prefix)
-        came, found = await _aside(partial(_counted, values), _points_in(values))
+        came, found = await _aside(partial(counted, values), points_in(values))
         points = await _aside(partial(rolled_up, found, MINUTE_S), len(found))
-        chunks = list(_chunks(points))
+        chunks = list(chunks_of(points))
         if len(came.parts) > len(chunks):
             generation = self._entropy.token(4).hex()
             for number, chunk in enumerate(chunks):
                 await self._records.put(f"{prefix}{generation}-{number:04d}", msgspec.msgpack.encode(chunk))
-            whole = _Whole(generation, [name for name in came.parts if "-" not in name])
-            await self._records.put(prefix + _ALL, msgspec.msgpack.encode(whole))
+            whole = Whole(generation, [name for name in came.parts if "-" not in name])
+            await self._records.put(prefix + ALL, msgspec.msgpack.encode(whole))
             await asyncio.gather(*(self._records.delete(prefix + name) for name in came.parts))
         del self._small_parts[where, minute]
         return points
@@ -222,7 +223,7 @@ class TimeSeries:
         await self._mark(where, hour, MINUTE_S)
 
     async def _keep_rolled(self, where: str, period_s: int, hour: int, prefix: str, points: Sequence[Point]) -> None:
-        for number, chunk in enumerate(_chunks(points)):
+        for number, chunk in enumerate(chunks_of(points)):
             key = f"metric/points/{where}/{period_s}/{hour}/{prefix}{number:04d}"
             await self._records.put(key, msgspec.msgpack.encode(chunk))
 
@@ -232,7 +233,7 @@ class TimeSeries:
                 continue
             old = [one for one, kept_s in RETENTION_S.items() if one >= finest and hour + HOUR_S < now - kept_s]
             for period_s in old:
-                kept = f"metric/points/{where}/{period_s}/{hour}/" if period_s > MINUTE_S else _hour(where, hour)
+                kept = f"metric/points/{where}/{period_s}/{hour}/" if period_s > MINUTE_S else hour_key(where, hour)
                 for value in await self._records.list(kept):
                     await self._records.delete(value.key)
             if HOUR_S in old:
@@ -256,47 +257,8 @@ def _where_in(key: str) -> str:
     return f"{account}/{region}"
 
 
-def _hour(where: str, hour: int) -> str:
-    return f"metric/minutes/{where}/{hour}/"
-
-
-def _minute(where: str, at: int) -> str:
-    return f"{_hour(where, at - at % HOUR_S)}{at % HOUR_S // MINUTE_S:02d}/"
-
-
-def _minute_in(value: Value) -> str:
-    return value.key.rpartition("/")[0]
-
-
 def _name_key(where: str, metric: Metric) -> str:
     return f"metric/names/{where}/{hashlib.sha256(msgspec.msgpack.encode(metric)).hexdigest()[:32]}"
-
-
-def _chunks(points: Sequence[Point]) -> Iterator[Sequence[Point]]:
-    for begin in range(0, len(points), RECORD_POINTS_MAX):
-        yield points[begin : begin + RECORD_POINTS_MAX]
-
-
-def _counted(values: Sequence[Value]) -> tuple[_Whole, list[Point]]:
-    """Of one minute's records: the points that count, and what is to go when they are put together anew."""
-    found = {value.key.rpartition("/")[2]: value.data for value in values}
-    told = found.pop(_ALL, None)
-    whole = _Whole("", []) if told is None else msgspec.msgpack.decode(told, type=_Whole)
-    counted = [
-        name for name in found if name not in whole.parts and name.partition("-")[0] in (whole.generation, name)
-    ]
-    points = [point for name in counted for point in msgspec.msgpack.decode(found[name], type=list[Point])]
-    return _Whole(whole.generation, sorted(found)), points
-
-
-def _counted_of_all(values: Sequence[Value]) -> list[Point]:
-    """Of the records of many minutes."""
-    return [point for _, minute in groupby(values, _minute_in) for point in _counted(list(minute))[1]]
-
-
-def _points_in(values: Sequence[Value]) -> int:
-    """About how many."""
-    return sum(len(value.data) for value in values) // POINT_BYTES
 
 
 async def _aside(work: Callable[[], T], points: int) -> T:

@@ -12,7 +12,7 @@ from busway.arn import Scope
 from busway.clock import ManualClock, SeededEntropy
 from busway.engine.memory import MemoryEngine
 from busway.errors import TooManyMetrics
-from busway.metrics import series
+from busway.metrics import minute_records, series
 from busway.metrics.points import DAY_S, HOUR_S, Metric, Point, metric_of, resolution
 from busway.metrics.series import TimeSeries
 from busway.metrics.statistics import Statistics, is_statistic, merged, of_set, of_values, value
@@ -131,7 +131,7 @@ async def test_a_minute_of_many_small_parts_is_put_together_before_its_hour_is_o
 
 
 async def test_full_parts_are_left_as_they_came_until_they_are_rolled_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(series, "RECORD_POINTS_MAX", 2)
+    monkeypatch.setattr(minute_records, "RECORD_POINTS_MAX", 2)
     monkeypatch.setattr(series, "MANY_POINTS", 3)
     kept = Kept()
     store = await kept.opened()
