@@ -1,7 +1,8 @@
 """Counters and gauges under CloudWatch's names, and what was seen of them in the minute that goes on.
 
     statistics, points     what a period's samples come to, minutes and longer       (pure)
-    series                 metrics over time, as records
+    series, minute_records metrics over time, as records
+    recent                 the last minutes of what alarms watch, at hand
     feed                   the server's own metrics into them, every minute
     values, functions, expression, queries      metric math                          (pure)
 

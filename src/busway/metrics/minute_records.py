@@ -46,10 +46,8 @@ def counted(values: Sequence[Value]) -> tuple[Whole, list[Point]]:
     found = {value.key.rpartition("/")[2]: value.data for value in values}
     told = found.pop(ALL, None)
     whole = Whole("", []) if told is None else msgspec.msgpack.decode(told, type=Whole)
-    counted = [
-        name for name in found if name not in whole.parts and name.partition("-")[0] in (whole.generation, name)
-    ]
-    points = [point for name in counted for point in msgspec.msgpack.decode(found[name], type=list[Point])]
+    names = [name for name in found if name not in whole.parts and name.partition("-")[0] in (whole.generation, name)]
+    points = [point for name in names for point in msgspec.msgpack.decode(found[name], type=list[Point])]
     return Whole(whole.generation, sorted(found)), points
 
 
