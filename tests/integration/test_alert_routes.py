@@ -8,8 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email import policy
 from pathlib import Path
@@ -22,6 +21,8 @@ from tests.alert_providers import DATADOG_KEY, SLACK_PATH, Provider, datadog, pr
 from tests.integration.whole_server import ACCOUNT, BIN, PATIENCE_S, REGION, SECRET, WholeServer, arn
 
 from busway.road.connection import Connection
+
+from .whole_server import until
 
 STORM = 30
 
@@ -46,13 +47,6 @@ def serving(folder: Path, environment: dict[str, str]) -> Iterator[WholeServer]:
         finally:
             process.terminate()
             process.communicate(timeout=PATIENCE_S)
-
-
-def until(true: Callable[[], Any], what: str) -> None:
-    ends = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < ends, f"not within {PATIENCE_S} s: {what}"
-        time.sleep(0.05)
 
 
 def make_alarm(server: WholeServer, name: str, route: str) -> None:

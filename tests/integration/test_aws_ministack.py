@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,21 +39,14 @@ from busway.road.aws.template import Template, make_template
 from busway.road.manifest import Manifest
 from busway.road.root import AwsSettings
 
+from .whole_server import until
+
 pytestmark = pytest.mark.needs("ministack")
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 LOOK_S = 0.05
 FUNCTION = "customer-notification-prod-notify-customer"
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(LOOK_S)
-    raise AssertionError(f"{what} did not come within {PATIENCE_S:g} s")
 
 
 def asked(url: str) -> Any:

@@ -8,13 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+
+from .whole_server import until
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "batch"
 PATIENCE_S = 60.0
@@ -58,15 +59,6 @@ def busway(project: Path, *words: str, **environment: str) -> str:
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
-
-
-def until(happened: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if found := happened():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}")
 
 
 def put(url: str, orders: dict[str, int]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from busway.road.fields import parse_fields
 from busway.road.generator import HandlerSpec, add_handler
 from busway.road.project_files import new_project
 
-from .whole_server import BIN, PATIENCE_S, ROLE, WholeServer, arn, whole_server, zipped
+from .whole_server import BIN, ROLE, WholeServer, arn, until, whole_server, zipped
 
 PLACED = EventSpec("OrderPlaced", "shop", "Order Placed", parse_fields(["order-id:str", "total:int=5"]))
 # An order of more than 100 fails, the first time it is tried in other words.
@@ -48,14 +47,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new_project(root, "shop")
     add_handler(root, HandlerSpec("one", PLACED))
     return root
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (value := found()):
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.05)
-    return value
 
 
 def failed(server: WholeServer, *totals: int) -> list[str]:

@@ -7,8 +7,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
 from busway.road.generator import BatchSpec, HandlerSpec, add_handler
 from busway.road.project_files import new_project
+
+from .whole_server import until
 
 PATIENCE_S = 60.0
 ORDER = EventSpec("OrderPlaced", "shop", "Order Placed", parse_fields(["number:int"]))
@@ -96,15 +97,6 @@ def road(tmp_path: Path, free_port: int) -> Iterator[Road]:
     finally:
         process.terminate()
         process.communicate(timeout=30)
-
-
-def until(happened: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if found := happened():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}")
 
 
 def test_a_generated_handler_gets_its_events_in_batches(road: Road):

@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,8 @@ from busway.road.event_files import EventSpec
 from busway.road.fields import parse_fields
 from busway.road.generator import HandlerSpec, add_handler
 from busway.road.project_files import new_project
+
+from .whole_server import until
 
 PATIENCE_S = 30.0
 
@@ -105,15 +106,6 @@ def serving(shop: Shop) -> Iterator[None]:
 def served(shop: Shop) -> Iterator[Shop]:
     with serving(shop):
         yield shop
-
-
-def until(happened: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if found := happened():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}")
 
 
 def break_handler(shop: Shop, message: str) -> str:

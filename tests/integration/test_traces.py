@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .packages import ROOT, npm_installed, packed
-from .whole_server import BIN, PATIENCE_S, ROLE, WholeServer, rule_to_queue, whole_server, zipped
+from .whole_server import BIN, ROLE, WholeServer, rule_to_queue, until, whole_server, zipped
 
 TRACE, SPAN = "7bf7312914284cd3a78095db273d1602", "53995c3f42cd8ad8"
 TRACE_ROOT = "1-7bf73129-14284cd3a78095db273d1602"
@@ -81,15 +80,6 @@ def message(server: WholeServer, url: str) -> dict[str, Any]:
     (found,) = received["Messages"]
     server.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=found["ReceiptHandle"])
     return found
-
-
-def until(happened: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if found := happened():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {PATIENCE_S} s: {what}")
 
 
 def published(event: Mapping[str, Any]) -> list[dict[str, Any]]:
