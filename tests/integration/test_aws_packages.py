@@ -45,8 +45,8 @@ LIGHT = {
     "busway/__init__.py", "busway/batch.py", "busway/batch_handling.py", "busway/event.py", "busway/handling.py",
     "busway/idempotent.py", "busway/publishing.py",
     *(f"busway/errors/{name}.py" for name in (
-        "__init__", "bus", "engine", "event", "function", "metrics", "notice", "outbox", "queue", "road", "root",
-        "secret", "server", "stream",
+        "__init__", "bus", "engine", "event", "function", "logs", "metrics", "notice", "outbox", "queue", "road",
+        "root", "secret", "server", "stream", "topic",
     )),
 }  # fmt: skip
 

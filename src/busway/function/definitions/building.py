@@ -47,10 +47,16 @@ class Building:
 
     def begin(self, arn: str) -> None:
         """Build what the function waits for, if it waits."""
-        if arn not in self._tasks and self._waiting(arn) is not None:
+        present = self._tasks.get(arn)
+        # One that has ended looks no more, though it may be listed for another turn of the loop.
+        if (present is None or present.done()) and self._waiting(arn) is not None:
             task = asyncio.get_running_loop().create_task(self._run(arn))
             self._tasks[arn] = task
-            task.add_done_callback(lambda _: self._tasks.pop(arn, None))
+            task.add_done_callback(lambda ended: self._ended(arn, ended))
+
+    def _ended(self, arn: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(arn) is task:
+            del self._tasks[arn]
 
     async def settled(self, arn: str) -> None:
         """Return when nothing of the function is being built."""
