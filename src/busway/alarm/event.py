@@ -19,6 +19,8 @@ from busway.arn import parse_arn
 from busway.bus.put_events import Announcement
 from busway.bus.record import ALARM_SOURCE, ALARM_TYPE
 
+# Ours: the newest data points that are told; all of it has at most 4,000 characters (botocore's model).
+POINTS_TOLD_MAX = 30
 FIRST_REASON = "Unchecked: Initial alarm creation"
 
 
@@ -70,7 +72,8 @@ def _told(record: AlarmRecord, place: int) -> dict[str, Any]:
 
 def reason_data(settings: AlarmSettings, rule: Rule, points: Sequence[Datapoint], now: float) -> str:
     """StateReasonData: what was judged, as JSON."""
-    real = [point for point in points if point.value is not None][-rule.evaluation_periods :]
+    judged = points[-min(rule.evaluation_periods, POINTS_TOLD_MAX) :]
+    real = [point for point in points if point.value is not None][-rule.evaluation_periods :][-POINTS_TOLD_MAX:]
     told: dict[str, Any] = {"version": "1.0", "queryDate": timestamp(now)}
     if real:
         told["startDate"] = timestamp(real[0].at)
@@ -81,7 +84,7 @@ def reason_data(settings: AlarmSettings, rule: Rule, points: Sequence[Datapoint]
         "threshold": rule.threshold,
         "evaluatedDatapoints": [
             {"timestamp": timestamp(point.at), **({} if point.value is None else {"value": point.value})}
-            for point in reversed(points[-rule.evaluation_periods :])
+            for point in reversed(judged)
         ],
     }
     return msgspec.json.encode(told).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,9 +25,10 @@ from busway.metrics.series import TimeSeries
 
 # Ours: how long after a minute's end its metrics are taken to be kept.
 KEPT_S = 2.0
-# Ours: so many alarms are judged before others get their turn of the event loop.
-AT_ONCE = 20
+# Ours: so many values are looked at before others get their turn of the event loop.
+AT_ONCE = 1_000
 _KEY = "alarm-minutes/judged"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class _Prepared:
     scope: Scope
     rule: Rule
     asked: Asked
+
+    @property
+    def work(self) -> int:
+        """How many values it looks at."""
+        return self.asked.periods * (len(self.asked.queries) + 1)
 
 
 class MetricAlarms:
@@ -80,13 +87,21 @@ class MetricAlarms:
     async def _judge(
         self, alarms: Sequence[AlarmRecord], now: int, judged: Judged
     ) -> AsyncIterator[tuple[AlarmRecord, Decision]]:
-        for number, alarm in enumerate(alarms):
-            if number % AT_ONCE == 0:
+        done = 0
+        for alarm in alarms:
+            done += self._prepared[alarm.arn].work
+            if done > AT_ONCE:
+                done = 0
                 await settle(1)
             # It may have been deleted or changed while others were judged, and is then due again.
             current = self._alarms.get(alarm.arn)
             if current is not None and current.settings is alarm.settings:
-                decision = self._decision(current, now, judged)
+                try:
+                    decision = self._decision(current, now, judged)
+                except Exception:
+                    # One that cannot be judged must not end all others.
+                    log.exception("%s cannot be judged: a fault of ours", alarm.arn)
+                    continue
                 if decision is not None:
                     yield current, decision
 

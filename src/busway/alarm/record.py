@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from busway.alarm.series import STATISTICS
@@ -21,6 +23,8 @@ ROUTE_PREFIX = "busway-alert-"
 SHORT_PERIODS_S = (10, 20, 30)
 EVALUATED_S_MAX = 86_400
 EVALUATED_S_MAX_OF_HOURS = 7 * 86_400
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html; ours: of queries.
+METRICS_MAX, QUERIES_MAX = 10, 30
 # Ours: state changes kept with the alarm.
 HISTORY_LENGTH = 20
 
@@ -231,6 +235,8 @@ def with_queued(record: AlarmRecord, route: str) -> AlarmRecord:
 
 def check(settings: AlarmSettings) -> None:
     """Raises `AlarmFeatureNotBuilt` for what only AWS has, `InvalidAlarm` for what nobody takes."""
+    if not math.isfinite(settings.threshold):
+        raise InvalidAlarm(f"The value {settings.threshold} for parameter Threshold is not a number that can be met.")
     if settings.comparison not in COMPARISONS:
         raise AlarmFeatureNotBuilt(f"ComparisonOperator {settings.comparison} (anomaly bands) is not built yet.")
     if not settings.queries and not is_statistic(settings.statistic):
@@ -254,6 +260,9 @@ def _check_queries(settings: AlarmSettings) -> None:
         return
     if len([query for query in settings.queries if query.returns]) != 1:
         raise InvalidAlarm("Exactly one element of the metrics list should return data.")
+    metrics = sum(not query.expression for query in settings.queries)
+    if metrics > METRICS_MAX or len(settings.queries) > QUERIES_MAX:
+        raise InvalidAlarm(f"An alarm has at most {METRICS_MAX} metrics and {QUERIES_MAX} queries in all.")
     if len({query.id for query in settings.queries}) < len(settings.queries):
         raise InvalidAlarm("The ids of the metrics list are not all different.")
     try:
@@ -296,9 +305,12 @@ def _check_periods(settings: AlarmSettings) -> None:
         raise InvalidAlarm(
             f"DatapointsToAlarm ({settings.datapoints_to_alarm}) must not exceed EvaluationPeriods ({periods})."
         )
-    longest = EVALUATED_S_MAX if period < 3_600 else EVALUATED_S_MAX_OF_HOURS
-    if period * periods > longest:
-        raise InvalidAlarm(f"Metrics cannot be checked across more than {longest} seconds: {periods} x {period}.")
+    for one in (period, *(query.period_s for query in settings.queries if query.period_s)):
+        if settings.queries and (one <= 0 or one % 60):
+            raise InvalidAlarm(f"Period {one} of a query is not a multiple of 60.")
+        longest = EVALUATED_S_MAX if one < 3_600 else EVALUATED_S_MAX_OF_HOURS
+        if one * periods > longest:
+            raise InvalidAlarm(f"Metrics cannot be checked across more than {longest} seconds: {periods} x {one}.")
 
 
 def is_action(arn: Arn | None) -> bool:

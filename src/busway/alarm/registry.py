@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import msgspec
 
@@ -12,6 +13,7 @@ from busway.clock import Clock, Entropy
 from busway.engine import Engine
 
 _PREFIX = "alarm/"
+log = logging.getLogger(__name__)
 
 
 class Alarms:
@@ -27,7 +29,11 @@ class Alarms:
     async def open(self) -> None:
         """Read what is stored; once, before anything else."""
         for value in await self._engine.records.list(_PREFIX):
-            self._know(msgspec.json.decode(value.data, type=AlarmRecord))
+            try:
+                self._know(msgspec.json.decode(value.data, type=AlarmRecord))
+            except msgspec.MsgspecError as error:
+                # One that nobody can read must not keep the whole server from its start.
+                log.critical("%s cannot be read, and rings for nobody: %s", value.key, error)
 
     def get(self, arn: str) -> AlarmRecord | None:
         return self._alarms.get(arn)
@@ -71,6 +77,14 @@ class Alarms:
                 record = msgspec.structs.replace(present, settings=settings, updated_at=now)
             await self.store(record)
         return record
+
+    async def switch_actions(self, arn: str, enabled: bool) -> None:
+        """Whether the alarm's actions are done; nothing for one that is not there."""
+        async with self.changing:
+            present = self._alarms.get(arn)
+            if present is not None:
+                settings = msgspec.structs.replace(present.settings, actions_enabled=enabled)
+                await self.store(msgspec.structs.replace(present, settings=settings, updated_at=self._clock.now()))
 
     async def delete(self, arn: str) -> bool:
         """Forget an alarm; False when there was none. What it already queued is still told."""

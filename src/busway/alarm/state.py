@@ -23,6 +23,9 @@ COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "LessThanOrEqualToThreshold": (operator.le, "less than or equal to"),
 }
 
+# Ours: data points that a reason names, the newest; a reason has at most 1,023 characters (botocore's model).
+SHOWN_MAX = 20
+
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 
 
@@ -100,9 +103,10 @@ def _reason(rule: Rule, points: Sequence[Datapoint], state: str) -> str:
             )
         return f"Insufficient Data: {count} datapoint{' was' if count == 1 else 's were'} unknown."
     said = [(at, value) for at, value in real if compare(value, rule.threshold) == (state == ALARM)] or real
-    shown = ", ".join(
-        f"{value} ({datetime.fromtimestamp(at, UTC):%d/%m/%y %H:%M:%S})" for at, value in reversed(said)
-    )
+    newest = list(reversed(said))[:SHOWN_MAX]
+    shown = ", ".join(f"{value} ({datetime.fromtimestamp(at, UTC):%d/%m/%y %H:%M:%S})" for at, value in newest)
+    if len(said) > SHOWN_MAX:
+        shown += ", …"
     verb = ("was" if len(said) == 1 else "were") + ("" if state == ALARM else " not")
     needed = rule.datapoints_to_alarm if state == ALARM else rule.evaluation_periods - rule.datapoints_to_alarm + 1
     move = "OK -> ALARM" if state == ALARM else "ALARM -> OK"

@@ -50,7 +50,7 @@ class Feed:
                 for (namespace, name, dimensions), seen in taken
             ]
             try:
-                await self._series.put(scope, points)
+                await self._series.put(scope, points, own=True)
             except BuswayError as error:
                 log.warning("%d metrics of a minute are not kept: %s", len(points), error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 
 from busway.errors import InvalidExpression
@@ -157,9 +158,9 @@ def _repeated(series: Series, starts: Sequence[int]) -> Series:
 
 
 def _linear(series: Series, starts: Sequence[int]) -> Series:
-    made, known = dict(series), sorted(series)
+    made, known, ordered = dict(series), sorted(series), sorted(starts)
     for before, after in itertools.pairwise(known):
-        for at in (one for one in starts if before < one < after):
+        for at in ordered[bisect_right(ordered, before) : bisect_left(ordered, after)]:
             made[at] = series[before] + (series[after] - series[before]) * (at - before) / (after - before)
     return made
 

@@ -61,12 +61,31 @@ def answers(
     known: dict[str, Value] = dict(series)
     if len(series) == len(queries):
         return known
+    for name, period_s in periods_of(queries).items():
+        asks = by_id[name].asks
+        if isinstance(asks, Expression):
+            try:
+                known[name] = asks.evaluate(Known(known, series, period_s, starts_of(period_s)))
+            except (ArithmeticError, ValueError) as error:
+                raise InvalidExpression(f"query {name!r}: {error}") from error
+    return known
+
+
+def periods_of(queries: Sequence[Query]) -> dict[str, int]:
+    """The period of each, by id, in an order in which each comes after what it refers to. Raises InvalidExpression.
+
+    Of an expression that refers to no metric by its id, the longest of all.
+    """
+    by_id, found = {query.id: query for query in queries}, dict[str, int]()
+    of_all = max((query.asks.period_s for query in queries if isinstance(query.asks, Stat)), default=0)
+    longest = dict[str, int]()
     for name in _order(by_id):
         query = by_id[name]
-        if isinstance(query.asks, Expression):
-            period_s = _period(query, by_id)
-            known[name] = query.asks.evaluate(Known(known, series, period_s, starts_of(period_s)))
-    return known
+        refers = query.asks.refers if isinstance(query.asks, Expression) else frozenset[str]()
+        of_those = max((longest[one] for one in refers), default=0)
+        longest[name] = query.asks.period_s if isinstance(query.asks, Stat) else of_those
+        found[name] = query.period_s or longest[name] or of_all or MINUTE_S
+    return found
 
 
 def starts_between(start: float, end: float, period_s: int) -> list[int]:
@@ -86,15 +105,3 @@ def _order(queries: Mapping[str, Query]) -> list[str]:
         return list(TopologicalSorter(refers).static_order())
     except CycleError as error:
         raise InvalidExpression(f"queries refer to each other in a circle: {' -> '.join(error.args[1])}") from error
-
-
-def _period(query: Query, queries: Mapping[str, Query]) -> int:
-    """Of an expression that refers to no metric by its id, the longest of all."""
-    periods = _periods(query, queries) or [one.period_s for one in queries.values()]
-    return query.period_s or max(periods) or MINUTE_S
-
-
-def _periods(query: Query, queries: Mapping[str, Query]) -> list[int]:
-    if isinstance(query.asks, Stat):
-        return [query.asks.period_s]
-    return [period_s for name in query.asks.refers for period_s in _periods(queries[name], queries)]

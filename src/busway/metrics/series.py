@@ -91,16 +91,16 @@ class TimeSeries:
 
     # --- what comes in ---
 
-    async def put(self, scope: Scope, points: Sequence[Point]) -> None:
+    async def put(self, scope: Scope, points: Sequence[Point], *, own: bool = False) -> None:
         """Add points of minutes, durably before return. Raises `TooManyMetrics` before anything is kept.
 
-        A full disk (`StorageFull`) may have let some be kept.
+        A full disk (`StorageFull`) may have let some be kept. `own`: the server's, which nobody can crowd out.
         """
         where, minutes = _where(scope), dict[int, list[Point]]()
         for point in points:
             minutes.setdefault(point.at, []).append(point)
         async with self.changing:
-            await self._know(where, {point.metric for point in points})
+            await self._know(where, {point.metric for point in points}, own)
             for hour in {minute - minute % HOUR_S for minute in minutes}:
                 if self._hours.get(where, {}).get(hour) != _OPEN:
                     await self._mark(where, hour, _OPEN)
@@ -120,9 +120,9 @@ class TimeSeries:
         if len(chunk) <= RECORD_POINTS_MAX // 2:
             self._small_parts[where, minute] += 1
 
-    async def _know(self, where: str, metrics: set[Metric]) -> None:
+    async def _know(self, where: str, metrics: set[Metric], own: bool) -> None:
         known, now = self._names.setdefault(where, {}), self._clock.now()
-        if len(known) + sum(metric not in known for metric in metrics) > METRICS_MAX:
+        if not own and len(known) + sum(metric not in known for metric in metrics) > METRICS_MAX:
             raise TooManyMetrics(METRICS_MAX)
         # A day's precision is enough for a list of two weeks.
         for metric in sorted(metric for metric in metrics if known.get(metric, 0.0) < now - DAY_S):

@@ -152,6 +152,37 @@ async def test_an_alarm_of_queries_is_described_as_it_was_put(cloudwatch: CloudW
     assert "MetricName" not in alarm and "Statistic" not in alarm
 
 
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), float("-inf")])
+async def test_a_threshold_that_nothing_can_meet_is_refused(cloudwatch: CloudWatch, threshold: float):
+    with pytest.raises(InvalidAlarm, match="for parameter Threshold"):
+        await cloudwatch.put_metric_alarm({**REQUEST, "Threshold": threshold}, CALLER)
+
+
+@pytest.mark.parametrize("period", [2_147_483_640, 7])
+async def test_the_periods_of_queries_are_held_to_the_same_limits(cloudwatch: CloudWatch, period: int):
+    metric = {"Namespace": "Shop", "MetricName": "Calls"}
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}}
+    asked = {
+        "AlarmName": "a",
+        "EvaluationPeriods": 1_440,
+        "Threshold": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    with pytest.raises(InvalidAlarm, match=r"multiple of 60|more than"):
+        await cloudwatch.put_metric_alarm({**asked, "Metrics": [query]}, CALLER)
+    with pytest.raises(InvalidAlarm, match="Metrics stands alone"):
+        await cloudwatch.put_metric_alarm({**asked, "Period": 60, "Metrics": [query]}, CALLER)
+
+
+async def test_an_alarm_that_cannot_be_read_keeps_no_server_from_its_start():
+    clock = ManualClock()
+    engine = MemoryEngine(clock)
+    await engine.records.put("alarm/arn:broken", b'{"settings": {"threshold": null}}')
+    alarms = Alarms(engine, clock, SeededEntropy(1))
+    await alarms.open()
+    assert alarms.all() == []
+
+
 async def test_a_parameter_that_is_missing_is_named(cloudwatch: CloudWatch):
     request = {name: value for name, value in REQUEST.items() if name != "Threshold"}
     with pytest.raises(InvalidAlarm, match="Threshold is required"):

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings as tried, strategies as st
 
+from busway.alarm import on_metrics
 from busway.alarm.catch_up import ABSENCES_MAX, LATE_MAX, Judged, minutes_due
 from busway.alarm.on_metrics import KEPT_S, MetricAlarms
 from busway.alarm.record import AlarmQuery, AlarmSettings
 from busway.alarm.registry import Alarms, alarm_arn
-from busway.alarm.state import ALARM, INSUFFICIENT_DATA, OK, RANGE_BEYOND_JUDGED, Datapoint, decide
+from busway.alarm.state import ALARM, INSUFFICIENT_DATA, OK, RANGE_BEYOND_JUDGED, Datapoint, Decision, Rule, decide
 from busway.arn import Scope
 from busway.clock import ManualClock, SeededEntropy
 from busway.engine.memory import MemoryEngine
@@ -185,6 +186,47 @@ async def test_a_range_of_a_day_is_judged_by_five_minutes():
     assert world.states == [OK]
     await world.minute(65)
     assert world.states == [OK, ALARM]
+
+
+async def test_an_expression_that_a_value_breaks_has_no_data_and_stops_no_other_alarm():
+    world = await world_of()
+    calls = AlarmQuery(id="m", namespace="Shop", metric_name="Calls", statistic="Sum", period_s=60, returns=False)
+    broken = (AlarmQuery(id="e", expression="m + LOG(SUM(m))"), calls)
+    await world.alarms.put(SCOPE, settings(name="a broken one", queries=broken), {})
+    await world.put(0, 0.0)
+    await world.minute(1)
+    other = world.alarms.get(alarm_arn(SCOPE, "a broken one"))
+    assert other is not None
+    assert (world.state, other.state) == (OK, INSUFFICIENT_DATA)
+
+
+async def test_a_fault_in_one_alarm_stops_no_other(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    world = await world_of()
+    await world.alarms.put(SCOPE, settings(name="a faulty one"), {})
+    decided = on_metrics.decide
+
+    def faulty(rule: Rule, points: list[Datapoint], present: str) -> Decision:
+        if not caplog.records:
+            raise RuntimeError("as it was asked")
+        return decided(rule, points, present)
+
+    monkeypatch.setattr(on_metrics, "decide", faulty)
+    await world.put(0)
+    await world.minute(1)
+    assert sorted(alarm.state for alarm in world.alarms.all()) == [ALARM, INSUFFICIENT_DATA]
+    assert "cannot be judged" in caplog.text
+
+
+async def test_what_is_said_of_a_long_range_is_cut():
+    world = await world_of(evaluation_periods=1_400, datapoints_to_alarm=1)
+    for minute in range(200):
+        await world.put(minute)
+    await world.minute(200)
+    record = world.alarms.get(ARN)
+    assert record is not None
+    assert record.state == ALARM
+    assert len(record.reason) <= 1_023
+    assert len(record.reason_data or "") <= 4_000
 
 
 def test_each_minute_of_a_busy_process_is_judged_and_of_a_sleep_only_what_can_matter():

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from busway.errors import InvalidExpression
 from busway.metrics.expression import DEPTH_MAX, parse
 from busway.metrics.points import metric_of
-from busway.metrics.queries import Query, Stat, answers, starts_between
+from busway.metrics.queries import Query, Stat, answers, periods_of, starts_between
 from busway.metrics.values import Known, Value
 
 ERRORS, CALLS, GAPS = {0: 1.0, 60: 2.0, 120: 0.0}, {0: 10.0, 60: 0.0, 120: 5.0}, {0: 1.0, 120: 3.0}
@@ -93,6 +93,28 @@ def starts(period_s: int) -> list[int]:
 
 def asked(name: str, text: str) -> Query:
     return Query(name, parse(text))
+
+
+@pytest.mark.parametrize("text", ["LOG(0)", "m + LOG(SUM(m))", "CEIL(1 / 0)"])
+def test_what_is_not_defined_is_an_error_in_words(text: str):
+    stat = Stat(metric_of("Shop", "Calls", {}), 60, "Sum")
+    with pytest.raises(InvalidExpression):
+        answers([asked("e", text), Query("m", stat, 60)], {stat: {0: 0.0}}, starts)
+
+
+def test_hundreds_of_queries_that_refer_to_all_before_them_have_their_periods_at_once():
+    stat = Stat(metric_of("Shop", "Calls", {}), 300, "Sum")
+    later = [asked(f"e{number}", " + ".join(f"e{before}" for before in range(number))) for number in range(1, 100)]
+    queries = [Query("e0", stat, 300), *later]
+    assert set(periods_of(queries).values()) == {300}
+
+
+def test_a_line_is_filled_between_the_points_that_are_there():
+    series = {0: 0.0, 180: 3.0, 300: 3.0}
+    stat = Stat(metric_of("Shop", "Calls", {}), 60, "Sum")
+    queries = [asked("e", "FILL(m, LINEAR)"), Query("m", stat, 60)]
+    found = answers(queries, {stat: series}, lambda _: range(-60, 420, 60))["e"]
+    assert found == {0: 0, 60: 1, 120: 2, 180: 3, 240: 3, 300: 3}
 
 
 def test_queries_refer_to_each_other_in_any_order_but_in_no_circle():

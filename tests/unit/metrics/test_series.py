@@ -175,12 +175,15 @@ async def test_a_metric_is_listed_for_two_weeks_and_there_are_so_many(monkeypatc
     kept = Kept()
     store = await kept.opened()
     await store.put(SCOPE, [point(CALLS, START, 1)])
-    store = await kept.opened()
+    store = await kept.opened(2)
     assert [metric for metric, _ in store.metrics(SCOPE)] == [CALLS]
     assert store.metrics(OTHER) == []
     monkeypatch.setattr(series, "METRICS_MAX", 1)
     with pytest.raises(TooManyMetrics):
         await store.put(SCOPE, [point(CALLS, START, 5), point(ERRORS, START, 1)])
+    # The server's own find their place all the same.
+    await store.put(SCOPE, [point(ERRORS, START, 1)], own=True)
+    assert await read(store, ERRORS) == {START: 1}
     assert await read(store) == {START: 1}
     await kept.goto(START + 16 * DAY_S)
     await store.tend()

@@ -148,10 +148,7 @@ class CloudWatch:
 
     async def _switch_actions(self, names: list[str], caller: Caller, enabled: bool) -> dict[str, Any]:
         for name in names:
-            alarm = self._alarms.get(alarm_arn(caller.scope, name))
-            if alarm is not None:
-                settings = msgspec.structs.replace(alarm.settings, actions_enabled=enabled)
-                await self._alarms.put(caller.scope, settings, {})
+            await self._alarms.switch_actions(alarm_arn(caller.scope, name), enabled)
         return {}
 
 

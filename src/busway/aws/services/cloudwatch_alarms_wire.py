@@ -14,6 +14,7 @@ from busway.metrics.statistics import SIMPLE, is_statistic
 # AWS requires these of a metric alarm; its model does not.
 NEEDED = ("EvaluationPeriods", "ComparisonOperator", "Threshold")
 NEEDED_OF_ONE = ("MetricName", "Namespace", "Period")
+OF_ONE = (*NEEDED_OF_ONE, "Dimensions", "Unit")
 NOT_BUILT = (
     "ThresholdMetricId", "EvaluationWindow", "WarmUpConfiguration",
     "EvaluationCriteria", "EvaluationInterval", "ActionConfiguration", "EvaluateLowSampleCountPercentile",
@@ -30,8 +31,11 @@ def settings_of(request: dict[str, Any]) -> AlarmSettings:
     statistics = [request[name] for name in ("Statistic", "ExtendedStatistic") if name in request]
     if missing or not (queries or statistics):
         raise InvalidAlarm(f"The parameter {(missing or ['Statistic'])[0]} is required for a metric alarm.")
-    if len(statistics) > 1 or (queries and (statistics or "MetricName" in request)):
-        raise InvalidAlarm("Metrics, Statistic and ExtendedStatistic are mutually exclusive.")
+    if len(statistics) > 1 or (queries and (statistics or any(name in request for name in OF_ONE))):
+        raise InvalidAlarm(
+            "Metrics, Statistic and ExtendedStatistic are mutually exclusive; Metrics stands alone, also without "
+            f"{', '.join(OF_ONE)}."
+        )
     return AlarmSettings(
         name=request["AlarmName"],
         namespace=request.get("Namespace", ""),

@@ -15,9 +15,9 @@ from busway.aws.service import Caller, Operation
 from busway.aws.services.cloudwatch_wire import described, dimensions, page_of
 from busway.clock import Clock
 from busway.errors import ConflictingMetric, InvalidExpression, InvalidMetric
-from busway.metrics.expression import parse
+from busway.metrics.expression import Expression, parse
 from busway.metrics.points import DAY_S, HOUR_S, MINUTE_S, Metric, Point, metric_of
-from busway.metrics.queries import Query, Stat, answers, series_of, starts_between, stats_in
+from busway.metrics.queries import Query, Stat, answers, periods_of, series_of, starts_between, stats_in
 from busway.metrics.series import TimeSeries
 from busway.metrics.statistics import SIMPLE, Statistics, is_statistic, of_set, of_values, value
 from busway.metrics.values import Value
@@ -92,6 +92,7 @@ class CloudWatchMetrics:
         _check_span(start, end)
         queries = [_query(one) for one in _distinct(asked)]
         try:
+            _check_expressions(queries, end - start)
             read = await self._read(caller, queries, start, end)
             series = {stat: series_of(points, stat.statistic) for stat, points in read.items()}
             found = answers(queries, series, partial(starts_between, start, end))
@@ -195,6 +196,17 @@ def _number(number: float, where: str) -> float:
 
 def _unit(request: Mapping[str, Any]) -> str:
     return str(request.get("Unit") or "")
+
+
+def _check_expressions(queries: Sequence[Query], span_s: float) -> None:
+    """An expression may have a value in every period of the span. Raises InvalidExpression, InvalidMetric."""
+    periods = periods_of(queries)
+    count = sum(span_s // periods[query.id] for query in queries if isinstance(query.asks, Expression))
+    if count > DATA_POINTS_MAX:
+        raise InvalidMetric(
+            f"The expressions have up to {count:.0f} datapoints, more than {DATA_POINTS_MAX}: ask for a shorter time, "
+            "or longer periods."
+        )
 
 
 def _check_span(start: float, end: float) -> None:
