@@ -204,7 +204,7 @@ def _check_expressions(queries: Sequence[Query], span_s: float) -> None:
     count = sum(span_s // periods[query.id] for query in queries if isinstance(query.asks, Expression))
     if count > DATA_POINTS_MAX:
         raise InvalidMetric(
-            f"The expressions have up to {count:.0f} datapoints, more than {DATA_POINTS_MAX}: ask for a shorter time, "
+            f"The expressions have up to {count:.0f} datapoints, more than {DATA_POINTS_MAX}: ask for less time, "
             "or longer periods."
         )
 
