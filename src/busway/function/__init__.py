@@ -7,5 +7,5 @@ workers/     the pool, its processes, what bounds them, and how we speak with th
 runtimes/    what runs inside a worker
 build/       dependencies and bundles
 mapping/     batches from queues and streams
-once         which steps completed; `logs` what was printed
+once         which steps completed; `logs` what was printed; `attempt_lines` what that says of attempts
 """

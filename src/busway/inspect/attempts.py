@@ -6,23 +6,18 @@ error in full, as long as it remembers; the letter itself has the last one for g
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from busway.delivery.dead_letter import Source
+from busway.function.attempt_lines import error_in, split_runs
 from busway.function.logs import Line
-from busway.inspect.runs import split_runs
 from busway.trail import Step
 
 # Ours: of what one attempt printed, the last so many lines are told.
 LINES_MAX = 500
-# How a log says that an attempt failed: Python's runtime, Node.js's, and what the server ended.
-_PYTHON = re.compile(r"\[ERROR\] (?P<code>[\w.]+)(?:: (?P<message>.*))?")
-_NODE = re.compile(r"(?:^|\t| )ERROR\s+(?:Invoke|Unhandled\w*|Uncaught\w*) \w+\s+(?P<json>\{.*\})$")
-_ENDED = re.compile(r"\tStatus: (?P<status>timeout|error\tError Type: (?P<code>\S+))")
 
 
 class Attempt(msgspec.Struct):
@@ -84,18 +79,3 @@ def _noted(at: float, facts: Mapping[str, Any]) -> Attempt:
         int(facts.get("attempt") or 1), at, str(facts.get("request_id") or ""),
         str(facts.get("error_code") or ""), str(facts.get("error_message") or ""),
     )  # fmt: skip
-
-
-def error_in(line: str) -> tuple[str, str] | None:
-    """(code, message) of a line that tells how an attempt failed."""
-    if found := _PYTHON.match(line):
-        return found["code"], (found["message"] or "").split("\n")[0]
-    if found := _NODE.search(line):
-        try:
-            told = msgspec.json.decode(found["json"], type=dict[str, Any])
-        except msgspec.DecodeError:
-            return None
-        return str(told.get("errorType", "Error")), str(told.get("errorMessage", ""))
-    if found := _ENDED.search(line):
-        return ("Sandbox.Timedout", "it was ended at its timeout") if not found["code"] else (found["code"], "")
-    return None

@@ -6,10 +6,10 @@ also bounded: the oldest attempts may be gone from it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from busway.function.attempt_lines import BEGIN, END, INIT_REPORT, REPORT, duration_ms, split_runs
 from busway.inspect.work import ENDED_BY_SERVER, EXCEPTION
 from busway.tracing import span_id
 
@@ -17,8 +17,6 @@ from busway.tracing import span_id
 ATTEMPTS_MAX = 10
 LINES_FIRST, LINES_LAST = 10, 10
 
-BEGIN, END, REPORT, INIT_REPORT = "START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "INIT_REPORT "
-_DURATION = re.compile(r"\tDuration: ([0-9.]+) ms\t")
 # As our client for Node.js reports what a handler threw, in AWS's words.
 NODE_EXCEPTION = "\tERROR\tInvoke Error\t"
 
@@ -27,7 +25,6 @@ OK, FAILED, RUNNING, INTERRUPTED = "ok", "failed", "running", "interrupted"
 
 # As `work.shown` gives it: `at`, `attempt`, `line`.
 Shown = Mapping[str, Any]
-T = TypeVar("T")
 
 
 def runs_of(request_id: str, lines: Sequence[Shown], *, delivered: bool, running: bool) -> list[dict[str, Any]]:
@@ -43,27 +40,6 @@ def runs_of(request_id: str, lines: Sequence[Shown], *, delivered: bool, running
     ][-ATTEMPTS_MAX:]
 
 
-def split_runs(lines: Sequence[T], text: Callable[[T], str]) -> Iterator[list[T]]:
-    """The lines of each attempt; what stands before the first begins none."""
-    run: list[T] = []
-    for line in lines:
-        if text(line).startswith(BEGIN) and not _failed_to_start(run, text):
-            if run:
-                yield run
-            run = [line]
-        elif run:
-            run.append(line)
-    if run:
-        yield run
-
-
-def _failed_to_start(run: Sequence[T], text: Callable[[T], str]) -> bool:
-    """Of such a run there are two lines that begin it, and how the start ended between them."""
-    if not run or not text(run[-1]).startswith(INIT_REPORT):
-        return False
-    return not any(text(line).startswith(REPORT) for line in run)
-
-
 def _report(run: Sequence[Shown]) -> str | None:
     return next((line["line"] for line in run if line["line"].startswith(REPORT)), None)
 
@@ -72,7 +48,6 @@ def _attempt(request_id: str, run: Sequence[Shown], *, last: bool, delivered: bo
     begun = run[0]
     report = _report(run)
     printed = [line["line"] for line in run if not line["line"].startswith((BEGIN, END, REPORT, INIT_REPORT))]
-    found = None if report is None else _DURATION.search(report)
     if report is None:
         outcome = RUNNING if last and running else INTERRUPTED
     elif ENDED_BY_SERVER in report or any(map(_is_error, printed)):
@@ -87,7 +62,7 @@ def _attempt(request_id: str, run: Sequence[Shown], *, last: bool, delivered: bo
         "request_id": request_id,
         "span": span_id(request_id, begun["attempt"]),
         "began_at": begun["at"],
-        "duration_ms": None if found is None else float(found[1]),
+        "duration_ms": None if report is None else duration_ms(report),
         "outcome": outcome,
         "lines_first": first,
         "lines_left_out": len(rest) - len(shown_last),

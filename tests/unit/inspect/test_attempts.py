@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from busway.delivery.dead_letter import Source
 from busway.function.logs import Line
-from busway.inspect.attempts import attempts_of, error_in
+from busway.inspect.attempts import attempts_of
 from busway.trail import Step
 
 from .world import FUNCTION
@@ -69,21 +67,3 @@ def test_what_nothing_remembers_is_the_last_attempt_alone():
 
 def test_what_was_never_tried_has_no_attempts():
     assert attempts_of(Source(kind="rule-target", payload=b"{}", error_code="NO_RESOURCE"), [], []) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ("[ERROR] builtins.ValueError: no: really", ("builtins.ValueError", "no: really")),
-        ("[ERROR] Boom", ("Boom", "")),
-        (
-            '2026-01-01T00:00:00Z\tr\tERROR\tInvoke Error \t{"errorType":"TypeError","errorMessage":"no table"}',
-            ("TypeError", "no table"),
-        ),
-        ("REPORT RequestId: r\tStatus: timeout", ("Sandbox.Timedout", "it was ended at its timeout")),
-        ("REPORT RequestId: r\tStatus: error\tError Type: Runtime.ExitError", ("Runtime.ExitError", "")),
-        ("all is well", None),
-    ],
-)
-def test_an_error_is_read_from_the_line_of_each_runtime(line: str, told: tuple[str, str] | None):
-    assert error_in(line) == told
