@@ -113,6 +113,16 @@ language_option = click.option(
 )
 
 
+def since_s(text: str | None) -> int:
+    """Seconds of `--since 10m`, 0 for none. Raises UsageError."""
+    from busway.handling import duration_s
+
+    try:
+        return 0 if text is None else duration_s(text)
+    except ValueError as problem:
+        raise click.UsageError(f"--since: {problem}") from problem
+
+
 def check_handler(connection: Connection, function: str) -> None:
     """Raises UnknownHandler, so that "nothing to do" is never the answer to a name that was mistyped."""
     from busway.errors import UnknownHandler

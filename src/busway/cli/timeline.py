@@ -13,7 +13,7 @@ from typing import Any
 from busway.arn import parse_arn
 from busway.cli.output import STYLES, counted, line, moment
 
-_KIND_WIDTH = 13
+KIND_WIDTH = 13
 # Every kind that the server notes.
 KINDS = (
     "accepted", "dropped", "matched", "queued", "attempt", "retried", "delivered", "repeated", "dead-lettered",
@@ -41,7 +41,7 @@ def show_step(step: Mapping[str, Any]) -> None:
     line(
         (f"{moment(facts.get('at'))}  ", "dim"),
         (f"{event_id:8}  ", "dim"),
-        (f"{kind:{_KIND_WIDTH}}  ", style),
+        (f"{kind:{KIND_WIDTH}}  ", style),
         told(kind, facts),
     )
     problem = str(facts.get("error_message") or facts.get("reason") or "")

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import click
 
-from busway.cli.options import connect, server_options
+from busway.cli.aws_options import aws_options, chosen as chosen_aws
+from busway.cli.options import connect, server_options, since_s
 from busway.cli.output import STYLES, console, counted, line, moment, print_json
 from busway.cli.timeline import name_of, show_step
 from busway.cli.tracebacks import brief_lines
@@ -35,17 +36,41 @@ _BATCHES_SHOWN = 3
 @click.command()
 @click.argument("event_id", metavar="[EVENT]", required=False)
 @click.option("--all", "every", is_flag=True, help="Explain every rule and show every log line.")
+@click.option("--since", metavar="TIME", help="With --profile: of the last 30m, 72h.  [default: 24h]")
+@click.option("--request-id", metavar="ID", help="With --profile: tell of this invocation instead of an event.")
+@aws_options
 @server_options
-def why(event_id: str | None, every: bool, endpoint: str, as_json: bool) -> None:
+def why(
+    event_id: str | None,
+    every: bool,
+    since: str | None,
+    request_id: str | None,
+    profile: str | None,
+    region: str | None,
+    environment: str | None,
+    endpoint: str,
+    as_json: bool,
+) -> None:
     """Tell what became of EVENT (its id), and why: rule by rule, field by field, try by try.
 
-    Without EVENT it tells of the newest one.
+    Without EVENT it tells of the newest one. With --profile it tells what is known on AWS: the attempts of functions
+    whose logs name the event, and its dead letters.
 
     \b
     Example:
       busway why
       busway why 7bf73129-1428-4cd3-a780-95db273d1602
+      busway why 7bf73129-1428-4cd3-a780-95db273d1602 --profile prod --since 72h
     """
+    on_aws = chosen_aws(profile, region, environment)
+    if on_aws.wanted:
+        from busway.cli.aws_why import WHY_SINCE, tell_history
+
+        since = since or WHY_SINCE
+        tell_history(on_aws, event_id, request_id, since, since_s(since), every, as_json)
+        return
+    if since or request_id:
+        raise click.UsageError("--since and --request-id are for AWS; --profile is missing")
     found = connect(endpoint).get(
         "/_busway/events" + (f"/{quote(event_id, safe='')}" if event_id is not None else "")
     )

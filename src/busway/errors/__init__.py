@@ -130,6 +130,7 @@ from busway.errors.road import (
     GeneratorRefused as GeneratorRefused,
     MissingSecret as MissingSecret,
     MissingVariable as MissingVariable,
+    NothingLogged as NothingLogged,
     ProjectNotFound as ProjectNotFound,
     RedriveUnfinished as RedriveUnfinished,
     ServerRefused as ServerRefused,

@@ -105,6 +105,26 @@ class AwsRefused(BuswayError):
         self.code, self.reason, self.hint = code, reason, hint
 
 
+class NothingLogged(BuswayError):
+    """No log of the project's functions on AWS names that event or request, and no dead letter is of it."""
+
+    def __init__(self, wanted: str, groups: Sequence[str], since: str, *, by_event: bool) -> None:
+        where = ", ".join(groups[:_GROUPS_NAMED]) + (
+            f" and {len(groups) - _GROUPS_NAMED} more" if len(groups) > _GROUPS_NAMED else ""
+        )
+        super().__init__(f"nothing names {wanted}: searched were the last {since} of {where}, and the dead letters")
+        self.hint = "--since looks further back; a line takes some seconds to be found"
+        if by_event:
+            self.hint = (
+                "a handler is found by what it prints: it must print the event's id, as generated ones do. "
+                f"--request-id finds it by its invocation, {self.hint}"
+            )
+
+
+# Ours: a list of more says no more.
+_GROUPS_NAMED = 10
+
+
 class StackUnusable(BuswayError):
     """A stack cannot be changed in the state that it is in, or a change of it failed."""
 

@@ -1,0 +1,190 @@
+"""`tail`, `why` and `logs` of a project on AWS: a second server of ours stands in for AWS, reached as AWS is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .deployed import LETTERS, NAME, Deployed, deployed_project
+from .whole_server import BIN, PATIENCE_S, REGION, ROLE, zipped
+
+SOURCE = """
+def handler(event, context):
+    total = event["detail"]["total"]
+    if total != 7:
+        print("handling", event["id"])
+    print("total is", total)
+    if total > 100:
+        raise ValueError(f"{total} is too much")
+"""
+MUTE = SOURCE.replace("total != 7", "False")
+OTHER = "shop-prod-other"
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with deployed_project(tmp_path_factory.mktemp("home"), SOURCE) as project:
+        project.server.client("lambda").put_function_event_invoke_config(FunctionName=NAME, MaximumRetryAttempts=1)
+        yield project
+
+
+def handled(deployed: Deployed, total: int) -> str:
+    """The id of an order, once its attempt has ended."""
+    before = ended(deployed)
+    detail = json.dumps({"order-id": "o", "total": total})
+    entry = {"Source": "shop", "DetailType": "Order Placed", "Detail": detail}
+    put = deployed.server.client("events").put_events(Entries=[entry])
+    deployed.until(lambda: ended(deployed) > before, "the end of the attempt")
+    return put["Entries"][0]["EventId"]
+
+
+def ended(deployed: Deployed) -> int:
+    logs = deployed.server.client("logs")
+    if not logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{NAME}")["logGroups"]:
+        return 0
+    return len(logs.filter_log_events(logGroupName=f"/aws/lambda/{NAME}", filterPattern="REPORT")["events"])
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_project_without_functions_there_says_so_and_where_it_looked(deployed: Deployed):
+    told = deployed.run("tail", "--profile", "ops", "--once", "--region", "us-east-1")
+    assert told.returncode == 1 and "us-east-1 has no log groups /aws/lambda/shop-prod-" in told.stderr
+    assert "hint: `busway status prod`" in told.stderr
+
+
+def test_tail_tells_each_attempt_from_its_beginning_to_its_end(deployed: Deployed):
+    handled(deployed, 5)
+    deployed.failed(500)
+    deployed.emptied()
+    done = deployed.run("tail", "--profile", "ops", "--since", "10m", "--once", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    steps = json_lines(done.stdout)
+    assert [step["kind"] for step in steps if step["kind"] != "printed"] == [
+        "attempt", "ended", "attempt", "failed", "attempt", "failed",
+    ]  # fmt: skip
+    assert {step["function"] for step in steps} == {NAME}
+    failed = steps[-1]
+    assert (failed["error_code"], failed["error_message"]) == ("ValueError", "500 is too much")
+    assert failed["request_id"] and failed["duration_ms"] > 0
+    assert "total is 500" in {step.get("line") for step in steps}
+    shown = deployed.run("tail", "--profile", "ops", "--since", "10m", "--once", "--kind", "failed", "--count", "1")
+    first, second = shown.stdout.splitlines()
+    assert f"{failed['request_id'][:8]}  failed         {NAME} after " in first
+    assert second.strip() == "└ ValueError: 500 is too much"
+
+
+def test_tail_follows_what_comes_and_functions_that_are_deployed_meanwhile(deployed: Deployed):
+    command = [BIN / "busway", "tail", "--profile", "ops", "--kind", "ended", "--count", "2", "--json"]
+    following = subprocess.Popen(
+        command, cwd=deployed.root, env=deployed.server.environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert following.stderr is not None
+        assert f"following the functions of prod in {REGION}" in following.stderr.readline()
+        handled(deployed, 6)
+        functions = deployed.server.client("lambda")
+        code = {"ZipFile": zipped("def handler(event, context): pass")}
+        functions.create_function(
+            FunctionName=OTHER, Runtime="python3.12", Role=ROLE, Handler="app.handler", Code=code
+        )
+        functions.get_waiter("function_active_v2").wait(FunctionName=OTHER)
+        functions.invoke(FunctionName=OTHER)
+        out, _ = following.communicate(timeout=PATIENCE_S)
+    finally:
+        following.kill()
+        following.wait()
+    assert [step["function"] for step in json_lines(out)] == [NAME, OTHER]
+
+
+def test_why_tells_each_attempt_of_an_event_and_its_dead_letter(deployed: Deployed):
+    (event_id,) = deployed.failed(600)
+    found = deployed.json("why", event_id)
+    (invocation,) = found["invocations"]
+    assert [(one["outcome"], one["error_code"], one["error_message"]) for one in invocation["attempts"]] == [
+        ("failed", "ValueError", "600 is too much"),
+    ] * 2
+    texts = [line["line"] for line in invocation["attempts"][1]["lines"]]
+    assert texts[:2] == [f"handling {event_id}", "total is 600"]
+    (letter,) = found["letters"]
+    assert (letter["queue"], letter["request_id"]) == (LETTERS, invocation["request_id"])
+    shown = deployed.run("why", event_id, "--profile", "ops")
+    assert shown.returncode == 0
+    assert f"{NAME}: failed after 2 attempts, request {invocation['request_id']}" in shown.stdout
+    assert "ValueError: 600 is too much" in shown.stdout and "│ total is 600" in shown.stdout
+    assert f"`busway redrive one --event {event_id} --profile ops` sends it back" in shown.stdout
+    again = deployed.json("why", "--request-id", invocation["request_id"])
+    assert (again["invocations"], again["letters"]) == (found["invocations"], found["letters"])
+    deployed.emptied()
+
+
+def test_why_tells_of_an_event_that_went_well(deployed: Deployed):
+    found = deployed.json("why", handled(deployed, 8))
+    ((attempt,),) = [invocation["attempts"] for invocation in found["invocations"]]
+    assert (attempt["outcome"], attempt["error_code"], found["letters"]) == ("ok", "", [])
+
+
+def test_a_handler_that_does_not_print_the_event_is_found_by_its_dead_letter(deployed: Deployed):
+    functions = deployed.server.client("lambda")
+    functions.update_function_code(FunctionName=NAME, ZipFile=zipped(MUTE))
+    functions.get_waiter("function_updated_v2").wait(FunctionName=NAME)
+    (event_id,) = deployed.failed(700)
+    (invocation,) = deployed.json("why", event_id)["invocations"]
+    assert invocation["attempts"][0]["lines"][0]["line"] == "total is 700"
+    deployed.emptied()
+    functions.update_function_code(FunctionName=NAME, ZipFile=zipped(SOURCE))
+    functions.get_waiter("function_updated_v2").wait(FunctionName=NAME)
+
+
+def test_of_what_nothing_names_is_said_where_and_how_far_back_was_looked(deployed: Deployed):
+    event_id = handled(deployed, 7)
+    told = deployed.run("why", event_id, "--profile", "ops", "--since", "2h")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert f"nothing names {event_id}: searched were the last 2h of /aws/lambda/{NAME}" in told.stderr
+    assert "must print the event's id" in told.stderr and "--request-id" in told.stderr
+    found = deployed.json("why", event_id, code=1)
+    assert (found["invocations"], found["letters"], found["lines"]) == ([], [], [])
+    assert f"/aws/lambda/{NAME}" in found["groups"]
+
+
+def test_logs_shows_a_handler_s_lines_and_finds_some(deployed: Deployed):
+    handled(deployed, 9)
+    found = json_lines(deployed.run("logs", "one", "--profile", "ops", "--since", "1h", "--json").stdout)
+    (line,) = [one for one in found if one["line"] == "total is 9"]
+    assert line["request_id"] and line["at"] > 0
+    filtered = deployed.run("logs", "one", "--profile", "ops", "--filter", '"total is 9"')
+    assert filtered.stdout.splitlines()[0].endswith("total is 9") and len(filtered.stdout.splitlines()) == 1
+    last = json_lines(deployed.run("logs", "one", "--profile", "ops", "--limit", "1", "--json").stdout)
+    assert [one["line"].split()[0] for one in last] == ["REPORT"]
+    nothing = deployed.run("logs", "one", "--profile", "ops", "--filter", "nowhere")
+    assert (nothing.returncode, nothing.stdout) == (0, "") and "in the last 10m" in nothing.stderr
+    unknown = deployed.run("logs", "nope", "--profile", "ops")
+    assert unknown.returncode == 1 and "the environment prod has no handler 'nope'; it has one" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("tail", "--once"), "--profile is missing"),
+        (("tail", "--since", "10m"), "wanted the sequence of a step, or --profile with it"),
+        (("tail", "--profile", "ops", "--kind", "matched"), "a log on AWS has no steps that are matched"),
+        (("tail", "--profile", "ops", "--event", "e"), "busway why EVENT"),
+        (("why", "--request-id", "r"), "--profile is missing"),
+        (("why", "--profile", "ops"), "EVENT is missing, or --request-id"),
+        (("why", 'a"b', "--profile", "ops"), "is no id"),
+        (("why", "e", "--profile", "ops", "--since", "often"), "is no duration"),
+        (("logs", "one", "--profile", "ops", "--request-id", "r"), "busway why --request-id"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_anything_is_asked(
+    deployed: Deployed, words: tuple[str, ...], told: str
+):
+    done = deployed.run(*words)
+    assert done.returncode == 2 and told in done.stderr
