@@ -96,7 +96,7 @@ class GroupRegistry:
         self._group_bytes = group_bytes
         self._segment_bytes = max(1, group_bytes // SEGMENTS)
         self._groups: dict[str, Group] = {}
-        # Making and deleting is rare; putting does not wait for it.
+        # Held by whoever writes a record, from its reading on. That is rare; putting events does not wait for it.
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
@@ -207,7 +207,9 @@ class GroupRegistry:
                 f"Member must satisfy enum value set: [{', '.join(map(str, RETENTION_DAYS))}]"
             )
         group = await self.need(scope, name)
-        await self._change(group, replace(group.record, retention_days=days))
+        async with self._changing:
+            self._still(group)
+            await self._change(group, replace(group.record, retention_days=days))
 
     async def tags(self, scope: Scope, name: str) -> Mapping[str, str]:
         """Raises `LogGroupNotFound`."""
@@ -219,10 +221,17 @@ class GroupRegistry:
     async def tag(self, scope: Scope, name: str, tags: Mapping[str, str], removed: tuple[str, ...] = ()) -> None:
         """Raises `LogGroupNotFound`, `LogLimitExceeded`."""
         group = await self.need(scope, name)
-        merged = {key: value for key, value in {**group.record.tags, **tags}.items() if key not in removed}
-        if len(merged) > TAGS_MAX:
-            raise LogLimitExceeded(f"A resource can have no more than {TAGS_MAX} tags.")
-        await self._change(group, replace(group.record, tags=merged))
+        async with self._changing:
+            self._still(group)
+            merged = {key: value for key, value in {**group.record.tags, **tags}.items() if key not in removed}
+            if len(merged) > TAGS_MAX:
+                raise LogLimitExceeded(f"A resource can have no more than {TAGS_MAX} tags.")
+            await self._change(group, replace(group.record, tags=merged))
+
+    def _still(self, group: Group) -> None:
+        """For who waited for `_changing`: the group may be deleted meanwhile. Raises `LogGroupNotFound`."""
+        if self._groups.get(group.record.arn) is not group or group.record.ending:
+            raise LogGroupNotFound(group.record.name)
 
     async def _change(self, group: Group, record: GroupRecord) -> None:
         await self._put(record)
@@ -237,6 +246,7 @@ class GroupRegistry:
         """Raises `LogGroupNotFound`, `LogStreamExists`, `LogLimitExceeded`."""
         group = await self.need(scope, group_name)
         async with self._changing:
+            self._still(group)
             if name in group.streams:
                 raise LogStreamExists(name)
             if sum(len(one.streams) for one in self._of_scope(scope)) >= STREAMS_MAX:
@@ -253,6 +263,7 @@ class GroupRegistry:
         """
         group = await self.need(scope, group_name)
         async with self._changing:
+            self._still(group)
             if name not in group.streams:
                 raise LogStreamNotFound(name)
             await self._records.delete(_stream_key(group.record.arn, name))

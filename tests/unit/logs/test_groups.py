@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from busway.arn import Scope
-from busway.clock import ManualClock
+from busway.clock import ManualClock, settle
 from busway.engine.memory import MemoryEngine
 from busway.errors import LogGroupNotFound, LogLimitExceeded, LogStreamNotFound, VersionConflict
 from busway.function.logs import Line, Logs
@@ -153,6 +154,49 @@ async def test_an_event_put_while_its_group_is_deleted_is_refused_and_leaves_not
     monkeypatch.undo()
     await room.made("g", "s")
     assert await room.stored("g") == 0
+
+
+@pytest.fixture
+def slow_records(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write of a record lets others go first, as one to a disk does."""
+    put = room.engine.records.put
+
+    async def slow(key: str, data: bytes, *rest: Any, **named: Any) -> Any:
+        await settle(5)
+        return await put(key, data, *rest, **named)
+
+    monkeypatch.setattr(room.engine.records, "put", slow)
+
+
+@pytest.mark.usefixtures("slow_records")
+async def test_changes_of_a_group_that_come_at_once_are_all_kept(room: Room):
+    await room.made("g", "s")
+    await room.put("g", "s", "counted")
+    tags = {f"k{number}": "v" for number in range(20)}
+    await asyncio.gather(
+        room.groups.tend(),
+        *(room.groups.tag(SCOPE, "g", {key: value}) for key, value in tags.items()),
+        room.groups.retain(SCOPE, "g", 7),
+    )
+    for _ in range(2):
+        (view,) = await room.groups.views(SCOPE)
+        assert (view.record.tags, view.record.retention_days, view.record.counted) == (tags, 7, 1)
+        room.anew()
+        await room.groups.open()
+
+
+@pytest.mark.usefixtures("slow_records")
+async def test_a_change_that_comes_while_its_group_is_deleted_is_refused_and_leaves_nothing(room: Room):
+    await room.made("g", "s")
+    answers = await asyncio.gather(
+        room.groups.delete(SCOPE, "g"),
+        room.groups.retain(SCOPE, "g", 7),
+        room.groups.tag(SCOPE, "g", {"k": "v"}),
+        room.groups.create_stream(SCOPE, "g", "t"),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [type(None), *[LogGroupNotFound] * 3]
+    assert await room.engine.records.list("logs/") == []
 
 
 async def test_a_stream_of_a_name_that_was_deleted_does_not_have_the_other_one_s_events(room: Room):
