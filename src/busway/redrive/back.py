@@ -208,15 +208,17 @@ class _Run:
     """The redrive of one queue.
 
     The engine leases what is due first and nothing else, so what is not wanted is leased on the way and given back
-    as it was. How much that is, is bounded by looking first: it ends with the last letter that is wanted. Of what is
-    kept on the way, only what names it stays in memory.
+    as it was. How much that is, is bounded by looking first: it ends with the last letter that is wanted, or with a
+    page that has nothing new of what was looked at, since somebody else holds the rest. Where the way takes longer
+    than a lease, what was passed comes again; only its latest lease can be given back, so each one before it stays
+    counted. Of what is kept on the way, only what names it stays in memory.
     """
 
     def __init__(self, engine: Engine, queue_arn: str, selection: Selection, put_back: _PutBack) -> None:
         self._engine, self._queue_arn, self._selection, self._put_back = engine, queue_arn, selection, put_back
         self._due_at: dict[int, float] = {}
         self._wanted: set[int] = set()
-        self._kept: list[tuple[Item, float]] = []
+        self._kept: dict[int, Item] = {}
         self._redriven = 0
         self._skipped = 0
         self._refused: list[Refusal] = []
@@ -226,12 +228,15 @@ class _Run:
         await self._look()
         try:
             while self._wanted and (items := await self._engine.queues.lease(self._queue_arn, PAGE, LEASE_S)):
+                going_on = any(item.id in self._due_at and item.id not in self._kept for item in items)
                 await self._take(items)
+                if not going_on:
+                    break
                 if self._wanted:
                     yield Redriven(self._redriven, self._skipped, 0, tuple(self._refused))
         finally:
-            for item, due_at in self._kept:
-                await self._engine.queues.refund(item, due_at)
+            for item in self._kept.values():
+                await self._engine.queues.refund(item, self._due_at.get(item.id, item.put_at))
         yield Redriven(self._redriven, self._skipped, len(self._wanted), tuple(self._refused))
 
     async def _look(self) -> None:
@@ -249,11 +254,7 @@ class _Run:
         self._wanted.difference_update(item.id for item in wanted)
         back, refused = await self._put_back(map(letter_of, wanted))
         ended = {letter.item.id for letter in back}
-        self._kept += [
-            (replace(item, body=b"", meta=b""), self._due_at.get(item.id, item.put_at))
-            for item in items
-            if item.id not in ended
-        ]
+        self._kept |= {item.id: replace(item, body=b"", meta=b"") for item in items if item.id not in ended}
         self._redriven += len(back)
         self._refused += refused
 

@@ -13,13 +13,13 @@ from busway.alarm.queues import DeadLetterQueues
 from busway.clock import settle
 from busway.delivery import Delivered, Failed
 from busway.delivery.dead_letter import Source
-from busway.engine import Put
+from busway.engine import Item, Put
 from busway.errors import EngineStopped
 from busway.pattern import parse
 from busway.queue.message import AttributeValue, Outgoing
 from busway.redrive import Edit, Redrive, Redriven, Selection
 from busway.redrive.back import LEASE_S
-from busway.redrive.letters import LOOKED_AT_FIRST
+from busway.redrive.letters import LOOKED_AT_FIRST, letter_of
 
 from ..inspect.world import FUNCTION, SCOPE, World
 
@@ -127,6 +127,31 @@ async def test_a_letter_in_a_consumers_hands_stays_there(world: World):
     await fail(world, 1)
     assert await world.queues.receive(UNDELIVERABLE)
     assert await world.redrive.redrive(SCOPE, Selection()) == Redriven(busy=1)
+
+
+async def test_a_way_that_takes_longer_than_a_lease_ends_though_a_consumer_holds_the_letter(world: World):
+    source = Source(kind="rule-target", payload=b"{}", target_arn=FUNCTION)
+    queue, now = await world.queue("dlq"), world.clock.now()
+    puts = [world.queues.message_put(queue, b"%d" % number, now=now, source=source) for number in range(450)]
+    await world.engine.queues.put(puts)
+    (held,) = await world.engine.queues.lease(queue, 1, 3_600)
+    lease, leased = world.engine.queues.lease, list[int]()
+
+    async def slow(name: str, limit: int, lease_s: float) -> list[Item]:
+        items = await lease(name, limit, lease_s)
+        leased.append(len(items))
+        assert len(leased) <= 5, "it goes round"
+        await world.clock.advance(LEASE_S / 2 + 1)
+        return items
+
+    world.engine.queues.lease = slow  # type: ignore[method-assign]
+    wanted = Selection(ids={letter_of(held).message_id})
+    assert await world.redrive.redrive(SCOPE, wanted) == Redriven(busy=1)
+    world.engine.queues.lease = lease  # type: ignore[method-assign]
+    others = [item for item in await world.engine.queues.browse(queue, 1_000) if item.id != held.id]
+    assert await depth(world, queue) == len(others) == 449
+    # One lease each was given back; those that came twice have the other one counted.
+    assert sum(item.attempts for item in others) == sum(leased) - 449
 
 
 async def test_a_letter_that_nothing_takes_back_stays_and_is_named(world: World):
