@@ -19,7 +19,7 @@ PAGE_EVENTS_MAX, PAGE_BYTES_MAX = 10_000, 1_048_576
 
 Place = tuple[int, int, int]
 FIRST: Place = (0, 0, 0)
-_TOKEN = re.compile(r"([fb])/([0-9]{1,16})\.([0-9])\.([0-9]{1,19})", re.ASCII)
+_TOKEN = re.compile(r"([fb])/([0-9]{1,19})\.([0-9])\.([0-9]{1,19})", re.ASCII)
 
 
 class LogEvent(msgspec.Struct, frozen=True, gc=False):

@@ -61,6 +61,12 @@ def test_an_empty_stream_has_a_token_from_which_the_first_event_is_found():
     assert page_of(came, forward=True, start=ahead.place, limit=1, size=100).events() == came
 
 
+@pytest.mark.parametrize("at_ms", [0, 1, 2**62, 2**63 - 1])
+def test_every_moment_that_a_request_can_name_has_a_token_that_is_read_again(at_ms: int):
+    token = Token(True, (at_ms, 0, 0))
+    assert read_token(str(token)) == token
+
+
 @pytest.mark.parametrize(
     "text", ["", "f/", "f/1.2", "x/1.1.1", "f/-1.1.1", "f/1.1.1 ", "f/٣.1.1", "f/" + "9" * 20 + ".1.1"]
 )
