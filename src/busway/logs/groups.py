@@ -2,7 +2,8 @@
 
 A batch is one entry of its group's journal, and durable when `put` returns. Readers walk over what came from two
 hours before the moment that they ask for, since no event is further ahead of its coming than that; in memory they
-hold one page and a few entries. Work on many events is done in a thread, for few readers at once.
+hold one page and a few entries. Work on many events is done in a thread, step by step, for few readers at once, and
+searches have a turn of their own, since a pattern may be slow: a plain read never waits for one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from busway.function.logs import Kept
 from busway.logs.batch import AHEAD_MS, DAY_MS, EVENT_BYTES, Event, Sorted, size_of, sort_out
 from busway.logs.filter import Filter
 from busway.logs.functions import FunctionLines
-from busway.logs.page import LogEvent, Page
+from busway.logs.page import LogEvent, Page, Stretch
 from busway.logs.record import Batch, milliseconds
 from busway.logs.registry import Group, GroupRegistry
 
@@ -30,7 +31,9 @@ from busway.logs.registry import Group, GroupRegistry
 SOURCE = 1
 # Ours: entries of a journal that are read at once, at first and later: as many as are expected to have so many bytes.
 READ_FIRST, READ_MOST, READ_BYTES = 4, 1_000, 2 * 1_048_576
-READERS_MAX = 2
+# Ours: how many readers, and searches, are in a step at once; and after how many events a search tells what it has.
+READERS_MAX, SEARCHES_MAX = 2, 1
+SEARCHED_EVENTS = 100_000
 TEND_EVERY_S = 60.0
 # An event's number: the entry's offset, and its place in it (of 10,000 at most).
 _IN_ENTRY = 16_384
@@ -60,7 +63,7 @@ class LogGroups(GroupRegistry):
 
     def __init__(self, engine: Engine, clock: Clock, lines: FunctionLines, group_bytes: int) -> None:
         super().__init__(engine, clock, lines, group_bytes)
-        self._reading = asyncio.Semaphore(READERS_MAX)
+        self._reading, self._searching = asyncio.Semaphore(READERS_MAX), asyncio.Semaphore(SEARCHES_MAX)
 
     async def put(self, scope: Scope, group_name: str, stream: str, events: Sequence[Event]) -> Sorted:
         """Keep a batch, durably before return; the answer says what was rejected.
@@ -97,8 +100,15 @@ class LogGroups(GroupRegistry):
 
     # --- read ---
 
-    async def read(self, scope: Scope, group_name: str, query: Query, page: Page) -> None:
-        """Offer the page what the query finds. Raises `LogGroupNotFound`, `LogStreamNotFound`."""
+    async def read(
+        self, scope: Scope, group_name: str, query: Query, page: Page, stretch: Stretch | None = None
+    ) -> int:
+        """Offer the page what the query finds, in all of the group or in a stretch of it.
+
+        A stretch without an end ends after some `SEARCHED_EVENTS`. The answer is the offset where it ended, 0 for the
+        end of the group. A function's lines belong to the first stretch. Raises `LogGroupNotFound`,
+        `LogStreamNotFound`.
+        """
         group = self.find(scope, group_name)
         kept = await self._lines.of_group(scope, group_name)
         if group is None and kept is None:
@@ -109,11 +119,14 @@ class LogGroups(GroupRegistry):
         if group is not None and group.record.retention_days is not None:
             oldest_ms = milliseconds(self._clock.now()) - group.record.retention_days * DAY_MS
             query = msgspec.structs.replace(query, start_ms=max(query.start_ms, oldest_ms))
-        async with self._reading:
-            if group is not None:
-                await self._walk(group, query, page)
-            if kept is not None:
+        ended = 0 if group is None else await self._walk(group, query, page, stretch)
+        if kept is not None and (stretch is None or stretch.after == 0):
+            async with self._turn(query):
                 await self._walk_lines(kept, query, page)
+        return ended
+
+    def _turn(self, query: Query) -> asyncio.Semaphore:
+        return self._reading if query.wanted is None else self._searching
 
     def _is_day(self, kept: Kept, stream: str) -> bool:
         """Whether a stream is one of a function's days, of those since its oldest line."""
@@ -127,18 +140,28 @@ class LogGroups(GroupRegistry):
 
         await self._lines.walk(kept.function, query.start_ms, take)
 
-    async def _walk(self, group: Group, query: Query, page: Page) -> None:
+    async def _walk(self, group: Group, query: Query, page: Page, stretch: Stretch | None) -> int:
         journal = group.record.journal
         # Names as they are now: the walk goes on in a thread.
         begins = {name: record.begins for name, record in group.streams.items() if query.asks_for(name)}
         soonest = max(0.0, (query.start_ms - AHEAD_MS) / 1000)
-        after = await self._journal.offset_at(journal, soonest)
-        limit = READ_FIRST
-        while begins and (entries := await self._journal.read(journal, after, limit)):
-            await asyncio.to_thread(_take, entries, begins, query, page)
+        first, upto = (0, 0) if stretch is None else (stretch.after, stretch.upto)
+        after = max(first, await self._journal.offset_at(journal, soonest))
+        limit, looked_at = READ_FIRST, 0
+        while begins:
+            async with self._turn(query):
+                entries = await self._journal.read(journal, after, limit)
+                if upto:
+                    entries = [entry for entry in entries if entry.offset <= upto]
+                if not entries:
+                    break
+                looked_at += await asyncio.to_thread(_take, entries, begins, query, page)
             after = entries[-1].offset
+            if stretch is not None and not upto and looked_at >= SEARCHED_EVENTS:
+                return after
             mean = sum(len(entry.data) for entry in entries) // len(entries)
             limit = max(1, min(READ_MOST, READ_BYTES // max(EVENT_BYTES, mean)))
+        return upto
 
     async def run(self) -> None:
         """Keep retention and counts, until cancelled."""
@@ -150,8 +173,9 @@ class LogGroups(GroupRegistry):
                 log.warning("what log groups hold is written down later: %s", error)
 
 
-def _take(entries: Sequence[Entry], begins: dict[str, int], query: Query, page: Page) -> None:
-    """Offer what is found in these entries. `begins` has the streams that are asked for."""
+def _take(entries: Sequence[Entry], begins: dict[str, int], query: Query, page: Page) -> int:
+    """Offer what is found in these entries, and count what was looked at. `begins` has the streams asked for."""
+    looked_at = 0
     for entry in entries:
         batch = _BATCH.decode(entry.data)
         begun = begins.get(batch.stream)
@@ -160,7 +184,10 @@ def _take(entries: Sequence[Entry], begins: dict[str, int], query: Query, page: 
         if batch.last_ms < query.start_ms or batch.first_ms >= query.end_ms:
             continue
         ingested_ms = milliseconds(entry.at)
-        for number, (at_ms, message) in enumerate(_EVENTS.decode(batch.events), entry.offset * _IN_ENTRY):
+        events = _EVENTS.decode(batch.events)
+        looked_at += len(events)
+        for number, (at_ms, message) in enumerate(events, entry.offset * _IN_ENTRY):
             place = (at_ms, SOURCE, number)
             if page.wants(place) and query.finds(at_ms, message):
                 page.offer(LogEvent(place, batch.stream, message, ingested_ms))
+    return looked_at

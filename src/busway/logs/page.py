@@ -1,7 +1,8 @@
 """One page of log events, in the order of their times, out of any number that come in any order. Pure.
 
 A place in a log is (when, where from, number), and every event has one of its own. A token is a place and the way to
-go from there: `f/` to later events, `b/` to earlier ones. At an end a reader gets the token that it came with.
+go from there: `f/` to later events, `b/` to earlier ones. At an end a reader gets the token that it came with. Where
+a search went through a part of the group alone, the token says which one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ PAGE_EVENTS_MAX, PAGE_BYTES_MAX = 10_000, 1_048_576
 
 Place = tuple[int, int, int]
 FIRST: Place = (0, 0, 0)
-_TOKEN = re.compile(r"([fb])/([0-9]{1,19})\.([0-9])\.([0-9]{1,19})", re.ASCII)
+_TOKEN = re.compile(r"([fb])/([0-9]{1,19})\.([0-9])\.([0-9]{1,19})(?:/([0-9]{1,19})-([0-9]{1,19}))?", re.ASCII)
 
 
 class LogEvent(msgspec.Struct, frozen=True, gc=False):
@@ -41,15 +42,27 @@ class LogEvent(msgspec.Struct, frozen=True, gc=False):
         return f"{at_ms:016}{source}{number:039}"
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """Of a group's journal, what is after an offset, up to and with another one; 0: as far as one search goes."""
+
+    after: int = 0
+    upto: int = 0
+
+
+START = Stretch()
+
+
 class Token(msgspec.Struct, frozen=True):
-    """Where to go on, and in which direction."""
+    """Where to go on, in which direction, and in which stretch of a search."""
 
     forward: bool
     place: Place
+    stretch: Stretch = START
 
     def __str__(self) -> str:
         at_ms, source, number = self.place
-        return f"{'f' if self.forward else 'b'}/{at_ms:014}.{source}.{number}"
+        stretch = "" if self.stretch == START else f"/{self.stretch.after}-{self.stretch.upto}"
+        return f"{'f' if self.forward else 'b'}/{at_ms:014}.{source}.{number}{stretch}"
 
 
 def read_token(text: str) -> Token:
@@ -57,7 +70,8 @@ def read_token(text: str) -> Token:
     found = _TOKEN.fullmatch(text)
     if found is None:
         raise InvalidLogRequest("The specified nextToken is invalid.")
-    return Token(found[1] == "f", (int(found[2]), int(found[3]), int(found[4])))
+    stretch = Stretch(int(found[5]), int(found[6])) if found[5] else START
+    return Token(found[1] == "f", (int(found[2]), int(found[3]), int(found[4])), stretch)
 
 
 class Page:

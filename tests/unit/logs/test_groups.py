@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import msgspec
 import pytest
 
 from busway.arn import Scope
+from busway.aws.service import Caller, Headers
+from busway.aws.services.logs import Logs as LogsDoor
 from busway.clock import ManualClock, settle
 from busway.engine.memory import MemoryEngine
 from busway.errors import LogGroupNotFound, LogLimitExceeded, LogStreamNotFound, VersionConflict
 from busway.function.logs import Line, Logs
-from busway.logs import registry
+from busway.logs import groups, registry
 from busway.logs.batch import DAY_MS, EVENT_BYTES
 from busway.logs.functions import FunctionLines
 from busway.logs.groups import LogGroups, Query
@@ -298,3 +301,65 @@ async def test_a_user_s_stream_and_a_function_s_lines_are_one_group(clock: Manua
     printed(room, "again")
     await room.groups.delete(SCOPE, "/aws/lambda/shop")
     assert await room.printed.kept() == []
+
+
+async def searched(room: Room, limit: int, **query: Any) -> list[list[str]]:
+    """What a client gets that follows the tokens, page by page."""
+    door, caller, found = LogsDoor(room.groups), Caller(SCOPE, "", "", "", None, Headers({})), list[list[str]]()
+    request = {"logGroupName": "/aws/lambda/shop", "limit": limit, **query}
+    while True:
+        answer = await door.filter_log_events(request, caller)
+        found.append([event["message"] for event in answer["events"]])
+        if "nextToken" not in answer:
+            return found
+        assert len(found) < 100
+        request["nextToken"] = answer["nextToken"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_a_search_of_a_large_group_answers_in_parts_and_finds_every_event_once(
+    room: Room, monkeypatch: pytest.MonkeyPatch, limit: int
+):
+    monkeypatch.setattr(groups, "SEARCHED_EVENTS", 4)
+    monkeypatch.setattr(groups, "READ_FIRST", 1)
+    monkeypatch.setattr(groups, "READ_MOST", 1)
+    printed(room, "xline")
+    await room.groups.create_stream(SCOPE, "/aws/lambda/shop", "s")
+    for number in range(0, 24, 2):
+        # The later of the two comes first.
+        for late in (1, 0):
+            messages = f"x{number + late}", f"y{number + late}"
+            await room.put("/aws/lambda/shop", "s", *messages, ago_ms=1_000 - number - late)
+    pages = await searched(room, limit, filterPattern="x")
+    # A function's lines belong to the first part.
+    in_order = [f"x{number}" for number in range(24)]
+    assert [message for page in pages for message in page] == [*in_order[:2], "xline\n", *in_order[2:]]
+    assert all(len(page) <= limit for page in pages)
+    assert await searched(room, limit, filterPattern="nowhere") == [[]] * 13
+    backward = await searched(room, limit, filterPattern="x", startFromHead=False)
+    assert [message for page in backward for message in page] == ["xline\n", *in_order[::-1]]
+    assert len(await searched(room, 100)) == 1
+
+
+async def test_a_reader_waits_for_no_search_however_slow_its_pattern_is(room: Room, monkeypatch: pytest.MonkeyPatch):
+    await room.made("g", "s")
+    await room.put("g", "s", "one")
+    held, begun = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(_: str) -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return held.wait(60)
+
+    searches = [
+        asyncio.create_task(room.groups.read(SCOPE, "g", Query(wanted=slow), Page(forward=True))) for _ in range(3)
+    ]
+    try:
+        await begun.wait()
+        reading = asyncio.create_task(room.read("g"))
+        done, _ = await asyncio.wait([reading], timeout=30)
+        assert done and reading.result() == ["one"]
+        assert not any(search.done() for search in searches)
+    finally:
+        held.set()
+        await asyncio.gather(*searches)

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from busway.errors import InvalidLogRequest
 from busway.logs.batch import size_of
-from busway.logs.page import FIRST, LogEvent, Page, Token, read_token, tokens
+from busway.logs.page import FIRST, START, LogEvent, Page, Stretch, Token, read_token, tokens
 
 EVENTS = st.lists(
     st.tuples(st.integers(1, 5), st.integers(0, 1), st.integers(1, 30)), unique=True, max_size=40
@@ -63,12 +63,26 @@ def test_an_empty_stream_has_a_token_from_which_the_first_event_is_found():
 
 @pytest.mark.parametrize("at_ms", [0, 1, 2**62, 2**63 - 1])
 def test_every_moment_that_a_request_can_name_has_a_token_that_is_read_again(at_ms: int):
-    token = Token(True, (at_ms, 0, 0))
-    assert read_token(str(token)) == token
+    for stretch in (START, Stretch(1), Stretch(0, at_ms), Stretch(at_ms, 3)):
+        token = Token(True, (at_ms, 0, 0), stretch)
+        assert read_token(str(token)) == token
 
 
 @pytest.mark.parametrize(
-    "text", ["", "f/", "f/1.2", "x/1.1.1", "f/-1.1.1", "f/1.1.1 ", "f/٣.1.1", "f/" + "9" * 20 + ".1.1"]
+    "text",
+    [
+        "",
+        "f/1.1.1/",
+        "f/1.1.1/1",
+        "f/1.1.1/1-2-3",
+        "f/",
+        "f/1.2",
+        "x/1.1.1",
+        "f/-1.1.1",
+        "f/1.1.1 ",
+        "f/٣.1.1",
+        "f/" + "9" * 20 + ".1.1",
+    ],
 )
 def test_a_token_that_was_not_given_out_is_refused(text: str):
     with pytest.raises(InvalidLogRequest, match=r"The specified nextToken is invalid\."):

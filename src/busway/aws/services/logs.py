@@ -20,7 +20,7 @@ from busway.aws.services.logs_wire import (
 from busway.errors import InvalidLogRequest, LogLimitExceeded
 from busway.logs.filter import parse_filter
 from busway.logs.groups import LogGroups, Query
-from busway.logs.page import FIRST, PAGE_EVENTS_MAX, Page, Token, read_token, tokens
+from busway.logs.page import FIRST, PAGE_EVENTS_MAX, START, Page, Stretch, Token, read_token, tokens
 from busway.logs.record import Seen
 
 Answer = dict[str, Any]
@@ -189,12 +189,21 @@ class Logs:
             wanted=parse_filter(request["filterPattern"]) if request.get("filterPattern") else None,
         )
         page = _page(request, token, forward=forward)
-        await self._groups.read(caller.scope, group, query, page)
+        stretch = START if token is None else token.stretch
+        in_stretches = forward and query.wanted is not None
+        ended = await self._groups.read(caller.scope, group, query, page, stretch if in_stretches else None)
         events = page.events()
         if not forward:
             events.reverse()
         answer: Answer = {"events": [found_event(event) for event in events], "searchedLogStreams": []}
-        return {**answer, "nextToken": str(Token(forward, events[-1].place))} if page.more else answer
+        if page.more:
+            more = Token(forward, events[-1].place, Stretch(stretch.after, ended))
+        elif ended:
+            # As on AWS, a page that has little or nothing may have others after it.
+            more = Token(forward, FIRST, Stretch(ended))
+        else:
+            return answer
+        return {**answer, "nextToken": str(more)}
 
 
 def _page(request: Answer, token: Token | None, *, forward: bool) -> Page:
