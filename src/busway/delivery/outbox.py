@@ -66,7 +66,7 @@ class Outbox:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._lanes = Lanes(parts.engine, QUEUE_PREFIX, lambda queue: _Lane(parts, queue).run())
+        self._lanes = Lanes(parts.engine, parts.clock, QUEUE_PREFIX, lambda queue: _Lane(parts, queue).run())
 
     async def open(self) -> None:
         """Take up the work that an earlier process left."""
