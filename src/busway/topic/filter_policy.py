@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, cast
 
 import msgspec
@@ -25,6 +26,24 @@ KEYS_MAX, COMBINATIONS_MAX, POLICY_BYTES_MAX = 5, 150, 262_144
 ARRAY = "String.Array"
 # Ours: the digits of a number that conditions are compared with; AWS's go from -10^9 to 10^9 with five decimals.
 NUMBER_DIGITS_MAX = 100
+
+
+class Trees:
+    """What policies look at of a message, each made once however many ask; None for a body that is no JSON object."""
+
+    def __init__(self, body: str, attributes: Mapping[str, AttributeValue]) -> None:
+        self._body, self._attributes = body, attributes
+
+    @cached_property
+    def body(self) -> dict[str, Tree] | None:
+        try:
+            return read_event(self._body.encode())
+        except InvalidEvent:
+            return None
+
+    @cached_property
+    def attributes(self) -> dict[str, Tree]:
+        return attribute_tree(self._attributes)
 
 
 class FilterPolicy:
@@ -50,15 +69,11 @@ class FilterPolicy:
         if not self._of_body and any(isinstance(value, dict) for value in policy.values()):
             raise InvalidTopicRequest("Filter policy scope MessageAttributes does not support nested filter policy")
 
-    def wants(self, body: str, attributes: Mapping[str, AttributeValue]) -> bool:
-        """Whether a message with this body and these attributes is delivered."""
-        if not self._of_body:
-            return self._pattern.matches_tree(attribute_tree(attributes))
-        try:
-            return self._pattern.matches(body.encode())
-        except InvalidEvent:
-            # No JSON object, so it has none of the members that the policy asks for.
-            return False
+    def wants(self, message: Trees) -> bool:
+        """Whether the message is delivered."""
+        tree = message.body if self._of_body else message.attributes
+        # What is no JSON object has none of the members that a policy asks for.
+        return tree is not None and self._pattern.matches_tree(tree)
 
 
 def combinations(policy: dict[str, Any], depth: int = 1) -> int:

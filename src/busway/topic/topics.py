@@ -24,6 +24,7 @@ from busway.metrics import Metrics
 from busway.queue.message import ATTRIBUTES_MAX
 from busway.topic import envelope
 from busway.topic.attributes import check_endpoint, check_subscription_attributes, normalized
+from busway.topic.choice import Choice
 from busway.topic.message import TopicMessage, check_message
 from busway.topic.record import (
     CONFIRMED_PROTOCOLS,
@@ -43,6 +44,8 @@ NAMESPACE = "AWS/SNS"
 SUBSCRIPTIONS_MAX = 500
 # Ours: messages for more than this are put in several goes, so that what is made at once fits into memory.
 PUT_BYTES = 16 << 20
+# Ours: what a message of one subscription counts beside its bytes, for the time that a row takes.
+ROW_BYTES = 16 << 10
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html: HTTP is never tried for longer than an
 # hour, mail 50 times in more than six. The times between are the outbox's, and no DeliveryPolicy changes them: ours.
 HTTP_RETRY = RetryPolicy(age_s_max=3_600.0)
@@ -70,6 +73,7 @@ class Topics(TopicRegistry):
     ) -> None:
         super().__init__(engine, clock)
         self._entropy, self._metrics, self._trail, self._hand_over = entropy, metrics, trail, hand_over
+        self._choice = Choice()
 
     async def subscribe(self, arn: str, asked: Asked) -> SubscriptionRecord:
         """A new subscription, or the one that this endpoint has. Whoever is to confirm it is sent a token, again too.
@@ -185,17 +189,16 @@ class Topics(TopicRegistry):
                 raise InvalidTopicRequest("Message too long")
         waiting = [(one, self._filters[one.arn]) for one in self._subscriptions[arn].values() if one.confirmed]
         done: list[tuple[Delivery, Handed]] = []
-        size = filtered = 0
-        for record, policy in waiting:
-            wanted = [
-                one for one in messages if policy is None or policy.wants(one.text(record.protocol), one.attributes)
-            ]
-            filtered += len(messages) - len(wanted)
-            done += [self._handed(record, message, now, trace_header) for message in wanted]
-            size += sum(message.size for message in wanted)
-            if size > PUT_BYTES:
-                await self._put(done, once_until)
-                done, size = [], 0
+        size, filtered = 0, len(waiting) * len(messages)
+        async for chosen in self._choice.of(waiting, messages):
+            filtered -= len(chosen)
+            for record, message in chosen:
+                done.append(self._handed(record, message, now, trace_header))
+                put = done[-1][1].put
+                size += len(put.body) + len(put.meta) + ROW_BYTES
+                if size > PUT_BYTES:
+                    await self._put(done, once_until)
+                    done, size = [], 0
         await self._put(done, once_until)
         self._count(topic, messages, filtered)
 

@@ -14,6 +14,7 @@ from busway.topic.filter_policy import (
     MESSAGE_ATTRIBUTES,
     MESSAGE_BODY,
     FilterPolicy,
+    Trees,
     attribute_tree,
     combinations,
 )
@@ -97,7 +98,7 @@ def test_a_policy_on_attributes_wants_what_each_of_its_keys_wants(
 ):
     compiled = FilterPolicy(json.dumps(policy), MESSAGE_ATTRIBUTES)
     wanted = all(wanted_by(conditions, values_of(attributes.get(name))) for name, conditions in policy.items())
-    assert compiled.wants("anything", attributes) is wanted
+    assert compiled.wants(Trees("anything", attributes)) is wanted
 
 
 @settings(max_examples=300, deadline=None)
@@ -108,16 +109,16 @@ def test_a_policy_on_the_body_wants_what_each_of_its_keys_wants(policy: dict[str
     if not nested["outer"]:
         return
     wanted = all(wanted_by(conditions, flat.get(name, [])) for name, conditions in nested["outer"].items())
-    assert FilterPolicy(json.dumps(nested), MESSAGE_BODY).wants(json.dumps({"outer": body}), {}) is wanted
+    assert FilterPolicy(json.dumps(nested), MESSAGE_BODY).wants(Trees(json.dumps({"outer": body}), {})) is wanted
 
 
 @pytest.mark.parametrize("body", ["", "text", "[]", '"a"', '{"a":'])
 def test_a_body_that_is_no_json_object_is_not_wanted(body: str):
-    assert not FilterPolicy('{"a":[{"exists":false}]}', MESSAGE_BODY).wants(body, {})
+    assert not FilterPolicy('{"a":[{"exists":false}]}', MESSAGE_BODY).wants(Trees(body, {}))
 
 
 def test_a_policy_on_attributes_does_not_look_at_the_body():
-    assert FilterPolicy('{"a":[{"exists":false}]}', MESSAGE_ATTRIBUTES).wants("not JSON", {})
+    assert FilterPolicy('{"a":[{"exists":false}]}', MESSAGE_ATTRIBUTES).wants(Trees("not JSON", {}))
 
 
 @pytest.mark.parametrize(
@@ -150,4 +151,4 @@ def test_a_policy_is_as_complex_as_aws_counts():
 def test_a_number_that_cannot_be_compared_is_a_text_and_takes_no_time(text: str):
     attributes = {"n": AttributeValue("Number", text=text)}
     assert attribute_tree(attributes) == {"n": text}
-    assert not FilterPolicy('{"n":[{"numeric":["<",1e9]}]}', MESSAGE_ATTRIBUTES).wants("x", attributes)
+    assert not FilterPolicy('{"n":[{"numeric":["<",1e9]}]}', MESSAGE_ATTRIBUTES).wants(Trees("x", attributes))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,12 +28,13 @@ from busway.errors import (
     UnsubscribeRefused,
 )
 from busway.metrics import Metrics
+from busway.pattern.event_tree import read_event
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.message import AttributeValue, decode_meta
 from busway.queue.queues import SqsQueues
 from busway.targets.queue import QueueTarget
 from busway.targets.topic import SnsTarget
-from busway.topic import topics as module
+from busway.topic import choice, filter_policy, topics as module
 from busway.topic.message import TopicMessage
 from busway.topic.record import CONFIRM_S_MAX, SubscriptionRecord
 from busway.topic.topics import Asked, Topics
@@ -127,6 +130,56 @@ async def test_what_would_not_fit_into_memory_is_put_in_several_goes(world: Worl
     await world.topics.publish(TOPIC, [message(body="x" * 600)])
     assert [len(await world.held(SCOPE.arn("sqs", name))) for name in "abc"] == [1, 1, 1]
     assert world.metrics.value("AWS/SNS", "NumberOfNotificationsDelivered", TopicName="t") == 3
+
+
+async def test_a_publish_that_nobody_wants_lets_others_have_their_turn(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A large message is matched in a thread, and however many are asked, its body is read once."""
+    here, threads, turns = threading.get_ident(), set[int](), [0]
+    reads: list[int] = []
+
+    def counted(event: bytes) -> Any:
+        reads.append(len(event))
+        threads.add(threading.get_ident())
+        return read_event(event)
+
+    async def other() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(filter_policy, "read_event", counted)
+    for number in range(3 * choice.AT_ONCE):
+        await world.queue(f"q{number}", FilterPolicyScope="MessageBody", FilterPolicy='{"k":["v"]}')
+    task = asyncio.create_task(other())
+    for body in ('{"k":"w"}', json.dumps({"k": "w" * choice.INLINE_BYTES_MAX})):
+        turns[0] = 0
+        await world.topics.publish(TOPIC, [message(body=body)])
+        assert turns[0] >= 3
+    task.cancel()
+    assert len(reads) == 2
+    assert here in threads
+    assert len(threads) == 2
+
+
+async def test_a_put_takes_so_many_rows_and_bytes_of_envelopes_as_said(world: World, monkeypatch: pytest.MonkeyPatch):
+    for name in "abcd":
+        await world.queue(name)
+    calls: list[int] = []
+    put = world.engine.queues.put
+
+    async def counted(puts: list[Put], **more: Any) -> list[int]:
+        calls.append(len(puts))
+        return await put(puts, **more)
+
+    world.engine.queues.put = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(module, "PUT_BYTES", 2 * module.ROW_BYTES)
+    await world.topics.publish(TOPIC, [message("1")])
+    assert calls == [2, 2]
+    calls.clear()
+    monkeypatch.setattr(module, "PUT_BYTES", 1 << 20)
+    # As JSON, six bytes each.
+    await world.topics.publish(TOPIC, [message("2", body="\x01" * 100_000)])
+    assert calls == [2, 2]
 
 
 async def test_what_is_published_again_within_the_time_reaches_nobody_twice(world: World):
