@@ -73,10 +73,14 @@ def of_event(event_id: str, header: str | None) -> str:
 
 
 def of_request(headers: Mapping[bytes, bytes]) -> str | None:
-    """X-Ray's header of an HTTP request, made from W3C's where only that one came. Names are in lower case."""
+    """X-Ray's header of an HTTP request, made from W3C's where only that one came. Names are in lower case.
+
+    None for what is no trace: it would be kept with everything that comes of the request.
+    """
     header = headers.get(b"x-amzn-trace-id")
     if header is not None:
-        return header.decode("latin-1")
+        text = header.decode("latin-1")
+        return text if is_trace(text) else None
     header = headers.get(b"traceparent")
     return None if header is None else from_traceparent(header.decode("latin-1"))
 

@@ -77,7 +77,13 @@ def test_whatever_a_header_holds_it_is_no_error(text: str):
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_whatever_bytes_a_request_brings_they_are_no_error(xray: bytes, w3c: bytes):
     of_request({b"traceparent": w3c})
-    assert of_request({b"x-amzn-trace-id": xray, b"traceparent": w3c}) == xray.decode("latin-1")
+    assert of_request({b"x-amzn-trace-id": xray, b"traceparent": w3c}) in (xray.decode("latin-1"), None)
+
+
+@pytest.mark.parametrize("header", [f"{XRAY};{'x' * HEADER_CHARS_MAX}", "x", ""])
+def test_a_request_whose_header_is_no_trace_has_none(header: str):
+    assert of_request({b"x-amzn-trace-id": header.encode()}) is None
+    assert of_request({b"x-amzn-trace-id": XRAY.encode()}) == XRAY
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from busway.aws.routes import Routes
 from busway.aws.service import BODY_MAX
 from busway.clock import SeededEntropy, SystemClock
 
+TRACE = f"Root=1-7bf73129-{'a' * 24}"
+
 
 async def test_a_raw_operation_answers_with_its_bytes(door: Any):
     answer = await door.json("AWSEvents.PutEvents", {"Entries": []})
@@ -47,11 +49,11 @@ async def test_a_result_is_written_from_the_model_without_what_is_none_or_unknow
 
 
 async def test_the_caller_knows_the_request(door: Any):
-    headers = {"X-Amzn-Trace-Id": "Root=1-2-3", "User-Agent": "sdk/1"}
+    headers = {"X-Amzn-Trace-Id": TRACE, "User-Agent": "sdk/1"}
     answer = await door.json("AWSEvents.PutRule", {"Name": "r"}, headers=headers)
     caller = door.events.asked[0][1]
     assert caller.endpoint == "http://localhost:4566"
-    assert caller.trace_header == "Root=1-2-3"
+    assert caller.trace_header == TRACE
     assert caller.headers.get("USER-agent") == "sdk/1" and "nothing" not in caller.headers
     assert caller.request_id == answer.headers["x-amzn-requestid"]
 
