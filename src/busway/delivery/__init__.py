@@ -77,7 +77,8 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One payload for one target.
 
     `accepted_at` is Unix seconds: when the bus took the event in, from which its age counts. `origin` makes the work
-    that it becomes idempotent. `hops` says how the event already came from another bus ("account", "region"). Rooms
+    that it becomes idempotent. `secret`: its payload must not be kept for longer than it is tried, so that it is
+    dropped, not buried, when it is given up. `hops` says how the event already came from another bus ("account", "region"). Rooms
     other than `bus` (alerts) leave `bus_arn` and `rule_arn` as they like; `target_arn` decides who delivers.
     """
 
@@ -97,6 +98,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     trace_header: str | None = None
     hops: tuple[str, ...] = ()
     origin: Origin | None = None
+    secret: bool = False
 
     @property
     def target_kind(self) -> str:

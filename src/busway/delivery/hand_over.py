@@ -33,9 +33,12 @@ class HandOver:
         return self(delivery, self._clock.now()).put
 
     def __call__(self, delivery: Delivery, now: float, failed: Failed | None = None) -> Handed:
-        """`failed` says that it need not be tried. The put carries the delivery's origin."""
+        """`failed` says that it need not be tried. The put carries the delivery's origin.
+
+        One that is secret is the outbox's in any case, which drops what it gives up.
+        """
         work = failed or self._local(delivery, now)
-        if work is None:
+        if work is None or (delivery.secret and isinstance(work, Failed)):
             return Handed(self._outbox.put_for(delivery, now), sent_on=True)
         if isinstance(work, Put):
             return Handed(work)

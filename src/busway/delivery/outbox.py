@@ -207,10 +207,18 @@ class _Lane:
         )
 
     async def _bury(self, item: Item, delivery: Delivery, verdict: Verdict) -> None:
-        """Dead letter first, then the row ends: a crash between the two repeats the letter and loses nothing."""
+        """Dead letter first, then the row ends: a crash between the two repeats the letter and loses nothing.
+
+        A secret one is dropped: nobody could use it later, and it would lie there for whoever reads letters.
+        """
         parts = self._parts
         # Where the machine slept through the lease, another attempt has the row by now, and its verdict counts.
         if not await parts.engine.queues.release(item, parts.clock.now() + LEASE_S):
+            return
+        if delivery.secret:
+            await parts.engine.queues.done([item], "dropped")
+            count_end(parts.metrics, delivery, verdict)
+            note_end(parts.trail, "dropped", delivery, verdict)
             return
         put = bury(parts.dead_letters, delivery, verdict, parts.clock.now())
         await parts.engine.queues.put([put], accepted=True)
@@ -248,11 +256,16 @@ def count_end(metrics: Metrics, delivery: Delivery, verdict: Verdict | None) -> 
 
 
 def note_dead_letter(trail: Trail, delivery: Delivery, verdict: Verdict, queue: str) -> None:
+    note_end(trail, "dead-lettered", delivery, verdict, queue=queue)
+
+
+def note_end(trail: Trail, kind: str, delivery: Delivery, verdict: Verdict, **more: str) -> None:
+    """That it was given up, and why."""
     trail.note(
-        "dead-lettered",
+        kind,
         **facts_of(delivery),
+        **more,
         attempt=verdict.attempts,
-        queue=queue,
         error_code=verdict.failed.code,
         error_message=verdict.failed.message,
     )

@@ -50,9 +50,10 @@ class TopicRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 class SubscriptionRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A subscription of a topic. `attributes` holds what was set; times are Unix seconds.
 
-    `token_digest` is of the token that confirms it, which is kept nowhere. `authenticated`: whoever confirmed it
-    signed. `guarded`: only a signed request may end it. `server_url` is the address under which the subscriber
-    reached this server, for the links that the endpoint is sent.
+    `token_digest` is of the token that confirms it, which stands in clear only in the message that brings it to the
+    endpoint, for as long as that is queued. `authenticated`: whoever confirmed it signed. `guarded`: only a signed
+    request may end it. `server_url` is the address under which the subscriber reached this server, for the links that
+    the endpoint is sent.
     """
 
     arn: str

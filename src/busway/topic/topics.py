@@ -124,6 +124,7 @@ class Topics(TopicRegistry):
         message_id = uuids(self._entropy, 1)[0]
         payload = envelope.confirmation(record, message_id, token, now)
         delivery = _delivery(record, message_id, payload, now, {TYPE: envelope.CONFIRMATION})
+        delivery = msgspec.structs.replace(delivery, secret=True)
         await self._engine.queues.put([self._hand_over(delivery, now).put])
         return record
 

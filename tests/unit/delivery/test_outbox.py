@@ -156,6 +156,19 @@ async def test_what_is_not_retriable_is_a_dead_letter_at_once(post):
     assert len(await post.engine.queues.browse("mine", 10)) == 1
 
 
+@pytest.mark.parametrize("failed", [FAILED, Failed("NO_RESOURCE", "gone", False)])
+async def test_what_is_secret_is_dropped_and_noted_when_it_is_given_up(post, failed):
+    post.outside.answers[arn("x")] = lambda delivery: failed
+    await post.send(retry=RetryPolicy(retries_max=1), secret=True, dead_letter_arn="mine")
+    await post.later(20)
+    assert [outcome for outcome, _ in await post.outcomes()] == ["dropped"]
+    assert await post.engine.queues.names() == []
+    ended = post.trail.recent()[-1]
+    assert (ended.kind, ended.facts["error_code"]) == ("dropped", failed.code)
+    assert b"payload" not in repr(post.trail.recent()).encode()
+    assert post.metrics.value("AWS/Events", "FailedInvocations", RuleName="r") == 1
+
+
 async def test_a_hanging_target_times_out_and_delays_no_other(post):
     post.outside.answers[arn("x")] = lambda delivery: Delivered()
     for _ in range(40):

@@ -227,7 +227,17 @@ async def test_nobody_gets_anything_before_it_confirmed(world: World):
     assert json.loads(confirming.body)["Type"] == "SubscriptionConfirmation"
 
 
-async def test_a_token_is_kept_nowhere_is_replaced_by_the_next_and_good_for_two_days(world: World):
+async def test_a_confirmation_is_a_delivery_that_is_never_buried(world: World):
+    pending = await world.topics.subscribe(TOPIC, asked("http", "http://example.com/"))
+    (item,) = await world.held(f"delivery/{pending.arn}")
+    assert msgspec.json.decode(item.meta, type=Parcel).delivery.secret
+    await world.topics.confirm(TOPIC, await world.token(pending), signed=False)
+    await world.topics.publish(TOPIC, [message()])
+    *_, item = await world.held(f"delivery/{pending.arn}")
+    assert not msgspec.json.decode(item.meta, type=Parcel).delivery.secret
+
+
+async def test_a_token_is_in_no_record_is_replaced_by_the_next_and_good_for_two_days(world: World):
     pending = await world.topics.subscribe(TOPIC, asked("email", "jo@example.com"))
     first = await world.token(pending)
     records = await world.engine.records.list("")
