@@ -13,6 +13,7 @@ from busway.aws.services.sns_wire import (
     check_batch,
     check_batch_size,
     check_own,
+    check_owner,
     message_of,
     page,
     subscription_answer,
@@ -101,15 +102,15 @@ class Sns:
         return {}
 
     async def tag_resource(self, request: Answer, caller: Caller) -> Answer:
-        await self._topics.tag(check_topic_arn(request["ResourceArn"], "ResourceArn"), tags_of(request["Tags"]))
+        await self._topics.tag(_resource_arn(request, caller, "TagResource"), tags_of(request["Tags"]))
         return {}
 
     async def untag_resource(self, request: Answer, caller: Caller) -> Answer:
-        await self._topics.untag(check_topic_arn(request["ResourceArn"], "ResourceArn"), request["TagKeys"])
+        await self._topics.untag(_resource_arn(request, caller, "UntagResource"), request["TagKeys"])
         return {}
 
     async def list_tags_for_resource(self, request: Answer, caller: Caller) -> Answer:
-        tags = self._topics.tags(check_topic_arn(request["ResourceArn"], "ResourceArn"))
+        tags = self._topics.tags(_resource_arn(request, caller, "ListTagsForResource"))
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
     def _topic_arn(self, request: Answer, caller: Caller) -> str:
@@ -133,12 +134,12 @@ class Sns:
 
     async def confirm_subscription(self, request: Answer, caller: Caller) -> Answer:
         guard = (request.get("AuthenticateOnUnsubscribe") or "").lower() == "true"
-        arn = check_topic_arn(request["TopicArn"])
+        arn = self._topic_arn(request, caller)
         record = await self._topics.confirm(arn, request["Token"], signed=True, guard=guard)
         return {"SubscriptionArn": record.arn}
 
     async def unsubscribe(self, request: Answer, caller: Caller) -> Answer:
-        arn = check_topic_arn(request["SubscriptionArn"], "SubscriptionArn")
+        arn = self._subscription_arn(request, caller, "Unsubscribe")
         if arn.count(":") < 6:
             raise AwsError("InvalidParameter", "Invalid parameter: SubscriptionId", 400)
         await self._topics.unsubscribe(arn, signed=True)
@@ -155,14 +156,22 @@ class Sns:
         return {"Subscriptions": [subscription_answer(record) for record in shown], "NextToken": token}
 
     async def get_subscription_attributes(self, request: Answer, caller: Caller) -> Answer:
-        arn = check_topic_arn(request["SubscriptionArn"], "SubscriptionArn")
+        arn = self._subscription_arn(request, caller, "GetSubscriptionAttributes")
         return {"Attributes": shown_subscription(self._topics.need_subscription(arn))}
 
     async def set_subscription_attributes(self, request: Answer, caller: Caller) -> Answer:
-        arn = check_topic_arn(request["SubscriptionArn"], "SubscriptionArn")
+        arn = self._subscription_arn(request, caller, "SetSubscriptionAttributes")
         name, value = request["AttributeName"], request.get("AttributeValue") or ""
         await self._topics.set_subscription_attribute(arn, name, value)
         return {}
+
+    def _subscription_arn(self, request: Answer, caller: Caller, action: str) -> str:
+        """A subscription is of whoever subscribed, and of the topic's account."""
+        arn = check_topic_arn(request["SubscriptionArn"], "SubscriptionArn")
+        check_own(arn, caller, "SubscriptionArn")
+        record = self._topics.subscription(arn)
+        check_owner(arn, caller, action, *([record.owner] if record else ()))
+        return arn
 
     # Messages.
 
@@ -184,3 +193,10 @@ class Sns:
         await self._topics.publish(arn, messages, trace_header=caller.trace_header)
         told = [{"Id": entry["Id"], "MessageId": one} for entry, one in zip(entries, ids, strict=True)]
         return {"Successful": told, "Failed": []}
+
+
+def _resource_arn(request: Answer, caller: Caller, action: str) -> str:
+    arn = check_topic_arn(request["ResourceArn"], "ResourceArn")
+    check_own(arn, caller, "ResourceArn")
+    check_owner(arn, caller, action)
+    return arn

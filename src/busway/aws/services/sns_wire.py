@@ -123,7 +123,16 @@ def tags_of(given: Sequence[Mapping[str, str]] | None) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in given or ()}
 
 
-def check_own(arn: str, caller: Caller) -> None:
+def check_own(arn: str, caller: Caller, parameter: str = "TopicArn") -> None:
     """Topics are reached in their own Region only, as on AWS. Raises AwsError."""
     if arn.split(":")[3] != caller.scope.region:
-        raise AwsError("InvalidParameter", "Invalid parameter: TopicArn", 400)
+        raise AwsError("InvalidParameter", f"Invalid parameter: {parameter}", 400)
+
+
+def check_owner(arn: str, caller: Caller, action: str, *owners: str) -> None:
+    """For what a topic's policy can open to no other account, as AWS's default one lists it. Raises AwsError."""
+    if caller.scope.account not in (arn.split(":")[4], *owners):
+        user = f"arn:aws:iam::{caller.scope.account}:root"
+        raise AwsError(
+            "AuthorizationError", f"User: {user} is not authorized to perform: SNS:{action} on resource: {arn}", 403
+        )
