@@ -187,6 +187,7 @@ from busway.errors.topic import (
     SubscriptionNotFound as SubscriptionNotFound,
     TaggedTopicNotFound as TaggedTopicNotFound,
     TooManySubscriptions as TooManySubscriptions,
+    TooManyTopics as TooManyTopics,
     TopicError as TopicError,
     TopicLimitExceeded as TopicLimitExceeded,
     TopicNotFound as TopicNotFound,

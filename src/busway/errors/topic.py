@@ -46,11 +46,15 @@ class InvalidTopicAttribute(TopicError):
 
 
 class TopicLimitExceeded(TopicError):
-    """More tags or subscriptions than a topic may have."""
+    """More tags or subscriptions than a topic may have, or more topics than an account may."""
 
 
 class TooManySubscriptions(TopicLimitExceeded):
     """A topic has all the subscriptions that it may have."""
+
+
+class TooManyTopics(TopicLimitExceeded):
+    """An account has all the topics that it may have in a Region."""
 
 
 class UnsubscribeRefused(TopicError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +43,11 @@ SUBSCRIPTION_ATTRIBUTES = (
 # Ours: as SQS has it.
 MESSAGE_BYTES_MIN = 1_024
 ENDPOINT_CHARS_MAX = 2_048
+# https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-language-api-permissions-reference.html: of a policy.
+# Ours: of every other attribute too, but for FilterPolicy, which has its own.
+ATTRIBUTE_BYTES_MAX = 30_720
+# As AWS's console takes it.
+DISPLAY_NAME_CHARS_MAX = 100
 _ADDRESS = re.compile(r"[^\s@<>,;]{1,64}@[^\s@<>,;]{1,255}")
 
 
@@ -57,8 +63,18 @@ def check_topic_attribute(name: str, value: str) -> None:
         raise InvalidTopicRequest(
             f"MaximumMessageSize: found {value[:40]!r}; wanted {MESSAGE_BYTES_MIN} to {MESSAGE_BYTES_MAX} bytes"
         )
+    _check_length(name, value)
+    if name == "DisplayName" and (
+        len(value) > DISPLAY_NAME_CHARS_MAX or any(unicodedata.category(char) == "Cc" for char in value)
+    ):
+        raise InvalidTopicRequest("DisplayName")
     if name in ("Policy", "DeliveryPolicy") and value:
         _json_object(name, value)
+
+
+def _check_length(name: str, value: str) -> None:
+    if len(value.encode()) > ATTRIBUTE_BYTES_MAX:
+        raise InvalidTopicRequest(f"{name}: longer than {ATTRIBUTE_BYTES_MAX} bytes")
 
 
 def check_endpoint(protocol: str, endpoint: str) -> None:
@@ -106,6 +122,8 @@ def check_subscription_attributes(protocol: str, attributes: Mapping[str, str]) 
     for name, value in attributes.items():
         if name not in SUBSCRIPTION_ATTRIBUTES:
             raise InvalidTopicRequest("AttributeName")
+        if name != "FilterPolicy":
+            _check_length(name, value)
         if name == "FilterPolicyScope" and value not in SCOPES:
             raise InvalidTopicRequest(
                 f"FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes"

@@ -83,9 +83,9 @@ class SubscriptionRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_onl
         """Whether it can still be confirmed."""
         return not self.confirmed and now - self.token_at <= CONFIRM_S_MAX
 
-    def opens(self, token: str, now: float) -> bool:
-        """Whether `token` is the one that its endpoint was sent last."""
-        return self.token_digest == digest_of(token) and (self.confirmed or self.pending(now))
+    def opens(self, digest: str, now: float) -> bool:
+        """Whether `digest` is of the token that its endpoint was sent last."""
+        return self.token_digest == digest and (self.confirmed or self.pending(now))
 
 
 class RedrivePolicy(msgspec.Struct, frozen=True):

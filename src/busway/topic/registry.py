@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -14,15 +15,18 @@ from busway.errors import (
     InvalidTopicRequest,
     SubscriptionNotFound,
     TaggedTopicNotFound,
+    TooManyTopics,
     TopicLimitExceeded,
     TopicNotFound,
 )
 from busway.topic.attributes import check_topic_attribute, filter_of, normalized, shown_topic
 from busway.topic.filter_policy import FilterPolicy
-from busway.topic.record import SubscriptionRecord, TopicRecord, check_topic_name, scope_of, topic_arn
+from busway.topic.record import SubscriptionRecord, TopicRecord, check_topic_name, topic_arn
 
 # https://docs.aws.amazon.com/sns/latest/dg/sns-tags.html
 TAGS_MAX = 50
+# Ours, of one account and Region: all of them are in memory; AWS takes 100,000.
+TOPICS_MAX = 10_000
 _TOPIC, _SUBSCRIPTION = "topic/", "subscription/"
 
 
@@ -33,6 +37,7 @@ class TopicRegistry:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
         self._topics: dict[str, TopicRecord] = {}
+        self._by_scope: defaultdict[Scope, dict[str, TopicRecord]] = defaultdict(dict)
         self._subscriptions: dict[str, dict[str, SubscriptionRecord]] = {}
         self._filters: dict[str, FilterPolicy | None] = {}
         # One change at a time: each is built on what the one before it left.
@@ -42,7 +47,8 @@ class TopicRegistry:
         """Load every record; once. What a delete that was cut short left behind, and who never confirmed, goes."""
         for value in await self._engine.records.list(_TOPIC):
             topic = msgspec.json.decode(value.data, type=TopicRecord)
-            self._topics[topic.arn], self._subscriptions[topic.arn] = topic, {}
+            self._topics[topic.arn] = self._by_scope[topic.scope][topic.arn] = topic
+            self._subscriptions[topic.arn] = {}
         for value in await self._engine.records.list(_SUBSCRIPTION):
             record = msgspec.json.decode(value.data, type=SubscriptionRecord)
             if record.topic_arn in self._topics and (record.confirmed or record.pending(self._clock.now())):
@@ -64,14 +70,14 @@ class TopicRegistry:
 
     def of_scope(self, scope: Scope) -> list[TopicRecord]:
         """The topics of one account and Region, by name."""
-        return sorted((t for t in self._topics.values() if t.scope == scope), key=lambda topic: topic.arn)
+        return [topic for _, topic in sorted(self._by_scope.get(scope, {}).items())]
 
     async def create(
         self, scope: Scope, name: str, attributes: Mapping[str, str], tags: Mapping[str, str]
     ) -> TopicRecord:
         """A new topic, or the one that is there if all that is given is the same there.
 
-        Raises `InvalidTopicRequest`, `TopicLimitExceeded`.
+        Raises `InvalidTopicRequest`, `TopicLimitExceeded`, `TooManyTopics`.
         """
         check_topic_name(name, dict(attributes))
         kept = normalized({name: value for name, value in attributes.items() if name != "FifoTopic"})
@@ -85,6 +91,8 @@ class TopicRegistry:
             present = self._topics.get(arn)
             if present is not None:
                 return self._same(present, kept, tags)
+            if len(self._by_scope.get(scope, ())) >= TOPICS_MAX:
+                raise TooManyTopics(f"This account has {TOPICS_MAX} topics in this Region, the most there may be.")
             record = TopicRecord(
                 arn=arn, created_at=self._clock.now(), attributes=kept, tags=_checked_tags(dict(tags))
             )
@@ -103,8 +111,10 @@ class TopicRegistry:
     async def delete(self, arn: str) -> None:
         """Forget a topic and its subscriptions; one that is not there is no error. What is under way is dropped."""
         async with self._writing:
-            if self._topics.pop(arn, None) is None:
+            topic = self._topics.pop(arn, None)
+            if topic is None:
                 return
+            self._by_scope[topic.scope].pop(arn, None)
             # The topic first: what a crash leaves behind of the others, `open` clears away.
             await self._engine.records.delete(_TOPIC + arn)
             for subscription in self._subscriptions.pop(arn):
@@ -170,8 +180,7 @@ class TopicRegistry:
 
     def subscriptions_of_scope(self, scope: Scope) -> list[SubscriptionRecord]:
         """Of all topics of one account and Region."""
-        arns = sorted(arn for arn in self._topics if scope_of(arn) == scope)
-        return [record for arn in arns for record in self.subscriptions(arn)]
+        return [record for topic in self.of_scope(scope) for record in self.subscriptions(topic.arn)]
 
     def _same_endpoint(self, arn: str, protocol: str, endpoint: str) -> SubscriptionRecord | None:
         found = self._subscriptions[arn].values()
@@ -183,7 +192,7 @@ class TopicRegistry:
 
     async def _save_topic(self, record: TopicRecord) -> None:
         await self._engine.records.put(_TOPIC + record.arn, msgspec.json.encode(record))
-        self._topics[record.arn] = record
+        self._topics[record.arn] = self._by_scope[record.scope][record.arn] = record
 
     async def _save_subscription(self, record: SubscriptionRecord) -> None:
         await self._engine.records.put(_SUBSCRIPTION + record.arn, msgspec.json.encode(record))

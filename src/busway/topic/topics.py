@@ -145,8 +145,8 @@ class Topics(TopicRegistry):
     def opened_by(self, arn: str, token: str) -> SubscriptionRecord:
         """The subscription whose endpoint was sent `token`. Raises `TopicNotFound`, `InvalidTopicRequest`."""
         self.need(arn)
-        now = self._clock.now()
-        found = next((one for one in self._subscriptions[arn].values() if one.opens(token, now)), None)
+        now, digest = self._clock.now(), digest_of(token)
+        found = next((one for one in self._subscriptions[arn].values() if one.opens(digest, now)), None)
         if found is None:
             raise InvalidTopicRequest("Token")
         return found

@@ -1,4 +1,4 @@
-"""Whose topics and subscriptions a request may name: those of its own Region, and of its account where AWS says so."""
+"""Whose topics and subscriptions a request may name: its own Region's, and its account's where AWS says so."""
 
 from __future__ import annotations
 

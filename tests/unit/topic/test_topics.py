@@ -23,6 +23,7 @@ from busway.errors import (
     InvalidTopicRequest,
     SubscriptionNotFound,
     TooManySubscriptions,
+    TooManyTopics,
     TopicLimitExceeded,
     TopicNotFound,
     UnsubscribeRefused,
@@ -34,7 +35,7 @@ from busway.queue.message import AttributeValue, decode_meta
 from busway.queue.queues import SqsQueues
 from busway.targets.queue import QueueTarget
 from busway.targets.topic import SnsTarget
-from busway.topic import choice, filter_policy, topics as module
+from busway.topic import choice, filter_policy, record as record_module, registry, topics as module
 from busway.topic.message import TopicMessage
 from busway.topic.record import CONFIRM_S_MAX, SubscriptionRecord
 from busway.topic.topics import Asked, Topics
@@ -411,3 +412,70 @@ async def test_a_topic_has_a_limit_of_subscriptions_and_tags(world: World, monke
         await world.queue("b")
     with pytest.raises(TopicLimitExceeded):
         await world.topics.tag(TOPIC, {str(n): "" for n in range(51)})
+
+
+async def test_an_account_has_a_limit_of_topics_in_each_region(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registry, "TOPICS_MAX", 2)
+    await world.topics.create(SCOPE, "u", {}, {})
+    for _ in range(2):
+        with pytest.raises(TooManyTopics, match="2 topics in this Region"):
+            await world.topics.create(SCOPE, "v", {}, {})
+        await world.start(3)
+    assert (await world.topics.create(SCOPE, "u", {}, {})).name == "u"
+    elsewhere = Scope(region="eu-west-1")
+    await world.topics.create(elsewhere, "v", {}, {})
+    await world.topics.delete(TOPIC)
+    await world.topics.create(SCOPE, "v", {}, {})
+    assert [topic.name for topic in world.topics.of_scope(SCOPE)] == ["u", "v"]
+    assert [topic.name for topic in world.topics.of_scope(elsewhere)] == ["v"]
+    assert world.topics.of_scope(Scope(account="111111111111")) == []
+
+
+async def test_a_list_of_topics_parses_no_arn(world: World, monkeypatch: pytest.MonkeyPatch):
+    await world.queue("a")
+
+    def parsed(arn: str) -> Scope:
+        raise AssertionError(f"{arn} was parsed")
+
+    monkeypatch.setattr(record_module, "scope_of", parsed)
+    assert len(world.topics.of_scope(SCOPE)) == len(world.topics.subscriptions_of_scope(SCOPE)) == 1
+
+
+async def test_one_digest_is_made_of_a_token_whoever_is_asked(world: World, monkeypatch: pytest.MonkeyPatch):
+    for number in range(3):
+        pending = await world.topics.subscribe(TOPIC, asked("email", f"jo{number}@example.com"))
+    digests: list[str] = []
+
+    def counted(token: str) -> str:
+        digests.append(token)
+        return record_module.digest_of(token)
+
+    monkeypatch.setattr(module, "digest_of", counted)
+    assert world.topics.opened_by(TOPIC, await world.token(pending)).arn == pending.arn
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Policy", json.dumps({"x": "y" * 30_720})),
+        ("DeliveryPolicy", json.dumps({"x": "y" * 30_720})),
+        ("KmsMasterKeyId", "y" * 30_721),
+        ("DisplayName", "y" * 101),
+        ("DisplayName", "a\nb"),
+    ],
+)
+async def test_an_attribute_that_is_too_long_is_refused(world: World, name: str, value: str):
+    with pytest.raises(InvalidTopicRequest, match=name):
+        await world.topics.set_attribute(TOPIC, name, value)
+    with pytest.raises(InvalidTopicRequest, match=name):
+        await world.topics.create(SCOPE, "u", {name: value}, {})
+    await world.topics.set_attribute(TOPIC, "DisplayName", "é" * 100)
+
+
+async def test_an_attribute_of_a_subscription_has_a_length(world: World):
+    record = await world.queue("a")
+    long = json.dumps({"deadLetterTargetArn": SCOPE.arn("sqs", "q" * 30_720)})
+    for name in ("DeliveryPolicy", "RedrivePolicy"):
+        with pytest.raises(InvalidTopicRequest, match=f"{name}: longer than 30720 bytes"):
+            await world.topics.set_subscription_attribute(record.arn, name, long)
