@@ -79,7 +79,8 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     `accepted_at` is Unix seconds: when the bus took the event in, from which its age counts. `origin` makes the work
     that it becomes idempotent. `secret`: its payload must not be kept for longer than it is tried, so that it is
     dropped, not buried, when it is given up. `hops` says how the event already came from another bus ("account",
-    "region"). Rooms other than `bus` (alerts) leave `bus_arn` and `rule_arn` as they like; `target_arn` decides who delivers.
+    "region"). Rooms other than `bus` (alerts) leave `bus_arn` and `rule_arn` as they like; `target_arn` decides who
+    delivers.
     """
 
     event_id: str

@@ -184,7 +184,12 @@ def attribute_fault(name: str, attribute: AttributeValue) -> str | None:
             f"The message attribute '{name}' has an invalid message attribute type, the set of supported type "
             "prefixes is Binary, Number, and String."
         )
-    held = attribute.binary if kind == "Binary" else attribute.text
+    held, other = attribute.binary, attribute.text
+    if kind != "Binary":
+        held, other = other, held
+    if other is not None:
+        # Ours: which of the two a receiver gets, and what its checksum is of, would be a guess.
+        return f"The message attribute '{name}' must contain one value, that of message attribute type '{kind}'."
     if not held:
         return (
             f"The message attribute '{name}' must contain non-empty message attribute value for message attribute "

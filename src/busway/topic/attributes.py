@@ -95,10 +95,14 @@ def check_endpoint(protocol: str, endpoint: str) -> None:
 def _check_url(protocol: str, endpoint: str) -> None:
     if not endpoint.startswith(f"{protocol}://"):
         raise InvalidTopicRequest("Endpoint must match the specified protocol")
+    import httpx  # here, as wherever it is used: it takes long to load
+
     try:
         parts = urlsplit(endpoint)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
+        # As the client that posts reads it, which takes no host that IDNA does not.
+        _ = httpx.URL(endpoint).host
+    except (ValueError, httpx.InvalidURL) as error:
         raise InvalidTopicRequest(f"Endpoint Reason: {error}") from error
     if not host:
         raise InvalidTopicRequest("Endpoint Reason: the URL names no host")

@@ -8,8 +8,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from busway.errors import InvalidQueueRequest, InvalidTopicAttribute, InvalidTopicRequest
-from busway.queue.message import AttributeValue, attribute_fault, check_id, message_size
+from busway.errors import InvalidQueueRequest, InvalidTopicAttribute, InvalidTopicRequest, QueueError
+from busway.queue.message import (
+    AttributeValue,
+    Outgoing,
+    attribute_fault,
+    check_id,
+    check_outgoing,
+    message_size,
+)
+from busway.topic.record import MESSAGE_BYTES_MAX, SQS
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 SUBJECT_CHARS_MAX = 99
@@ -73,6 +81,17 @@ def check_message(message: TopicMessage) -> None:
             check_id("MessageGroupId", message.group_id)
         except InvalidQueueRequest as error:
             raise InvalidTopicRequest(f"MessageGroupId Reason: {error}") from error
+
+
+def check_raw(message: TopicMessage) -> None:
+    """Raises `InvalidTopicRequest` for a text that SendMessage would refuse: for queues that get the text alone.
+
+    Ours, as a queue must not hold what its receivers' XML cannot carry, not as a dead letter either.
+    """
+    try:
+        check_outgoing(Outgoing(message.text(SQS)), MESSAGE_BYTES_MAX)
+    except QueueError as error:
+        raise InvalidTopicRequest(f"Message Reason: a queue is subscribed with raw delivery: {error}") from error
 
 
 def _is_subject(subject: str) -> bool:

@@ -25,7 +25,7 @@ from busway.queue.message import ATTRIBUTES_MAX
 from busway.topic import envelope
 from busway.topic.attributes import check_endpoint, check_subscription_attributes, normalized
 from busway.topic.choice import Choice
-from busway.topic.message import TopicMessage, check_message
+from busway.topic.message import TopicMessage, check_message, check_raw
 from busway.topic.record import (
     CONFIRMED_PROTOCOLS,
     HTTP,
@@ -189,6 +189,9 @@ class Topics(TopicRegistry):
             if message.size > topic.message_bytes_max:
                 raise InvalidTopicRequest("Message too long")
         waiting = [(one, self._filters[one.arn]) for one in self._subscriptions[arn].values() if one.confirmed]
+        if any(record.protocol == SQS and record.raw for record, _ in waiting):
+            for message in messages:
+                check_raw(message)
         done: list[tuple[Delivery, Handed]] = []
         size, filtered = 0, len(waiting) * len(messages)
         async for chosen in self._choice.of(waiting, messages):

@@ -20,6 +20,7 @@ from busway.delivery.outbox import Outbox, Parcel, Parts
 from busway.engine import Item, Put
 from busway.engine.memory import MemoryEngine
 from busway.errors import (
+    InvalidTopicAttribute,
     InvalidTopicRequest,
     SubscriptionNotFound,
     TooManySubscriptions,
@@ -387,6 +388,8 @@ async def test_the_same_endpoint_has_one_subscription_and_no_other_attributes(wo
         ("http", "https://example.com", "must match the specified protocol"),
         ("https", "https://", "names no host"),
         ("https", "https://[", "Endpoint Reason"),
+        ("http", "http://xn--/", "Endpoint Reason"),
+        ("http", "http://xn--a.com/", "Endpoint Reason"),
         ("https", "https://me:secret@example.com/", "holds credentials"),
         ("email", "jo", "Email address"),
         ("sqs", "q", "SQS endpoint ARN"),
@@ -443,7 +446,8 @@ async def test_a_list_of_topics_parses_no_arn(world: World, monkeypatch: pytest.
 
 async def test_one_digest_is_made_of_a_token_whoever_is_asked(world: World, monkeypatch: pytest.MonkeyPatch):
     for number in range(3):
-        pending = await world.topics.subscribe(TOPIC, asked("email", f"jo{number}@example.com"))
+        await world.topics.subscribe(TOPIC, asked("email", f"jo{number}@example.com"))
+    pending = await world.topics.subscribe(TOPIC, asked("email", "last@example.com"))
     digests: list[str] = []
 
     def counted(token: str) -> str:
@@ -479,3 +483,23 @@ async def test_an_attribute_of_a_subscription_has_a_length(world: World):
     for name in ("DeliveryPolicy", "RedrivePolicy"):
         with pytest.raises(InvalidTopicRequest, match=f"{name}: longer than 30720 bytes"):
             await world.topics.set_subscription_attribute(record.arn, name, long)
+
+
+@pytest.mark.parametrize("texts", [{"default": "a\0b"}, {"default": "x", "sqs": ""}, {"default": "x", "sqs": "\x1b"}])
+async def test_a_raw_queue_is_sent_nothing_that_sqs_refuses(world: World, texts: dict[str, str]):
+    await world.queue("enveloped")
+    bad = message(body=json.dumps(texts), texts=texts)
+    await world.topics.publish(TOPIC, [bad])
+    await world.queue("raw", RawMessageDelivery="true")
+    with pytest.raises(InvalidTopicRequest, match="raw delivery"):
+        await world.topics.publish(TOPIC, [message(), bad])
+    assert len(await world.held(SCOPE.arn("sqs", "enveloped"))) == 1
+    assert await world.held(SCOPE.arn("sqs", "raw")) == []
+
+
+@pytest.mark.parametrize(
+    "both", [AttributeValue("String", text="x", binary=b"y"), AttributeValue("Binary", text="x", binary=b"y")]
+)
+async def test_an_attribute_with_two_values_is_refused(world: World, both: AttributeValue):
+    with pytest.raises(InvalidTopicAttribute, match="must contain one value"):
+        await world.topics.publish(TOPIC, [message(attributes={"k": both})])
