@@ -61,3 +61,9 @@ def parse_arn(text: str) -> Arn | None:
     if len(parts) != 6 or parts[0] != "arn" or not parts[2] or not parts[5]:
         return None
     return Arn(partition=parts[1], service=parts[2], region=parts[3], account=parts[4], resource=parts[5])
+
+
+def scope_of(arn: str) -> Scope:
+    """The account and Region in an ARN; the default ones of what is none."""
+    parsed = parse_arn(arn)
+    return parsed.scope if parsed else Scope()

@@ -22,9 +22,9 @@ from busway.alarm.queues import DeadLetterQueues
 from busway.alarm.registry import Alarms
 from busway.alert.gathering import Gathering, Parts as GatheringParts
 from busway.alert.routes import Routes
-from busway.arn import DEFAULT_ACCOUNT, Scope
+from busway.arn import Scope
 from busway.aws.code_door import CodeDoor
-from busway.aws.gate import AccessKey, Gate, Keys, parse_access_keys
+from busway.aws.gate import Gate, Keys, parse_access_keys
 from busway.aws.gateway import OPEN_PATHS, Gateway
 from busway.aws.server_http import HttpServer, listen
 from busway.aws.services.cloudwatch import CloudWatch
@@ -40,6 +40,7 @@ from busway.aws.services.sts import Sts
 from busway.aws.topic_door import TopicDoor
 from busway.aws.url_door import UrlDoor
 from busway.aws.worker_access import ALLOW_TAG
+from busway.aws.worker_keys import WorkerKeys
 from busway.bus.job_targets import JOB_KINDS
 from busway.bus.room import BusRoom
 from busway.bus.routing import Ports
@@ -357,32 +358,6 @@ class Rooms:
             anew=self.ways.anew, inbox=self._newest_mail, sandbox=self.functions.sandbox.level,
             halted=self.router.halted, jobs_closed=self.jobs_closed, topic_exists=self.topics.exists,
         )  # fmt: skip
-
-
-class WorkerKeys:
-    """Credentials of its own for each worker, known to the gate for as long as the worker lives.
-
-    Without keys at the gate others would do too; but then what a handler may not call, it learns in development.
-    """
-
-    def __init__(self, keys: Keys, entropy: Entropy) -> None:
-        self._keys, self._entropy = keys, entropy
-        self._given: set[str] = set()
-
-    def __call__(self, function_arn: str) -> tuple[str, str, str]:
-        """Access key, secret key, session token."""
-        account = function_arn.split(":")[4] if function_arn.count(":") >= 4 else DEFAULT_ACCOUNT
-        key_id = "ASIA" + self._entropy.token(8).hex().upper()
-        secret, token = self._entropy.token(20).hex(), self._entropy.token(20).hex()
-        self._keys.add(key_id, AccessKey(secret, account, token, worker=function_arn))
-        self._given.add(key_id)
-        return (key_id, secret, token)
-
-    def take_back(self, key_id: str) -> None:
-        """The worker is gone: who kept its credentials can do nothing with them."""
-        if key_id in self._given:
-            self._given.remove(key_id)
-            self._keys.remove(key_id)
 
 
 def run_beside(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:

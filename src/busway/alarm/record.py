@@ -8,7 +8,7 @@ import msgspec
 
 from busway.alarm.series import STATISTICS
 from busway.alarm.state import ALARM, COMPARISONS, INSUFFICIENT_DATA, OK, TREATMENTS, Decision, Rule
-from busway.arn import Arn, Scope, parse_arn
+from busway.arn import Arn, Scope, parse_arn, scope_of
 from busway.errors import AlarmFeatureNotBuilt, InvalidAlarm, InvalidExpression
 from busway.metrics.expression import parse
 from busway.metrics.points import metric_of
@@ -133,8 +133,7 @@ class AlarmRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
     @property
     def scope(self) -> Scope:
-        arn = parse_arn(self.arn)
-        return arn.scope if arn else Scope()
+        return scope_of(self.arn)
 
     @property
     def queue_arn(self) -> str:

@@ -70,27 +70,19 @@ class Parts:
     state_of: Callable[[str], str | None]
 
 
-class Gathering:
+class Gathering(Lanes):
     """Tells the routes, for as long as `open` … `close`."""
 
     def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.engine, parts.clock, QUEUE_PREFIX, lambda queue: _Lane(parts, queue).run())
         self._parts = parts
-        self._lanes = Lanes(parts.engine, parts.clock, QUEUE_PREFIX, lambda queue: _Lane(parts, queue).run())
-
-    async def open(self) -> None:
-        """Take up what an earlier process left."""
-        await self._lanes.open()
-
-    async def close(self) -> None:
-        """Stop; what waits is kept."""
-        await self._lanes.close()
 
     def put_for(self, delivery: Delivery) -> Put:
         """The row of a notice; whoever gets it puts it. What goes to no route is the outbox's at once."""
         if not is_route(parse_arn(delivery.target_arn)):
             return self._parts.put_for(delivery)
         queue = QUEUE_PREFIX + delivery.target_arn
-        self._lanes.start(queue)
+        self.start(queue)
         bare = replace(delivery, payload=b"", origin=None)
         return Put(queue, delivery.payload, self._parts.clock.now(), msgspec.json.encode(bare), delivery.origin)
 

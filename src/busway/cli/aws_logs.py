@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from busway.cli.aws_options import OnAws
-from busway.cli.output import STYLES, line, moment, print_line, say
+from busway.cli.output import STYLES, line, moment, print_line, problem_of, say
 from busway.cli.timeline import KIND_WIDTH, short_id
 from busway.cli.tracebacks import brief_lines
 
@@ -91,5 +91,5 @@ def _show(step: Mapping[str, Any]) -> None:
     for text in printed[1:]:
         line((f"{_INDENT}│ {text}", "dim"))
     if kind == "failed":
-        problem = ": ".join(part for part in (step["error_code"], step["error_message"]) if part)
+        problem = problem_of(step)
         line(f"{_INDENT}└ ", (problem, _STYLES[kind]))

@@ -11,7 +11,7 @@ import click
 
 from busway.cli.aws_options import aws_options, chosen as chosen_aws
 from busway.cli.options import check_handler, connect, function_for, read_given, server_options
-from busway.cli.output import cell, counted, line, moment, print_json, say, styled, table
+from busway.cli.output import cell, counted, line, moment, print_json, problem_of, say, styled, table
 from busway.cli.timeline import name_of
 from busway.cli.tracebacks import brief_lines
 
@@ -169,10 +169,6 @@ def _show_payload(payload: str) -> None:
         shown = payload
     for text in shown.splitlines():
         line(text)
-
-
-def problem_of(told: Mapping[str, Any]) -> str:
-    return ": ".join(part for part in (told.get("error_code"), told.get("error_message")) if part)
 
 
 def subject(item: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -146,3 +146,8 @@ def brief(text: str, chars_max: int = 100) -> str:
 
 def _cell(value: Any) -> str:
     return "" if value is None else visible(str(value))
+
+
+def problem_of(told: Mapping[str, Any]) -> str:
+    """How something failed: the error's code and message, as far as they are known."""
+    return ": ".join(part for part in (told.get("error_code"), told.get("error_message")) if part)

@@ -14,7 +14,7 @@ from busway.cli.aws_options import aws_options, chosen as chosen_aws
 from busway.cli.dlq import Chosen, show_groups, show_items
 from busway.cli.edits import Editing, edit
 from busway.cli.options import check_handler, connect, function_for, read_given, server_options
-from busway.cli.output import counted, line, moment, print_json, print_line, say
+from busway.cli.output import counted, line, moment, print_json, print_line, problem_of, say
 from busway.cli.timeline import name_of
 
 if TYPE_CHECKING:
@@ -239,22 +239,18 @@ def tell_outcomes(done: Mapping[str, Any], letters: Sequence[Mapping[str, Any]])
         if done[name]:
             again = " again" if state == "failed" else ""
             line((f"{done[name]} {state}{again}", _STATE_STYLES[state]))
-            _tell_errors([letter for letter in letters if letter["state"] == state and _error(letter)])
+            _tell_errors([letter for letter in letters if letter["state"] == state and problem_of(letter)])
     if done["failed"]:
         say("`busway dlq HANDLER` lists what failed again, `busway dlq --event EVENT` shows one with its attempts")
 
 
 def _tell_errors(letters: Sequence[Mapping[str, Any]]) -> None:
-    kinds = Counter((name_of(letter["handler"]), _error(letter)) for letter in letters)
+    kinds = Counter((name_of(letter["handler"]), problem_of(letter)) for letter in letters)
     due: dict[tuple[str, str], float] = {}
     for letter in letters:
         if letter.get("due_at"):
-            kind = (name_of(letter["handler"]), _error(letter))
+            kind = (name_of(letter["handler"]), problem_of(letter))
             due[kind] = min(letter["due_at"], due.get(kind, letter["due_at"]))
     for kind, count in kinds.most_common(KINDS_MAX):
         again = f"; tried again from {moment(due[kind])[:8]} on" if kind in due else ""
         line(f"  └ {counted(count, 'event')} of {kind[0]}: ", (kind[1], "yellow"), again)
-
-
-def _error(letter: Mapping[str, Any]) -> str:
-    return ": ".join(part for part in (letter["error_code"], letter["error_message"]) if part)

@@ -11,7 +11,7 @@ import click
 
 from busway.cli.aws_options import aws_options, chosen as chosen_aws
 from busway.cli.options import connect, server_options, since_s
-from busway.cli.output import STYLES, console, counted, line, moment, print_json
+from busway.cli.output import STYLES, console, counted, line, moment, print_json, problem_of
 from busway.cli.timeline import name_of, show_step
 from busway.cli.tracebacks import brief_lines
 from busway.cli.verdict import show_fields
@@ -142,7 +142,7 @@ def _consumer(consumer: Mapping[str, Any], every: bool) -> None:
         records = counted(batch["records"], "record")
         request = f", request {batch['request_id']}" if batch["request_id"] else ""
         line((f"     {moment(batch['at'])}  {batch['outcome']}, {records}{request}", "dim"))
-        problem = ": ".join(part for part in (batch.get("error_code"), batch.get("error_message")) if part)
+        problem = problem_of(batch)
         if problem:
             line("     └ ", (problem, "yellow"))
     if consumer.get("dead_letter_queue"):

@@ -61,25 +61,17 @@ class Parts:
     first_retry_s: float = 1.0
 
 
-class Outbox:
+class Outbox(Lanes):
     """Attempts what was put into it, for as long as `open` … `close`."""
 
     def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.engine, parts.clock, QUEUE_PREFIX, lambda queue: _Lane(parts, queue).run())
         self._parts = parts
-        self._lanes = Lanes(parts.engine, parts.clock, QUEUE_PREFIX, lambda queue: _Lane(parts, queue).run())
-
-    async def open(self) -> None:
-        """Take up the work that an earlier process left."""
-        await self._lanes.open()
-
-    async def close(self) -> None:
-        """Stop; attempts in flight are broken off and do not count."""
-        await self._lanes.close()
 
     def put_for(self, delivery: Delivery, due_at: float | None = None) -> Put:
         """The row of a delivery; whoever gets it puts it. `due_at` is Unix seconds, now if None."""
         queue = QUEUE_PREFIX + delivery.target_arn
-        self._lanes.start(queue)
+        self.start(queue)
         now = self._parts.clock.now() if due_at is None else due_at
         bare = msgspec.structs.replace(delivery, payload=b"", origin=None)
         return Put(queue, delivery.payload, now, _encode(Parcel(bare)), delivery.origin)

@@ -46,8 +46,9 @@ from busway.function.definitions.urls import FunctionUrls
 from busway.function.definitions.versions import Aliases, Versions
 from busway.function.invocation import lineage
 from busway.function.invocation.asynchronous import Dispatcher
-from busway.function.invocation.desk import NAMESPACE, Desk, Destinations, TooOld
+from busway.function.invocation.desk import Desk, Destinations, TooOld
 from busway.function.invocation.letters import Work, is_json
+from busway.function.invocation.meters import Meters
 from busway.function.invocation.queued import Queued
 from busway.function.invocation.report import addressed, closing_lines, init_lines, start_line
 from busway.function.invocation.retry import parse_waits
@@ -64,7 +65,7 @@ from busway.function.workers.runtime_api import Invocation
 from busway.function.workers.sandbox import sandbox_for
 from busway.function.workers.worker import Plan
 from busway.handling import DRY_RUN
-from busway.metrics import COUNTER, GAUGE, Meter, Metrics
+from busway.metrics import Metrics
 from busway.secret.reference import names_in
 from busway.tracing import begun_by, is_trace, sent_from, span_id
 from busway.trail import Trail
@@ -73,9 +74,6 @@ from busway.trail import Trail
 SYNC_BYTES_MAX = 6_291_456
 ASYNC_BYTES_MAX = 1_048_576
 TAIL_BYTES = 4_096
-# Ours: of how many functions and versions the meters are kept at hand.
-METERS_MAX = 5_000
-CONCURRENT = "ConcurrentExecutions"
 
 
 def only_written(folder: Path) -> None:
@@ -130,8 +128,7 @@ class Functions:
         self.once = OnceStore(engine.records, clock)
         self._spawn, self._settings = spawn, settings
         self._engine, self._clock, self._entropy, self._machine = engine, clock, entropy, machine
-        self._metrics, self._trail, self._scratch = metrics, trail, data / "tmp"
-        self._metered: dict[tuple[str, str, str], tuple[Meter, ...]] = {}
+        self._meters, self._trail, self._scratch = Meters(metrics), trail, data / "tmp"
         plans = Plans(
             self._books, self.code, self.once, dict(RUNTIMES) if runtimes is None else runtimes,
             Surroundings(self.endpoint, settings.upstream, environment()), credentials_for, self.sandbox,
@@ -283,19 +280,16 @@ class Functions:
             begin, trial = partial(self._begin, record, payload, about), asks_for_dry_run(about.client_context)
             run = await self._pool.run(record.crew, begin, patience_s, trial=trial)
         except FunctionThrottled:
-            self._count(record, about, "Throttles")
+            self._meters.count(record, about.qualifier, "Throttles")
             raise
         run = addressed(run, about.request_id)
-        self._count(record, about, "Invocations")
+        self._meters.count(record, about.qualifier, "Invocations")
         # As on AWS: an invocation that went well is no error.
-        failed, duration_ms = float(run.answer.kind is not None), run.duration_s * 1000
-        for metric, value in (("Duration", duration_ms), ("Errors", failed)):
-            for meter in self._meters(record, about, metric):
-                meter.observe(value)
+        self._meters.observe(record, about.qualifier, "Duration", run.duration_s * 1000)
+        self._meters.observe(record, about.qualifier, "Errors", float(run.answer.kind is not None))
         begun, closing = init_lines(about.request_id, record.version, run), closing_lines(about.request_id, run)
         self._log(record.arn, about, *begun, *closing)
-        for meter in self._meters(record, about, CONCURRENT):
-            meter.set(self._pool.running(record.arn))
+        self._meters.running(record, self._pool.running(record.arn))
         if not log_tail:
             return run, None
         start = () if begun else (start_line(about.request_id, record.version),)
@@ -308,31 +302,10 @@ class Functions:
             trace = begun_by(about.event_id or about.request_id)
         owner, passes = self.registry.get(record.arn), lineage.passes(trace, record.arn)
         if passes >= lineage.PASSES_MAX and (owner is None or owner.recursive_loop != ALLOW):
-            self._count(record, about, "RecursiveInvocationsDropped")
+            self._meters.count(record, about.qualifier, "RecursiveInvocationsDropped")
             raise RecursiveInvocation(record.arn, passes)
         sent = sent_from(lineage.passed(trace, record.arn), span_id(about.request_id, about.attempt))
         return msgspec.structs.replace(about, trace_header=sent)
-
-    def _count(self, record: FunctionRecord, about: _About, metric: str) -> None:
-        for meter in self._meters(record, about, metric):
-            meter.count()
-
-    def _meters(self, record: FunctionRecord, about: _About, metric: str) -> tuple[Meter, ...]:
-        """Of the function, and of the version or alias that was asked for."""
-        place = (record.arn, about.qualifier, metric)
-        found = self._metered.get(place)
-        if found is None:
-            if len(self._metered) >= METERS_MAX:
-                self._metered.clear()
-            kind, name = GAUGE if metric == CONCURRENT else COUNTER, record.name
-            made = [self._metrics.meter(NAMESPACE, metric, kind, of=record.arn, FunctionName=name)]
-            if about.qualifier and metric != CONCURRENT:
-                of = qualified(name, about.qualifier)
-                made.append(
-                    self._metrics.meter(NAMESPACE, metric, kind, of=record.arn, FunctionName=name, Resource=of)
-                )
-            found = self._metered[place] = tuple(made)
-        return found
 
     def _begin(self, record: FunctionRecord, payload: bytes, about: _About, plan: Plan) -> Invocation:
         """A worker is free: make the invocation for it."""

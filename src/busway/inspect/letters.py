@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from busway.delivery.letter_groups import LetterGroups
 from busway.errors import InvalidQuestion, LetterNotFound
 from busway.function.logs import Line
 from busway.function.mapping.runner import event_id_of
@@ -23,18 +24,6 @@ SHOWN_DEFAULT, SHOWN_MAX = 100, 1_000
 PAYLOAD_CHARS_MAX = 4_096
 # Ours: so many letters of one event are shown with their attempts, and so many requests of one letter are looked up.
 OF_EVENT_MAX, REQUESTS_MAX = 20, 20
-
-
-class Group(msgspec.Struct):
-    """Dead letters of one handler with one error in one queue. Times are Unix seconds."""
-
-    handler: str
-    queue: str
-    error_code: str
-    error_message: str
-    count: int
-    first_at: float
-    last_at: float
 
 
 async def dead_letters(server: Inspection, request: Request) -> Answer:
@@ -54,29 +43,19 @@ async def dead_letters(server: Inspection, request: Request) -> Answer:
 
 async def listed(letters: AsyncIterator[DeadLetter], shown: int) -> dict[str, Any]:
     """What `dead_letters` tells; of those that are not shown only their number and group stay in memory."""
-    groups: dict[tuple[str, str, str, str], Group] = {}
+    groups = LetterGroups()
     items: list[dict[str, Any]] = []
     total = 0
     async for letter in letters:
         if total >= LOOKED_AT_MAX:
             break
         total += 1
-        _count(groups, letter)
+        source = letter.source
+        if source is not None:
+            groups.add(letter.handler, letter.queue_arn, source.error_code, source.error_message, source.failed_at)
         if len(items) < shown:
             items.append(_item(letter))
-    ordered = sorted(groups.values(), key=lambda group: (-group.count, group.handler))
-    return {"total": total, "cut": total >= LOOKED_AT_MAX, "groups": ordered, "items": items}
-
-
-def _count(groups: dict[tuple[str, str, str, str], Group], letter: DeadLetter) -> None:
-    source = letter.source
-    if source is None:
-        return
-    key = (letter.handler, letter.queue_arn, source.error_code, source.error_message)
-    group = groups.setdefault(key, Group(*key, 0, source.failed_at, source.failed_at))
-    group.count += 1
-    group.first_at = min(group.first_at, source.failed_at)
-    group.last_at = max(group.last_at, source.failed_at)
+    return {"total": total, "cut": total >= LOOKED_AT_MAX, "groups": groups.ordered(), "items": items}
 
 
 async def dead_letter(server: Inspection, request: Request) -> Answer:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from busway.arn import Scope, parse_arn
+from busway.arn import Scope, scope_of
 from busway.clock import Clock
 from busway.metrics.statistics import VALUES_MAX, Statistics, of_values, short
 
@@ -173,5 +173,4 @@ class Metrics:
 def _owner(of: str | Scope) -> Scope | None:
     if isinstance(of, Scope) or not of:
         return of or None
-    arn = parse_arn(of)
-    return arn.scope if arn else Scope()
+    return scope_of(of)

@@ -31,26 +31,25 @@ CERTIFICATE_PATH = f"{LINK_PREFIX}unsigned.pem"
 
 def notification(subscription: SubscriptionRecord, message: TopicMessage) -> bytes:
     """The envelope for queues, HTTP and email-json."""
-    return _json(
-        {
-            "Type": NOTIFICATION,
-            "MessageId": message.id,
-            "TopicArn": subscription.topic_arn,
-            "Subject": message.subject,
-            "Message": message.text(subscription.protocol),
-            "Timestamp": timestamp(message.at),
-            "SignatureVersion": "1",
-            "Signature": UNSIGNED,
-            "SigningCertURL": subscription.server_url + CERTIFICATE_PATH,
-            "UnsubscribeURL": unsubscribe_url(subscription),
-            "MessageAttributes": shown_attributes(message.attributes) or None,
-        }
-    )
+    attributes = shown_attributes(message.attributes) or None
+    return _json({**_notified(subscription, message, "URL"), "MessageAttributes": attributes})
 
 
 def lambda_event(subscription: SubscriptionRecord, message: TopicMessage) -> bytes:
     """The event of a function. Its members are always there, and two are spelled `Url`, as AWS sends them."""
-    sns = {
+    attributes = shown_attributes(message.attributes)
+    record = {
+        "EventSource": "aws:sns",
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": subscription.arn,
+        "Sns": {**_notified(subscription, message, "Url"), "MessageAttributes": attributes},
+    }
+    return msgspec.json.encode({"Records": [record]})
+
+
+def _notified(subscription: SubscriptionRecord, message: TopicMessage, url: str) -> dict[str, Any]:
+    """`url` is how that word is spelled at the end of two members."""
+    return {
         "Type": NOTIFICATION,
         "MessageId": message.id,
         "TopicArn": subscription.topic_arn,
@@ -59,17 +58,9 @@ def lambda_event(subscription: SubscriptionRecord, message: TopicMessage) -> byt
         "Timestamp": timestamp(message.at),
         "SignatureVersion": "1",
         "Signature": UNSIGNED,
-        "SigningCertUrl": subscription.server_url + CERTIFICATE_PATH,
-        "UnsubscribeUrl": unsubscribe_url(subscription),
-        "MessageAttributes": shown_attributes(message.attributes),
+        f"SigningCert{url}": subscription.server_url + CERTIFICATE_PATH,
+        f"Unsubscribe{url}": unsubscribe_url(subscription),
     }
-    record = {
-        "EventSource": "aws:sns",
-        "EventVersion": "1.0",
-        "EventSubscriptionArn": subscription.arn,
-        "Sns": sns,
-    }
-    return msgspec.json.encode({"Records": [record]})
 
 
 def confirmation(subscription: SubscriptionRecord, message_id: str, token: str, at: float) -> bytes:

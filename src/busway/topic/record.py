@@ -7,7 +7,7 @@ import re
 
 import msgspec
 
-from busway.arn import Scope, parse_arn
+from busway.arn import Scope, parse_arn, scope_of
 from busway.errors import InvalidTopicRequest
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html; those for phones and Firehose are not here.
@@ -108,11 +108,6 @@ def check_topic_name(name: str, attributes: dict[str, str]) -> None:
 
 def topic_arn(scope: Scope, name: str) -> str:
     return scope.arn("sns", name)
-
-
-def scope_of(arn: str) -> Scope:
-    parsed = parse_arn(arn)
-    return parsed.scope if parsed else Scope()
 
 
 def check_topic_arn(arn: str, parameter: str = "TopicArn") -> str:

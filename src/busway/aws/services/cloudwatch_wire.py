@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from busway.aws.errors import AwsError
+from busway.aws.pages import page_after
 
 T = TypeVar("T")
 
@@ -25,15 +24,8 @@ def page_of(
     items: Sequence[T], name: Callable[[T], str], token: str | None, limit: int
 ) -> tuple[list[T], dict[str, str]]:
     """At most `limit` items after `token`, and the member that leads to the next page. `items` are sorted by name."""
-    after = "" if token is None else _read(token)
-    rest = [item for item in items if token is None or name(item) > after]
-    page = rest[:limit]
-    last = base64.urlsafe_b64encode(name(page[-1]).encode()).decode() if len(rest) > limit else None
-    return page, {} if last is None else {"NextToken": last}
-
-
-def _read(token: str) -> str:
     try:
-        return base64.b64decode(token.encode(), b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
+        page, more = page_after(items, name, token, limit)
+    except ValueError as error:
         raise AwsError("InvalidNextToken", "The next token specified is invalid.", 400) from error
+    return page, {} if more is None else {"NextToken": more}

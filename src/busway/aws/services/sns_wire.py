@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from busway.aws.errors import AwsError
+from busway.aws.pages import page_after
 from busway.aws.service import Caller
 from busway.queue.message import AttributeValue
 from busway.topic.message import TopicMessage, texts_of
@@ -27,17 +26,9 @@ _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 def page(items: Sequence[T], arn: Callable[[T], str], token: str | None) -> tuple[list[T], str | None]:
     """One page of `items` (sorted by ARN) and the token of the next."""
-    after = "" if not token else _read_token(token)
-    rest = [item for item in items if arn(item) > after]
-    shown = rest[:PAGE_MAX]
-    more = len(rest) > len(shown)
-    return shown, base64.b64encode(arn(shown[-1]).encode()).decode() if more else None
-
-
-def _read_token(token: str) -> str:
     try:
-        return base64.b64decode(token, validate=True).decode()
-    except (binascii.Error, ValueError):
+        return page_after(items, arn, token or None, PAGE_MAX)
+    except ValueError:
         raise AwsError("InvalidParameter", "Invalid parameter: NextToken", 400) from None
 
 

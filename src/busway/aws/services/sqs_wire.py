@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +9,7 @@ from urllib.parse import urlsplit
 
 from busway.arn import Scope, parse_arn
 from busway.aws.errors import QUERY_CODES, AwsError, aws_error
+from busway.aws.pages import page_after
 from busway.aws.service import Caller
 from busway.errors import QueueError
 from busway.queue.message import AttributeValue, Outgoing, chosen_attributes, md5_of_attributes, md5_of_body
@@ -86,18 +85,11 @@ def page(urls: list[str], request: Answer) -> tuple[list[str], str | None]:
             f"1 and {PAGE_MAX}."
         )
     token = request.get("NextToken")
-    after = "" if token is None else _read_token(token)
-    rest = [url for url in urls if url.rsplit("/", 1)[-1] > after]
-    shown = rest[: wanted or PAGE_MAX]
-    more = wanted is not None and len(rest) > len(shown)
-    return shown, base64.b64encode(shown[-1].rsplit("/", 1)[-1].encode()).decode() if more else None
-
-
-def _read_token(token: str) -> str:
     try:
-        return base64.b64decode(token, validate=True).decode()
-    except (binascii.Error, ValueError):
+        shown, more = page_after(urls, lambda url: url.rsplit("/", 1)[-1], token, wanted or PAGE_MAX)
+    except ValueError:
         raise _invalid(f"Value {token} for parameter NextToken is invalid. Reason: Invalid token.") from None
+    return shown, more if wanted is not None else None
 
 
 def _invalid(message: str) -> AwsError:

@@ -16,6 +16,7 @@ from typing import Any, cast
 import msgspec
 
 from busway.arn import parse_arn
+from busway.delivery.letter_groups import LetterGroup, LetterGroups
 from busway.errors import InvalidEvent
 from busway.pattern import Pattern
 
@@ -52,18 +53,6 @@ class AwsLetter(msgspec.Struct, frozen=True, kw_only=True):
     def identity(self) -> str:
         """The same for a letter of the same thing: its event, or what it holds."""
         return f"{self.handler} {self.event_id or hashlib.sha256(self.payload.encode()).hexdigest()}"
-
-
-class LetterGroup(msgspec.Struct):
-    """Letters of one handler with one error in one queue, as a server of Busway tells of them too."""
-
-    handler: str
-    queue: str
-    error_code: str
-    error_message: str
-    count: int
-    first_at: float
-    last_at: float
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -185,14 +174,10 @@ def event_id_of(text: str) -> str:
 
 def groups_of(letters: Iterable[AwsLetter]) -> list[LetterGroup]:
     """By queue, handler and error, the largest first."""
-    found: dict[tuple[str, str, str, str], LetterGroup] = {}
+    found = LetterGroups()
     for letter in letters:
-        key = (letter.handler, letter.queue, letter.error_code, letter.error_message)
-        group = found.setdefault(key, LetterGroup(*key, 0, letter.failed_at, letter.failed_at))
-        group.count += 1
-        group.first_at = min(group.first_at, letter.failed_at)
-        group.last_at = max(group.last_at, letter.failed_at)
-    return sorted(found.values(), key=lambda group: (-group.count, group.handler))
+        found.add(letter.handler, letter.queue, letter.error_code, letter.error_message, letter.failed_at)
+    return found.ordered()
 
 
 class WayBack(msgspec.Struct, frozen=True):
