@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from .deployed import LETTERS, NAME, Deployed, deployed_project
-from .whole_server import BIN, PATIENCE_S, REGION, ROLE, zipped
+from .whole_server import BIN, PATIENCE_S, REGION, ROLE, arn, zipped
 
 SOURCE = """
 def handler(event, context):
@@ -23,6 +24,10 @@ def handler(event, context):
 """
 MUTE = SOURCE.replace("total != 7", "False")
 OTHER = "shop-prod-other"
+BUS_LOG = "/aws/vendedlogs/events/event-bus/default"
+CAME = {"source": "shop", "detail_type": "Order Placed", "resources": []}
+MATCH = {"rule_arn": arn("events", f"rule/{NAME}"), "target_arns": [arn("lambda", f"function:{NAME}")]}
+ENDED = {"rule_arn": arn("events", f"rule/{NAME}"), "target_arn": arn("lambda", f"function:{NAME}")}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,23 @@ def ended(deployed: Deployed) -> int:
     if not logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{NAME}")["logGroups"]:
         return 0
     return len(logs.filter_log_events(logGroupName=f"/aws/lambda/{NAME}", filterPattern="REPORT")["events"])
+
+
+def logged_by_the_bus(
+    deployed: Deployed, event_id: str, *steps: tuple[str, dict[str, Any]], at: float | None = None
+) -> None:
+    """What EventBridge writes where the bus's log is on; a Busway server writes none."""
+    logs, place = (
+        deployed.server.client("logs"),
+        {"logGroupName": BUS_LOG, "logStreamName": "EventBridgeEventBusLogs"},
+    )
+    if not logs.describe_log_groups(logGroupNamePrefix=BUS_LOG)["logGroups"]:
+        logs.create_log_group(logGroupName=BUS_LOG)
+        logs.create_log_stream(**place)
+    about = {"resource_arn": arn("events", "event-bus/default"), "event_id": event_id, "log_level": "TRACE"}
+    records = [{**about, "message_type": kind, "details": details} for kind, details in steps]
+    at_ms = round((time.time() if at is None else at) * 1000)
+    logs.put_log_events(**place, logEvents=[{"timestamp": at_ms, "message": json.dumps(one)} for one in records])
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:
@@ -188,3 +210,69 @@ def test_what_does_not_go_together_is_said_before_anything_is_asked(
 ):
     done = deployed.run(*words)
     assert done.returncode == 2 and told in done.stderr
+
+
+def test_why_tells_which_rules_matched_where_the_bus_has_a_log(deployed: Deployed):
+    event_id = handled(deployed, 9)
+    steps = [("EVENT_RECEIPT", CAME), ("RULE_MATCH", MATCH), ("INVOCATION_SUCCESS", ENDED)]
+    logged_by_the_bus(deployed, event_id, *steps)
+    (passage,) = deployed.json("why", event_id)["passages"]
+    assert (passage["bus"], passage["matched"]) == ("default", [NAME])
+    shown = deployed.run("why", event_id, "--profile", "ops").stdout
+    assert "Order Placed from shop on bus default" in shown
+    assert f"rule {NAME} -> {NAME}: delivered" in shown and f"{NAME}: ok after 1 attempt" in shown
+
+
+def test_why_tells_which_rule_was_closest_to_an_event_that_the_log_has_whole(deployed: Deployed):
+    event_id = "00000000-0000-4000-8000-00000000c105"
+    came = {**CAME, "source": "Shop", "event_detail": "{}"}
+    logged_by_the_bus(deployed, event_id, ("EVENT_RECEIPT", came), ("NO_STANDARD_RULES_MATCHED", came))
+    shown = deployed.run("why", event_id, "--profile", "ops")
+    assert shown.returncode == 0, shown.stderr
+    assert "No rule matched, so it went to nobody." in shown.stdout
+    assert f"Closest: rule {NAME}" in shown.stdout and 'did you mean "shop"?' in shown.stdout
+    drawn = deployed.run("trace", event_id, "--profile", "ops")
+    assert f"no rule matched it; the closest is {NAME}" in drawn.stdout
+
+
+def test_trace_draws_an_event_from_its_match_to_the_alarm_that_rang(deployed: Deployed):
+    began = time.time()
+    (event_id,) = deployed.failed(800)
+    steps = [("EVENT_RECEIPT", CAME), ("RULE_MATCH", MATCH), ("INVOCATION_SUCCESS", ENDED)]
+    logged_by_the_bus(deployed, event_id, *steps, at=began)
+    alarms = deployed.server.client("cloudwatch")
+    alarms.set_alarm_state(AlarmName=LETTERS, StateValue="OK", StateReason="seen")
+    alarms.set_alarm_state(AlarmName=LETTERS, StateValue="ALARM", StateReason="a dead letter")
+    done = deployed.run("trace", event_id, "--profile", "ops")
+    assert done.returncode == 0, done.stderr
+    rows = [row.rstrip() for row in done.stdout.splitlines()]
+    expected = [
+        f"{event_id} in prod, {REGION}", "Order Placed ", f"{event_id} from shop on bus default",
+        f"  rule {NAME} -> {NAME}  dead-lettered", "    try 1  failed", f"      │ handling {event_id}",
+        "    try 2  failed", "    dead letter ", f"      in {LETTERS}; `busway redrive {NAME} --profile ops`",
+        f"    alarm {LETTERS} in ALARM ",
+    ]  # fmt: skip
+    places = [next((n for n, row in enumerate(rows) if row.startswith(part)), -1) for part in expected]
+    assert -1 not in places and places == sorted(places), done.stdout
+    assert [sum(mark in row for row in rows) for mark in "●×■!"] == [1, 2, 1, 1], done.stdout
+    (told,) = deployed.json("trace", event_id)["events"]
+    (delivery,) = told["deliveries"]
+    outcomes = [one["outcome"] for one in delivery["attempts_seen"]]
+    assert (delivery["state"], outcomes) == ("dead-lettered", ["failed", "failed"])
+    assert [(one["alarm"], one["state"]) for one in delivery["alarms"]] == [(LETTERS, "ALARM")]
+    deployed.emptied()
+
+
+def test_trace_without_a_log_of_the_bus_draws_what_the_functions_logged_and_says_what_is_missing(deployed: Deployed):
+    done = deployed.run("trace", handled(deployed, 11), "--profile", "ops")
+    assert done.returncode == 0 and f"-> {NAME}  delivered" in done.stdout and "│ total is 11" in done.stdout
+    assert "no log of the bus tells of it" in done.stderr
+
+
+def test_trace_of_what_nothing_names_says_where_was_looked(deployed: Deployed):
+    told = deployed.run("trace", "00000000-0000-4000-8000-00000000dead", "--profile", "ops")
+    assert (told.returncode, told.stdout) == (
+        1,
+        "",
+    ) and "nothing names 00000000-0000-4000-8000-00000000dead" in told.stderr
+    assert deployed.run("trace", "--profile", "ops").returncode == 2

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from busway.cli.aws_history import look, wanted_id
 from busway.cli.aws_options import OnAws
-from busway.cli.output import counted, day, line, moment, print_json, say
+from busway.cli.output import STYLES, counted, day, line, moment, print_json, say
+from busway.cli.timeline import name_of
 from busway.cli.tracebacks import brief_lines
-from busway.errors import NothingLogged
+from busway.cli.verdict import CLOSEST_SHOWN, show_verdicts
 
 if TYPE_CHECKING:
+    from busway.road.aws.bus_log import BusDelivery, Passage
     from busway.road.aws.history import History, Invocation
     from busway.road.aws.letter import AwsLetter
 
-# Ours: how far back is looked where nothing is said.
-WHY_SINCE = "24h"
 _STYLES = {"ok": "green", "failed": "bold red", "running": "yellow", "interrupted": "magenta"}
 _INTERRUPTED = "nothing says how it ended"
 
@@ -27,38 +27,23 @@ def tell_history(
     on_aws: OnAws, event_id: str | None, request_id: str | None, since: str, since_s: int, every: bool, as_json: bool
 ) -> None:
     """Of an event or a request. Raises NothingLogged for what nothing is known of; with `as_json` exits 1 then."""
-    from busway.road.aws.history import history_of_event, history_of_request
     from busway.road.aws.letter import told
-    from busway.road.aws.log_groups import function_groups
 
-    wanted = _wanted(event_id, request_id)
-    config, site, aws = on_aws.open()
-    groups, now = function_groups(aws, site.names), time.time()
-    ask = history_of_event if request_id is None else history_of_request
-    found = ask(aws, site.names, groups, wanted, now - since_s, now)
+    wanted = wanted_id(event_id, request_id)
+    looked = look(on_aws, wanted, since, since_s, by_request=request_id is not None, may_be_empty=as_json)
+    found = looked.found
     if as_json:
         import msgspec
 
         shown: dict[str, Any] = {"event_id": event_id, "request_id": request_id, **msgspec.structs.asdict(found)}
         print_json({**shown, "letters": [told(letter) for letter in found.letters]})
         click.get_current_context().exit(1 if found.empty else 0)
-    if found.empty:
-        raise NothingLogged(wanted, groups, since, by_event=request_id is None)
-    _show(found, f"{config.name}-{site.names.environment}-", str(on_aws.profile), every)
-
-
-def _wanted(event_id: str | None, request_id: str | None) -> str:
-    """Raises UsageError."""
-    if (event_id is None) == (request_id is None):
-        problem = "EVENT and --request-id do not go together" if event_id else "EVENT is missing, or --request-id"
-        raise click.UsageError(f"{problem}: AWS does not tell which event was the newest")
-    wanted = str(event_id or request_id).strip()
-    if not wanted or '"' in wanted or "\\" in wanted:
-        raise click.UsageError(f"{wanted!r} is no id")
-    return wanted
+    _show(found, looked.prefix, str(on_aws.profile), every)
 
 
 def _show(found: History, prefix: str, profile: str, every: bool) -> None:
+    for passage in found.passages:
+        _passage(passage)
     for number, invocation in enumerate(found.invocations):
         if number:
             line("")
@@ -71,8 +56,47 @@ def _show(found: History, prefix: str, profile: str, every: bool) -> None:
         _letter(letter, prefix, profile)
     if not found.letters:
         line(("no dead letter of it is in the project's queues", "dim"))
+    _rules(found, every)
+    for one in found.untold:
+        say(f"not known: {one}")
     if found.cut:
         say("there may be more: only the first lines, invocations and letters were looked at")
+
+
+def _passage(passage: Passage) -> None:
+    """What the bus's own log says."""
+    source = f" from {passage.source}" if passage.source else ""
+    line((passage.detail_type or "event", "bold cyan"), f"{source} on bus {passage.bus}")
+    line((f"received {day(passage.received_at)}", "dim"))
+    if passage.error:
+        line(("not taken: ", "bold red"), (passage.error, "yellow"))
+    for one in passage.deliveries:
+        _handed_over(one)
+    if passage.matched == [] and not passage.error:
+        line(("No rule matched, so it went to nobody.", "bold"))
+    line("")
+
+
+def _handed_over(told: BusDelivery) -> None:
+    tries = f" after {counted(len(told.attempts), 'attempt')}" if told.attempts else ""
+    state = (told.state, STYLES.get(told.state, "yellow"))
+    line(f"rule {told.rule} -> {name_of(told.target)}: ", state, f"{tries} {moment(told.at)}")
+    problem = ": ".join(part for part in (told.error_code, told.error_message) if part)
+    if problem and told.state != "delivered":
+        line("  └ ", (problem, "yellow"))
+
+
+def _rules(found: History, every: bool) -> None:
+    """By the rules of now: with `every` all that do not match, else the closest, where it went to nobody."""
+    matched = [rule["rule"] for rule in found.rules if rule["matched"]]
+    missed = [rule for rule in found.rules if not rule["matched"]]
+    went = bool(matched or found.invocations or any(passage.matched for passage in found.passages))
+    if matched and not found.passages:
+        line((f"by the rules that there are now it matches {', '.join(matched)}", "dim"))
+    if every:
+        show_verdicts(missed, "Not matched")
+    elif not went:
+        show_verdicts(missed[:CLOSEST_SHOWN], "Closest")
 
 
 def _invocation(invocation: Invocation, every: bool) -> None:

@@ -24,6 +24,8 @@ from busway.cli.tracebacks import brief_lines
 Part = str | tuple[str, str]
 Row = list[Part]
 
+# Ours: bars are no longer than this on a wide terminal, and in a pipe.
+WIDTH_MAX = 110
 # Ours: how many lines of a try are shown, and how far what is inside something is indented at most.
 LINES_MAX = 3
 INDENT_MAX = 12
@@ -50,22 +52,36 @@ class Axis:
         return min(self.columns - 1, max(0, int((at - self.begin) / length * self.columns)))
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What people do next: a line that says why nothing matched, one for more lines, one for a dead letter."""
+
+    why: str = "`busway why {event_id}`"
+    logs: str = "`busway logs {name}`"
+    redrive: str = "`busway redrive {name}`"
+
+
 def picture(found: Mapping[str, Any], width: int) -> Iterator[Row]:
-    """Lines, each as parts with their styles, for so many columns."""
+    """A server's trace as lines, each as parts with their styles, for so many columns."""
     moments = list(_moments(found["events"]))
     if not moments:
         yield [("No event of it is left.", "bold")]
         return
-    columns = max(_AXIS_MIN, width // 3)
-    pen = _Pen(Axis(min(moments), max(moments), columns), width, str(found["asked"]))
     yield [(f"trace {found['root']}", "bold")]
     took = _length(max(moments) - min(moments))
     yield [(f"{_events_told(found)} in {took}, from {moment(min(moments))} on", "dim")]
-    for event in found["events"]:
-        yield [""]
-        yield from pen.event(event, 0)
+    yield from drawn(found["events"], width, str(found["asked"]), Words())
     yield [""]
     yield from _covered(found)
+
+
+def drawn(events: Sequence[Mapping[str, Any]], width: int, asked: str, words: Words) -> Iterator[Row]:
+    """The events on one axis, without what stands above and below."""
+    moments = list(_moments(events))
+    pen = _Pen(Axis(min(moments), max(moments), max(_AXIS_MIN, width // 3)), width, asked, words)
+    for event in events:
+        yield [""]
+        yield from pen.event(event, 0)
 
 
 def _events_told(found: Mapping[str, Any]) -> str:
@@ -87,8 +103,8 @@ def _covered(found: Mapping[str, Any]) -> Iterator[Row]:
 class _Pen:
     """Draws rows of one width on one axis."""
 
-    def __init__(self, axis: Axis, width: int, asked: str) -> None:
-        self._axis, self._width, self._asked = axis, width, asked
+    def __init__(self, axis: Axis, width: int, asked: str, words: Words) -> None:
+        self._axis, self._width, self._asked, self._next = axis, width, asked, words
 
     # --- rows ---
 
@@ -115,17 +131,22 @@ class _Pen:
         asked = "<- asked" if event["event_id"] == self._asked else ""
         name, bar = str(event["detail_type"]), self._axis.bar(at, at, "●")
         yield self._timed(indent, name, "bold cyan", at, bar, state=asked)
-        yield self._words(indent, f"{event['event_id']} from {event['source']} on bus {event['bus']}", "dim")
-        if not event["matched"]:
+        source = f" from {event['source']}" if event["source"] else ""
+        bus = f" on bus {event['bus']}" if event["bus"] else ""
+        yield self._words(indent, f"{event['event_id']}{source}{bus}", "dim")
+        if event.get("error_message"):
+            yield self._words(indent + 2, f"not taken: {event['error_message']}", "bold red")
+        elif not event["matched"] and event.get("rules_known", True):
             near = [f"the closest is {one['rule']}" for one in event["closest"]]
             yield self._words(indent + 2, "; ".join(["no rule matched it", *near]))
-            yield self._words(indent + 2, f"`busway why {event['event_id']}`", "dim")
+            yield self._words(indent + 2, self._next.why.format(event_id=event["event_id"]), "dim")
         for delivery in event["deliveries"]:
             yield from self._delivery(delivery, indent + 2)
 
     def _delivery(self, delivery: Mapping[str, Any], indent: int) -> Iterator[Row]:
         state = str(delivery["state"])
-        named = f"rule {delivery['rule']} -> {name_of(delivery['target'])}"
+        rule = f"rule {delivery['rule']} " if delivery["rule"] else ""
+        named = f"{rule}-> {name_of(delivery['target'])}"
         style = STYLES.get(state, "yellow" if state in ("pending", "unrouted") else "")
         at = delivery.get("at")
         if delivery["attempts_seen"] or at is None:
@@ -183,7 +204,7 @@ class _Pen:
         more = len(texts) - len(shown) + between
         if more:
             request = f"--request-id {attempt['request_id']}"
-            yield self._words(indent, f"│ … {more} more: `busway logs {name}`", "dim")
+            yield self._words(indent, f"│ … {more} more: {self._next.logs.format(name=name)}", "dim")
             if len(request) + indent + 4 <= self._width:
                 yield self._words(indent, f"│   {request}", "dim")
 
@@ -195,7 +216,7 @@ class _Pen:
             return
         at, queue = float(told["at"]), name_of(told["dead_letter_queue"])
         yield self._timed(indent, "dead letter", "bold red", at, self._axis.bar(at, at, "■"))
-        yield self._words(indent + 2, f"in {queue}; `busway redrive {name}`", "dim")
+        yield self._words(indent + 2, f"in {queue}; {self._next.redrive.format(name=name)}", "dim")
         for alarm in told["alarms"]:
             yield from self._alarm(alarm, indent)
 

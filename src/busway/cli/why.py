@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -14,10 +13,8 @@ from busway.cli.options import connect, server_options, since_s
 from busway.cli.output import STYLES, console, counted, line, moment, print_json, problem_of
 from busway.cli.timeline import name_of, show_step
 from busway.cli.tracebacks import brief_lines
-from busway.cli.verdict import show_fields
+from busway.cli.verdict import CLOSEST_SHOWN, show_verdicts
 
-# A rule that missed by more fields than that was not meant.
-CLOSEST_SHOWN = 3
 _STATE_STYLES = {
     **STYLES, "pending": "yellow", "unrouted": "yellow", "lost": "bold red", "purged": "magenta",
     "given up": "bold red", "filtered out": "magenta", "not read": "magenta", "taken": "magenta",
@@ -64,9 +61,10 @@ def why(
     """
     on_aws = chosen_aws(profile, region, environment)
     if on_aws.wanted:
-        from busway.cli.aws_why import WHY_SINCE, tell_history
+        from busway.cli.aws_history import SINCE
+        from busway.cli.aws_why import tell_history
 
-        since = since or WHY_SINCE
+        since = since or SINCE
         tell_history(on_aws, event_id, request_id, since, since_s(since), every, as_json)
         return
     if since or request_id:
@@ -84,9 +82,9 @@ def why(
     if not matched:
         line(("No rule matched, so it went to nobody.", "bold"))
     if every:
-        _verdicts([rule for rule in found["rules"] if rule["rule"] not in matched], "Not matched")
+        show_verdicts([rule for rule in found["rules"] if rule["rule"] not in matched], "Not matched")
     elif not matched:
-        _verdicts(found["closest"][:CLOSEST_SHOWN], "Closest")
+        show_verdicts(found["closest"][:CLOSEST_SHOWN], "Closest")
 
 
 def _headline(found: Mapping[str, Any]) -> None:
@@ -197,15 +195,3 @@ def _logs(logs: Sequence[Mapping[str, Any]], every: bool) -> None:
         line((f"  │ {text}", "dim"))
     if begins and not every:
         line((f"  │ (the last of {last} tries; --all shows all)" if last > 1 else "  │ (the last try)", "dim"))
-
-
-def _verdicts(rules: list[Mapping[str, Any]], title: str) -> None:
-    for _, alike in groupby(rules, lambda rule: rule.get("pattern")):
-        rule, *others = alike
-        missed = rule.get("missed")
-        counted = f": {missed} of {len(rule.get('fields', []))} fields did not match" if missed else ""
-        disabled = " (disabled)" if rule.get("enabled") is False else ""
-        console().print()
-        names = ", ".join(str(each["rule"]) for each in (rule, *others))
-        line((f"{title}: ", "bold"), f"rule{'s' if others else ''} {names}{disabled}{counted}")
-        show_fields(rule.get("fields", []))

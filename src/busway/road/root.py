@@ -44,7 +44,8 @@ class AwsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How a project lies on AWS. What is None is found out when it is deployed: the shell's region, its account.
 
     `account`: deploying to another one is refused. `bucket`: where code and templates lie, instead of one that is
-    made for it. `create_bus`: whether the stack has the bus, or finds it there. `python`: the version on Lambda.
+    made for it. `create_bus`: whether the stack has the bus, or finds it there. `bus_logs`: the level of
+    its log. `python`: the version on Lambda.
     """
 
     target: Literal["aws"] = "aws"
@@ -53,6 +54,7 @@ class AwsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     bucket: str | None = None
     stack: str | None = None
     create_bus: bool = True
+    bus_logs: Literal["error", "info", "trace"] | None = None
     log_days: LogDays = 30
     architecture: Literal["arm64", "x86_64"] = "arm64"
     python: Literal["3.11", "3.12", "3.13", "3.14"] = "3.13"

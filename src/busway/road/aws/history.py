@@ -1,16 +1,19 @@
-"""What can be known of one event, or one invocation, on AWS: from functions' logs and from dead letters.
+"""What can be known of one event, or one invocation, on AWS: from the bus's log, functions' logs and dead letters.
 
-AWS keeps no record of what became of an event. What is left are the lines that name it, the attempts that printed
-them, and a dead letter if there is one, which names the invocation that failed even where no line names the event.
+AWS keeps no record of what became of an event unless the bus has a log. Else there are the lines that name it, the
+attempts that printed them, and a dead letter if there is one, which names the invocation that failed even where no
+line names the event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
+from busway.errors import AwsRefused
 from busway.function.attempt_lines import BEGIN, REPORT
 from busway.road.aws.access import Aws
 from busway.road.aws.attempt_log import (
@@ -23,6 +26,8 @@ from busway.road.aws.attempt_log import (
     lines_of,
     request_in,
 )
+from busway.road.aws.bus_log import GROUP_PREFIX, Passage, passages_of
+from busway.road.aws.judged_rules import judged_rules
 from busway.road.aws.letter import AwsLetter, Wanted
 from busway.road.aws.letter_queues import letter_queues, look_all
 from busway.road.aws.log_groups import search
@@ -51,7 +56,8 @@ class History(msgspec.Struct):
     """`invocations` that named the event, in the order of time, `letters` of it; `cut`: there may be more.
 
     `lines` name the event, and nothing says which invocation printed them. `groups` were searched, from `since` (Unix
-    seconds) on.
+    seconds) on. `passages` are what the logs of buses say of it, `rules` the verdicts of those that there are now,
+    where the event is known whole. `untold` is why something could not be found out.
     """
 
     groups: list[str]
@@ -60,16 +66,25 @@ class History(msgspec.Struct):
     lines: list[LogLine]
     letters: list[AwsLetter]
     cut: bool
+    passages: list[Passage] = []
+    rules: list[dict[str, Any]] = []
+    untold: list[str] = []
 
     @property
     def empty(self) -> bool:
-        return not (self.invocations or self.lines or self.letters)
+        return not (self.invocations or self.lines or self.letters or self.passages)
+
+    @property
+    def event(self) -> str:
+        """The event as JSON; "" where neither a bus's log nor a letter has all of it."""
+        known = [one.event for one in self.passages if one.event]
+        return next(iter([*known, *(letter.payload for letter in self.letters if letter.event_id)]), "")
 
 
 def history_of_event(
-    aws: Aws, names: Names, groups: Sequence[str], event_id: str, since: float, now: float
+    aws: Aws, names: Names, groups: Sequence[str], buses: Sequence[str], event_id: str, since: float, now: float
 ) -> History:
-    """Raises AwsUnusable, AwsRefused."""
+    """`buses`: whose logs are read, where they have one. Raises AwsUnusable, AwsRefused."""
     found: dict[tuple[str, str], float] = {}
     loose: list[LogLine] = []
     cut = False
@@ -86,7 +101,25 @@ def history_of_event(
             began = min(since, letter.failed_at - AGE_S_MAX)
             found |= {(group, letter.request_id): began for group in groups}
     invocations, cut_too = _invocations(aws, found, now)
-    return History(list(groups), since, invocations, loose, letters, cut or more or cut_too)
+    history = History(list(groups), since, invocations, loose, letters, cut or more or cut_too)
+    history.passages = _passages(aws, buses, event_id, since)
+    if history.event:
+        bus = history.passages[0].bus if history.passages else buses[0]
+        try:
+            history.rules = judged_rules(aws, bus, history.event)
+        except AwsRefused as refusal:
+            # All else is known without it.
+            history.untold = [*history.untold, f"which rules match: {refusal}"]
+    return history
+
+
+def _passages(aws: Aws, buses: Sequence[str], event_id: str, since: float) -> list[Passage]:
+    lines = [
+        (line.at, line.text)
+        for bus in dict.fromkeys(buses)
+        for line in islice(search(aws, GROUP_PREFIX + bus, _ms(since), pattern=_phrase(event_id)), MATCHES_MAX)
+    ]
+    return passages_of(event_id, lines)
 
 
 def history_of_request(

@@ -19,6 +19,7 @@ import msgspec
 from busway.arn import DEFAULT_BUS
 from busway.errors import BrokenProject
 from busway.road.aws import batch_source, targets
+from busway.road.aws.bus_log_group import log_config, log_resources
 from busway.road.aws.function import (
     ONCE_TABLE,
     Code,
@@ -49,7 +50,9 @@ def make_template(manifest: Manifest, environment: str, settings: AwsSettings, c
     where = Setting(names, ids, settings)
     resources: Resources = {}
     if settings.create_bus and manifest.bus != DEFAULT_BUS:
-        resources["Bus"] = {"Type": "AWS::Events::EventBus", **KEPT, "Properties": {"Name": manifest.bus}}
+        bus = {"Name": manifest.bus, **log_config(settings)}
+        resources["Bus"] = {"Type": "AWS::Events::EventBus", **KEPT, "Properties": bus}
+    resources |= log_resources(manifest.bus, names, settings)
     if any(uses_table(entry, codes[entry.name]) for entry in manifest.handlers):
         resources[ONCE_TABLE] = _once_table(names)
     resources |= topics(names, ids)

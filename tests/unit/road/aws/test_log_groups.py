@@ -129,6 +129,6 @@ def test_many_groups_are_asked_less_often():
 
 def test_a_line_of_no_known_invocation_is_told_by_itself():
     cloud = CloudWatch(one=[event(5_000, '{"requestId": "r", "message": "handling e-1"}')])
-    found = history_of_event(cloud.aws(), NAMES, [ONE], "e-1", 1.0, 10.0)
+    found = history_of_event(cloud.aws(), NAMES, [ONE], ["orders"], "e-1", 1.0, 10.0)
     assert [line.at for line in found.lines] == [5.0]
     assert (found.invocations, found.letters, found.cut, found.empty) == ([], [], False, False)

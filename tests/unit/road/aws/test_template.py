@@ -23,7 +23,9 @@ from tests.unit.road.aws.manifests import (
 )
 
 from busway.errors import BrokenProject
+from busway.road.aws.bus_log_group import log_resources
 from busway.road.aws.function import Code
+from busway.road.aws.names import Names
 from busway.road.aws.overlay import overlaid
 from busway.road.aws.template import RESOURCES_MAX, make_template, template_hash, template_json
 from busway.road.describe import describe
@@ -70,6 +72,36 @@ def references(value: Any) -> set[str]:
 def test_cfn_lint_has_nothing_against_a_project_with_everything():
     assert lint(template_of()) == []
     assert lint(template_of(create_bus=False, architecture="x86_64", log_days=7, python="3.11")) == []
+
+
+@pytest.mark.parametrize("level", ["error", "trace"])
+def test_cfn_lint_has_nothing_against_the_log_of_a_bus(level: str):
+    assert lint(template_of(bus_logs=level)) == []
+
+
+def test_the_log_of_a_bus_has_what_its_level_has_and_no_details_of_events():
+    made = template_of(bus_logs="info")["Resources"]
+    assert made["Bus"]["Properties"]["LogConfig"] == {"Level": "INFO", "IncludeDetail": "NONE"}
+    sources = [one["Properties"] for one in made.values() if one["Type"] == "AWS::Logs::DeliverySource"]
+    assert [one["LogType"] for one in sources] == ["ERROR_LOGS", "INFO_LOGS"]
+    policy = json.loads(made["BusLogPolicy"]["Properties"]["PolicyDocument"]["Fn::Sub"])
+    allowed = policy["Statement"][0]["Condition"]["ArnLike"]["aws:SourceArn"]
+    assert [one.rpartition(":")[2] for one in allowed] == [one["Name"] for one in sources]
+    assert "LogConfig" not in template_of()["Resources"]["Bus"]["Properties"]
+
+
+def test_names_of_a_long_project_stay_within_what_a_log_delivery_takes():
+    made = log_resources("orders", Names("p" * 40, "e" * 30), AwsSettings(bus_logs="trace")).values()
+    found = [one["Properties"]["Name"] for one in made if "Name" in one["Properties"]]
+    assert len(found) == len(set(found)) == 4 and all(re.fullmatch(r"[\w-]{1,60}", name) for name in found)
+
+
+@pytest.mark.parametrize("changes", [{"create_bus": False}, {"bus": "default"}])
+def test_the_log_of_a_bus_that_is_somebody_elses_is_refused(changes: dict[str, Any]):
+    bus = changes.pop("bus", "orders")
+    manifest = structs.replace(EVERYTHING, bus=bus)
+    with pytest.raises(BrokenProject, match="bus_logs of 'prod': the bus"):
+        template_of(manifest, bus_logs="trace", **changes)
 
 
 @pytest.mark.parametrize("example", ["customer-notification", "batch"])

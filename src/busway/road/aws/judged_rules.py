@@ -1,0 +1,56 @@
+"""The rules of a bus on AWS, judged by an event that is known whole: which match, and what the others wanted.
+
+The rules are those that there are now. AWS keeps none of those that there were when the event came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from busway.errors import AwsRefused, InvalidEvent, InvalidPattern
+from busway.pattern import explain, parse
+from busway.road.aws.access import NOT_THERE, Aws
+
+
+def judged_rules(aws: Aws, bus: str, event: str) -> list[dict[str, Any]]:
+    """Of each rule with a pattern the verdict, as a server of ours tells it: those that match, then the closest.
+
+    None for an event that is no object. Raises AwsUnusable, AwsRefused.
+    """
+    try:
+        found = [verdict for rule in _rules(aws, bus) if (verdict := _verdict(rule, event.encode())) is not None]
+    except InvalidEvent:
+        return []
+    return sorted(found, key=lambda one: (not one["matched"], one["missed"], one["rule"]))
+
+
+def _verdict(rule: Mapping[str, Any], event: bytes) -> dict[str, Any] | None:
+    """None for a schedule's."""
+    text = rule.get("EventPattern")
+    if text is None:
+        return None
+    enabled = str(rule.get("State", "ENABLED")).startswith("ENABLED")
+    told = {"rule": str(rule["Name"]), "rule_arn": str(rule["Arn"]), "enabled": enabled, "pattern": text}
+    try:
+        explained = explain(parse(text), event).as_dict()
+    except InvalidPattern as error:
+        # A word that EventBridge knows and we do not yet.
+        return {**told, "matched": False, "missed": 0, "fields": [], "unreadable": str(error)}
+    return {**told, **explained, "matched": explained["matched"] and enabled}
+
+
+def _rules(aws: Aws, bus: str) -> Iterator[Mapping[str, Any]]:
+    """None of a bus that is gone."""
+    page: dict[str, Any] = {"EventBusName": bus}
+    while True:
+        try:
+            answer = aws.call("events", "ListRules", **page)
+        except AwsRefused as refusal:
+            if refusal.code not in NOT_THERE:
+                raise
+            return
+        yield from answer.get("Rules", [])
+        if not answer.get("NextToken"):
+            return
+        page["NextToken"] = answer["NextToken"]
