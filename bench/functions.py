@@ -1,6 +1,7 @@
 """Functions alone, without HTTP: invocations per second and latency for each client, and the limit.
 
     .venv/bin/python bench/functions.py [--engine memory|embedded] [--events 5000] [--only python,limit] [--memory]
+    .venv/bin/python bench/functions.py --unmeasured --events 1000
 
 The handler does nothing. For each client: cold start; synchronous invocations by one caller and by four; asynchronous
 ones, durable, counted from the first put until their rows are gone; server CPU for each, its threads too; the time
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from unmeasured import PAIRS, cost_of_metrics
 
 from busway.arn import Scope
 from busway.clock import SystemClock, SystemEntropy
@@ -80,9 +82,9 @@ def zipped(name: str, source: str) -> bytes:
     return buffer.getvalue()
 
 
-async def opened(engine: Engine, folder: Path, client: str = "python") -> Functions:
+async def opened(engine: Engine, folder: Path, client: str = "python", kind: type[Metrics] = Metrics) -> Functions:
     clock, entropy = SystemClock(), SystemEntropy()
-    metrics = Metrics(clock)
+    metrics = kind(clock)
     queues = SqsQueues(engine, clock, entropy, metrics)
     await queues.open()
     runtime, file, handlers, runtimes = CLIENTS[client]
@@ -163,6 +165,31 @@ async def client_rows(client: str, engine_name: str, events: int, note: Note) ->
         await lag(functions, engine, note)
         await functions.close()
         await engine.close()
+
+
+async def cost(engine_name: str, events: int, pairs: int = PAIRS) -> dict[str, Any]:
+    """What metrics cost from the put of an invocation to the end of its row.
+
+    Each run opens its own: of two that stay open side by side the first one is faster, whichever it is.
+    """
+
+    async def run(kind: type[Metrics]) -> tuple[float, float]:
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            engine: Engine = MemoryEngine(SystemClock())
+            if engine_name == "embedded":
+                engine = await open_embedded(Path(folder), SystemClock(), on_fatal=print)
+            functions = await opened(engine, Path(folder), kind=kind)
+            found: dict[str, float] = {}
+            try:
+                # The first ones start workers.
+                await asynchronous(functions, engine, events // 5, found.__setitem__)
+                await asynchronous(functions, engine, events, found.__setitem__)
+            finally:
+                await functions.close()
+                await engine.close()
+            return found["asynchronous: server CPU us each"], found["asynchronous: invocations/s"]
+
+    return await cost_of_metrics(run, pairs)
 
 
 # --- the limit ---
@@ -298,6 +325,11 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, default=5_000)
     parser.add_argument("--only", default="", help="python, awslambdaric, node, limit, memory")
     parser.add_argument("--memory", action="store_true", help="measure a whole server's memory, too")
+    parser.add_argument("--unmeasured", action="store_true", help="say what metrics cost, and no more")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="with --unmeasured")
     given = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    if given.unmeasured:
+        print(json.dumps(uvloop.run(cost(given.engine, given.events, given.pairs)), indent=2))
+        sys.exit()
     measure(given.events, given.engine, given.only, given.memory or "memory" in given.only)

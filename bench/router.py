@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from unmeasured import PAIRS, cost_of_metrics
 
 from busway.arn import Scope
 from busway.bus.put_events import EventEntry
@@ -31,7 +32,7 @@ from busway.delivery.outbox import Outbox, Parts
 from busway.engine import Engine
 from busway.engine.embedded import open_embedded
 from busway.engine.memory import MemoryEngine
-from busway.metrics import COUNTER, Meter, Metrics
+from busway.metrics import Metrics
 from busway.queue.dead_letters import QueueDeadLetters
 from busway.queue.queues import SqsQueues
 from busway.targets.queue import QueueTarget
@@ -40,29 +41,6 @@ from busway.trail import Trail
 SCOPE = Scope()
 CLIENTS = 32
 DETAIL = json.dumps({"order": {"id": "4711", "lines": [{"sku": "a" * 8, "n": i} for i in range(9)]}, "kind": "k0"})
-
-
-class _Deaf(Meter):
-    """Counts nothing."""
-
-    def count(self, value: float = 1.0) -> None: ...
-
-    def observe(self, value: float) -> None: ...
-
-    def set(self, value: float) -> None: ...
-
-
-class Unmeasured(Metrics):
-    """What metrics would be if there were none."""
-
-    def count(self, *_: Any, **__: Any) -> None: ...
-
-    def observe(self, *_: Any, **__: Any) -> None: ...
-
-    def gauge(self, *_: Any, **__: Any) -> None: ...
-
-    def meter(self, *_: Any, **__: Any) -> Meter:
-        return _Deaf(("", "", ()), COUNTER, None)
 
 
 async def measure(engine: Engine, rules: int, events: int, kind: type[Metrics] = Metrics) -> dict[str, float]:
@@ -137,23 +115,14 @@ async def one(engine_name: str, rules: int, events: int, kind: type[Metrics]) ->
             await engine.close()
 
 
-async def cost_of_metrics(engine_name: str, events: int, turns: int = 5) -> dict[str, float]:
-    """CPU and rate with metrics against without: medians of runs that take turns."""
-    runs: dict[type[Metrics], list[dict[str, float]]] = {Metrics: [], Unmeasured: []}
-    for _ in range(turns):
-        for kind, found in runs.items():
-            found.append(await one(engine_name, 1, events, kind))
+async def cost(engine_name: str, events: int, pairs: int = PAIRS) -> dict[str, Any]:
+    """What metrics cost from PutEvents to the queue."""
 
-    def middle(kind: type[Metrics], *names: str) -> float:
-        return statistics.median(sum(run[name] for name in names) for run in runs[kind])
+    async def run(kind: type[Metrics]) -> tuple[float, float]:
+        found = await one(engine_name, 1, events, kind)
+        return found["accept_cpu_us"] + found["route_cpu_us"], found["both"]
 
-    cpu = [middle(kind, "accept_cpu_us", "route_cpu_us") for kind in runs]
-    rate = [middle(kind, "both") for kind in runs]
-    return {
-        "CPU us an event": round(cpu[0], 2),
-        "CPU, with against without": round(cpu[0] / cpu[1], 3),
-        "rate, with against without": round(rate[0] / rate[1], 3),
-    }
+    return await cost_of_metrics(run, pairs)
 
 
 async def main() -> None:
@@ -162,9 +131,10 @@ async def main() -> None:
     parser.add_argument("--rules", default="1,1000")
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--unmeasured", action="store_true", help="say what metrics cost")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="with --unmeasured")
     options = parser.parse_args()
     if options.unmeasured:
-        print(json.dumps(await cost_of_metrics(options.engine, options.events), indent=2))
+        print(json.dumps(await cost(options.engine, options.events, options.pairs), indent=2))
         return
     for rules in map(int, options.rules.split(",")):
         found = await one(options.engine, rules, options.events, Metrics)

@@ -268,8 +268,11 @@ def main() -> None:
         # The same function with each client of the Runtime API, without HTTP, and the limit: a raw socket.
         results["clients"] = functions.measure()
     if "alarms" in chosen.only.split(","):
-        metrics = asyncio.run(router.cost_of_metrics("embedded", 20_000))
-        results["alarms"] = {**alarms.measure(), "metrics": metrics}
+        cost = {
+            "metrics, from PutEvents to the queue": asyncio.run(router.cost("embedded", 6_400)),
+            "metrics, from the queue to the function": asyncio.run(functions.cost("embedded", 1_000)),
+        }
+        results["alarms"] = {**alarms.measure(), **cost}
         print(f"alarms     {json.dumps(results['alarms'])}", flush=True)
     if "road" in chosen.only.split(","):
         results["road"] = road.road()
