@@ -176,6 +176,8 @@ class _Lane:
         wanted = await _aside(partial(wanted_of, alarms, self._arn), len(alarms) > MANY_ALARMS)
         minutes_max = max(1, POINTS_MAX // max(1, series_count(wanted)))
         end = min(end, start + minutes_max * MINUTE_S)
+        # The first minute of which Datadog has nothing: the position, if the last one could be written.
+        unsent = max(self._from, until)
         # From here on, what comes in of these minutes is late.
         self._from, self._sent = end, {scope: each.metrics for scope, each in wanted.items()}
         failed, taken = None, False
@@ -185,7 +187,7 @@ class _Lane:
         finally:
             self._from = self._from if taken else min(self._from, start)
         if failed is None:
-            await self._taken(route, until, start, end)
+            await self._taken(route, unsent, start, end)
         else:
             await self._back_off(route, failed)
 
@@ -210,7 +212,7 @@ class _Lane:
     async def _bodies(self, wanted: Mapping[Scope, Wanted], start: int, end: int) -> list[bytes]:
         found: list[bytes] = []
         for scope, each in sorted(wanted.items(), key=lambda one: (one[0].account, one[0].region)):
-            points = await self._parts.series.read(scope, sorted(each.metrics), start, end, MINUTE_S)
+            points = await self._parts.series.read(scope, list(each.metrics), start, end, MINUTE_S)
             render = partial(encoded_series, scope, each, points, start, end)
             many = series_count({scope: each}) * (end - start) // MINUTE_S > MANY_POINTS
             found += await _aside(render, many)
@@ -235,13 +237,13 @@ class _Lane:
             log.info("series of the route %s are taken again", route.name)
         return None
 
-    async def _taken(self, route: Route, until: int, start: int, end: int) -> None:
-        self._failures = 0
-        if start > until:
+    async def _taken(self, route: Route, unsent: int, start: int, end: int) -> None:
+        self._failures, until = 0, self._until or 0
+        if start > unsent:
             left_out = (
                 "what was seen from %s to %s is not sent to the route %s: Datadog takes nothing older than an hour"
             )
-            log.warning(left_out, _moment(until), _moment(start), route.name)
+            log.warning(left_out, _moment(unsent), _moment(start), route.name)
         if end > until or until - end > AHEAD_S_MAX:
             await self._store(end)
 

@@ -366,7 +366,7 @@ async def test_what_no_alarm_looks_at_makes_nothing_be_sent_again(world: World):
     assert [len(series["points"]) for series in world.taken[-1]["series"]] == [1, 1]
 
 
-async def test_a_position_that_cannot_be_written_loses_no_minute(world: World):
+async def test_a_position_that_cannot_be_written_loses_no_minute(world: World, caplog: pytest.LogCaptureFixture):
     await world.alarm()
     await world.route()
     await world.minutes(1)
@@ -383,6 +383,7 @@ async def test_a_position_that_cannot_be_written_loses_no_minute(world: World):
     await world.after(3)
     assert failing == []
     assert world.orders == counted(range(4))
+    assert "is not sent" not in caplog.text
 
 
 async def test_a_clock_that_is_set_back_sends_on_from_where_it_is(world: World):
