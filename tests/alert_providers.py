@@ -6,7 +6,8 @@ import json
 import re
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,20 +17,77 @@ from typing import Any
 import trustme
 
 DATADOG_KEY = "0123456789abcdef0123456789abcdef"
+SERIES_PATH = "/api/v2/series"
+SERIES_BYTES_MAX = 512_000
 SLACK_PATH = "/services/T00000000/B00000000/canaryCanaryCanaryCanary"
 
 # Headers have small letters; gives the status and the body of the answer.
 Judge = Callable[[str, dict[str, str], Any], tuple[int, bytes]]
 
 
-def datadog(path: str, headers: dict[str, str], body: Any) -> tuple[int, bytes]:
-    """As https://docs.datadoghq.com/api/latest/events/post-an-event/ (v1) has it."""
-    if path != "/api/v1/events":
-        return 404, b'{"errors":["Not found"]}'
-    if headers.get("dd-api-key") != DATADOG_KEY:
-        return 403, b'{"errors":["Forbidden"]}'
-    faults = datadog_faults(body)
-    return (400, json.dumps({"errors": faults}).encode()) if faults else (202, b'{"status":"ok","event":{"id":1}}')
+def datadog_at(now: Callable[[], float]) -> Judge:
+    """Datadog by a clock: it takes points of series that are not too old."""
+
+    def judge(path: str, headers: dict[str, str], body: Any) -> tuple[int, bytes]:
+        # https://docs.datadoghq.com/api/latest/events/post-an-event/ (v1)
+        # https://docs.datadoghq.com/api/latest/metrics/submit-metrics/ (v2)
+        if path not in ("/api/v1/events", SERIES_PATH):
+            return 404, b'{"errors":["Not found"]}'
+        if headers.get("dd-api-key") != DATADOG_KEY:
+            return 403, b'{"errors":["Forbidden"]}'
+        if path == SERIES_PATH and int(headers["content-length"]) > SERIES_BYTES_MAX:
+            return 413, b'{"errors":["Payload too large"]}'
+        faults = datadog_series_faults(body, now()) if path == SERIES_PATH else datadog_faults(body)
+        if faults:
+            return 400, json.dumps({"errors": faults}).encode()
+        return 202, b'{"errors":[]}' if path == SERIES_PATH else b'{"status":"ok","event":{"id":1}}'
+
+    return judge
+
+
+datadog = datadog_at(time.time)
+
+
+def datadog_series_faults(body: Any, now: float) -> list[str]:
+    """By the page on submitting metrics, and by https://docs.datadoghq.com/metrics/custom_metrics/."""
+    if set(body) != {"series"} or not body["series"]:
+        return ["series is required"]
+    known = {"metric", "type", "interval", "points", "tags", "resources", "metadata", "source_type_name", "unit"}
+    faults: list[str] = []
+    for one in body["series"]:
+        faults += [f"unknown {name}" for name in sorted(set(one) - known)]
+        name = one.get("metric", "")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]{0,199}", name):
+            faults.append(f"metric {name!r}")
+        if one.get("type", 0) not in (0, 1, 2, 3):
+            faults.append(f"type {one['type']!r} of {name}")
+        if one.get("type") in (1, 2) and type(one.get("interval")) is not int:
+            faults.append(f"no interval of {name}")
+        if not one.get("points"):
+            faults.append(f"no points of {name}")
+        for point in one.get("points", []):
+            if set(point) != {"timestamp", "value"} or type(point["timestamp"]) is not int:
+                faults.append(f"point {point} of {name}")
+            elif isinstance(point["value"], bool) or not isinstance(point["value"], int | float):
+                faults.append(f"value {point['value']!r} of {name}")
+            elif not now - 3_600 <= point["timestamp"] <= now + 600:
+                faults.append(f"a point of {name} is {now - point['timestamp']:.0f} s old")
+        # https://docs.datadoghq.com/getting_started/tagging/#define-tags
+        faults += [f"tag {tag}" for tag in one.get("tags", []) if not re.fullmatch(r"[^\W\d_][\w:./-]{0,199}", tag)]
+    return faults
+
+
+# A series is its name and its tags; of two points of one moment Datadog keeps the newer.
+SeriesKept = dict[tuple[str, tuple[str, ...]], dict[int, float]]
+
+
+def series_kept(bodies: Iterable[Any]) -> SeriesKept:
+    """What is in Datadog after these requests; events are passed over."""
+    kept: SeriesKept = {}
+    for one in (one for body in bodies for one in body.get("series", ())):
+        points = kept.setdefault((one["metric"], tuple(sorted(one["tags"]))), {})
+        points.update({point["timestamp"]: point["value"] for point in one["points"]})
+    return kept
 
 
 def datadog_faults(body: Any) -> list[str]:
@@ -86,13 +144,17 @@ def slack_faults(body: Any) -> list[str]:
 
 @dataclass
 class Provider:
-    """`taken` are the bodies it took, `asked` counts all requests. `down`: how it answers meanwhile."""
+    """`taken` are the bodies it took, `asked` counts all requests. `down`: how it answers meanwhile.
+
+    `when_taken` is called with a body that it took, before it says so.
+    """
 
     url: str = ""
     taken: list[Any] = field(default_factory=list[Any])
     refused: list[bytes] = field(default_factory=list[bytes])
     asked: int = 0
     down: tuple[int, dict[str, str]] | None = None
+    when_taken: Callable[[Any], None] = lambda body: None
 
 
 @contextmanager
@@ -114,6 +176,7 @@ def provider(judge: Judge, folder: Path | None = None) -> Iterator[Provider]:
                 status, answer = judge(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
                 if status < 300:
                     made.taken.append(body)
+                    made.when_taken(body)
                 else:
                     made.refused.append(answer)
             self.send_response(status)

@@ -22,6 +22,7 @@ from busway.alarm.queues import DeadLetterQueues
 from busway.alarm.registry import Alarms
 from busway.alert.gathering import Gathering, Parts as GatheringParts
 from busway.alert.routes import Routes
+from busway.alert.series_sending import Parts as SeriesParts, SeriesSending
 from busway.arn import Scope
 from busway.aws.code_door import CodeDoor
 from busway.aws.gate import Gate, Keys, parse_access_keys
@@ -270,6 +271,13 @@ class Rooms:
             metrics=self._ground.metrics, trail=self._ground.trail, series=self.series,
         )  # fmt: skip
         self.queues.listeners.append(self.evaluator.changed)
+        first_retry_s = self._ground.settings.delivery_first_retry_s
+        self.series_sending = SeriesSending(
+            SeriesParts(
+                engine, clock, entropy, self.routes, self.alarms, self.series, self._ground.metrics,
+                send=self.alerts.tell, first_retry_s=first_retry_s,
+            )
+        )  # fmt: skip
         return watched
 
     async def open(self, stack: AsyncExitStack) -> None:
@@ -310,6 +318,7 @@ class Rooms:
         run_beside(stack, "stream retention", self.streams.run())
         feed = Feed(self._ground.metrics, self.series, self._ground.clock, partial(measure, self.inspection))
         run_beside(stack, "metrics", feed.run())
+        run_beside(stack, "series of alarms", self.series_sending.run())
         self._push_telemetry(stack)
 
     def _push_telemetry(self, stack: AsyncExitStack) -> None:
@@ -357,6 +366,7 @@ class Rooms:
             logs=self.functions.logs, alarms=self.alarms, routes=self.routes, redrive=self.redrive,
             anew=self.ways.anew, inbox=self._newest_mail, sandbox=self.functions.sandbox.level,
             halted=self.router.halted, jobs_closed=self.jobs_closed, topic_exists=self.topics.exists,
+            try_series=self.series_sending.try_route,
         )  # fmt: skip
 
 

@@ -274,13 +274,23 @@ def _check_queries(settings: AlarmSettings) -> None:
 def queries_of(settings: AlarmSettings) -> list[Query]:
     """What is asked of the metrics; of an alarm on one metric its statistic. Raises InvalidExpression."""
     if not settings.queries:
-        metric = metric_of(settings.namespace, settings.metric_name, settings.dimensions)
-        stat = Stat(metric, settings.period_s, settings.statistic, settings.unit or "")
-        return [Query("judged", stat, settings.period_s)]
+        return [Query("judged", _only_stat(settings), settings.period_s)]
     return [
         Query(one.id, parse(one.expression) if one.expression else _stat(one), one.period_s)
         for one in settings.queries
     ]
+
+
+def stats_of(settings: AlarmSettings) -> list[Stat]:
+    """The statistics of metrics that it looks at; what expressions make of them is not read."""
+    if not settings.queries:
+        return [_only_stat(settings)]
+    return [_stat(query) for query in settings.queries if not query.expression]
+
+
+def _only_stat(settings: AlarmSettings) -> Stat:
+    metric = metric_of(settings.namespace, settings.metric_name, settings.dimensions)
+    return Stat(metric, settings.period_s, settings.statistic, settings.unit or "")
 
 
 def _stat(query: AlarmQuery) -> Stat:

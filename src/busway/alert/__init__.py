@@ -12,6 +12,9 @@
     datadog     Events API v1, one `aggregation_key` an alarm                              (pure)
     webhook     CloudEvents, signed as Standard Webhooks say                               (pure)
 
+    datadog_series   what the alarms look at, as series by Datadog's metrics intake v2     (pure)
+    series_sending   sends those, minute by minute, from a position that is kept           (acts)
+
 Sending is `targets/http`; trying again is `delivery`. A secret is read when it is needed, from the environment or
 sealed: a route holds only where it is.
 """

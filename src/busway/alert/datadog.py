@@ -2,8 +2,7 @@
 
 https://docs.datadoghq.com/api/latest/events/post-an-event/
 
-No points of a series beside it: they would be a second delivery, which can fail by itself. Datadog's agent reads the
-numbers from `/metrics`.
+The numbers beside it are `datadog_series`: they have a way of their own, as they can fail by themselves.
 """
 
 from __future__ import annotations
@@ -39,17 +38,23 @@ ALERT_TYPES = {"critical": "error", "error": "error", "warning": "warning", "inf
 # Seconds until it takes more: https://docs.datadoghq.com/api/latest/rate-limits/
 WAIT_HEADER = "x-ratelimit-reset"
 
+Keyed = AlertRequest | Unready
 
-def render(route: Route, secret: str, alert: Alert) -> AlertRequest | Unready:
+
+def render(route: Route, secret: str, alert: Alert) -> Keyed:
     """`secret` is the API key, "" when there is none."""
+    return keyed(route, secret, route.url, msgspec.json.encode(event(route, alert.message)))
+
+
+def keyed(route: Route, secret: str, url: str, body: bytes, retried: frozenset[int] = frozenset()) -> Keyed:
+    """A request with the API key `secret`, which must show nowhere."""
     if not secret:
         return no_secret(route, "Datadog's API key")
     if not secret.isascii() or not secret.isalnum():
         # It goes into a header.
         return Unready(f"{secret_of(route)} is no Datadog API key: it has other characters than letters and digits")
     headers = {"content-type": "application/json", "dd-api-key": secret}
-    body = msgspec.json.encode(event(route, alert.message))
-    return AlertRequest(route.url, headers, body, (secret,), wait_header=WAIT_HEADER)
+    return AlertRequest(url, headers, body, (secret,), wait_header=WAIT_HEADER, retried=retried)
 
 
 def event(route: Route, message: AlarmMessage) -> dict[str, object]:

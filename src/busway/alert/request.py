@@ -33,7 +33,8 @@ class Alert:
 class AlertRequest:
     """A POST. What is `hidden` must not show in any message or log; `shown_as` stands for a URL that is.
 
-    `wait_header` is where the receiver says for how many seconds it wants to be left alone.
+    `wait_header` is where the receiver says for how many seconds it wants to be left alone. `retried` are statuses
+    that are final for others, and here what a person can put right while it is tried again.
     """
 
     url: str
@@ -42,6 +43,7 @@ class AlertRequest:
     hidden: tuple[str, ...] = ()
     shown_as: str = ""
     wait_header: str = "retry-after"
+    retried: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

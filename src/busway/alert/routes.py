@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 # The site is chosen by --url: https://docs.datadoghq.com/getting_started/site/
 DATADOG_URL = "https://api.datadoghq.com"
 DATADOG_PATH = "/api/v1/events"
+DATADOG_SERIES_PATH = "/api/v2/series"
 PAGERDUTY_SECRET_ENV = "PAGERDUTY_ROUTING_KEY"
 SEVERITIES = ("critical", "error", "warning", "info")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -56,7 +57,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     That is PagerDuty's routing key, Datadog's API key, the URL of Slack's webhook, or the key that signs a webhook.
     `secret_env` names the variable of the server's environment that holds it; while that is not set, and the route is
-    `sealed`, it is the secret of Secrets Manager that `sealed_name` names. `to` and `sender` are of an email route.
+    `sealed`, it is the secret of Secrets Manager that `sealed_name` names. `to` and `sender` are of an email route,
+    `series` is of Datadog's: it is sent the numbers that alarms look at, too.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     severity: str = "error"
     to: tuple[str, ...] = ()
     sender: str = ""
+    series: bool = False
     updated_at: float = 0.0
 
 
@@ -81,6 +84,7 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     severity: str = "error"
     to: tuple[str, ...] = ()
     sender: str = ""
+    series: bool = False
 
 
 class Routes:
@@ -89,6 +93,8 @@ class Routes:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
         self._routes: dict[str, Route] = {}
+        # Called when a route is made, replaced or removed, and that is durable.
+        self.listeners: list[Callable[[], None]] = []
 
     async def open(self) -> None:
         """Read what is stored; once, before anything else."""
@@ -106,6 +112,9 @@ class Routes:
             raise RouteNotFound(name)
         return route
 
+    def all(self) -> list[Route]:
+        return list(self._routes.values())
+
     def of_scope(self, scope: Scope) -> list[Route]:
         prefix = route_arn(scope, "")
         return [route for arn, route in sorted(self._routes.items()) if arn.startswith(prefix)]
@@ -115,6 +124,7 @@ class Routes:
         route = made_route(scope, name, settings, self._clock.now())
         await self._engine.records.put(_PREFIX + route.arn, msgspec.json.encode(route))
         self._routes[route.arn] = route
+        self._changed()
         return route
 
     async def delete(self, scope: Scope, name: str) -> None:
@@ -122,6 +132,11 @@ class Routes:
         route = self.named(scope, name)
         await self._engine.records.delete(_PREFIX + route.arn)
         self._routes.pop(route.arn, None)
+        self._changed()
+
+    def _changed(self) -> None:
+        for listener in self.listeners:
+            listener()
 
 
 def route_arn(scope: Scope, name: str) -> str:
@@ -153,8 +168,10 @@ def made_route(scope: Scope, name: str, settings: RouteSettings, now: float) -> 
         severity=settings.severity,
         to=settings.to,
         sender=settings.sender,
+        series=settings.series,
         updated_at=now,
     )
+    _check_series(route)
     return _with_addresses(route) if settings.kind == "email" else _without_addresses(route)
 
 
@@ -178,6 +195,21 @@ def _url(name: str, settings: RouteSettings, kind: Kind) -> str:
     url = settings.url or kind.url
     _check_url(name, url, https_only=kind.keyed)
     return url.rstrip("/") + DATADOG_PATH if settings.kind == "datadog" and urlsplit(url).path in ("", "/") else url
+
+
+def series_url(route: Route) -> str:
+    """Where a Datadog route's series go: to the site that its events go to."""
+    return route.url.removesuffix(DATADOG_PATH) + DATADOG_SERIES_PATH
+
+
+def _check_series(route: Route) -> None:
+    if not route.series:
+        return
+    if route.kind != "datadog":
+        raise InvalidRoute(f"route {route.name!r}: series are for routes of kind datadog, not {route.kind}")
+    if not route.url.endswith(DATADOG_PATH):
+        wanted = "wanted a site such as https://api.datadoghq.eu"
+        raise InvalidRoute(f"route {route.name!r}: series have a path of their own, so url has none: {wanted}")
 
 
 def _with_addresses(route: Route) -> Route:

@@ -53,10 +53,15 @@ def alert() -> None:
 )
 @click.option("--to", metavar="ADDRESS", multiple=True, help="Whom an email goes to; may be given again.")
 @click.option("--from", "sender", metavar="ADDRESS", help="Whom it comes from.  [default: busway@ the first domain]")
+@click.option(
+    "--series",
+    is_flag=True,
+    help="Send Datadog the numbers that alarms look at, too: one point a minute. Datadog charges for custom metrics.",
+)
 @server_options
 def set_route(
     name: str, kind: str | None, url: str | None, secret_env: str | None, secret: bool, severity: str,
-    to: tuple[str, ...], sender: str | None, endpoint: str, as_json: bool,
+    to: tuple[str, ...], sender: str | None, series: bool, endpoint: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Make or replace the route NAME; handlers name it as `alert="NAME"`.
 
@@ -66,7 +71,7 @@ def set_route(
     \b
     Example:
       busway alert set pagerduty --secret-env PAGERDUTY_ROUTING_KEY
-      busway alert set datadog --url https://api.datadoghq.eu --secret
+      busway alert set datadog --url https://api.datadoghq.eu --secret --series
       pass show slack | busway alert set slack --secret
       busway alert set oncall --kind email --to oncall@example.com
       busway alert set chat --kind webhook --url https://chat.example.com/hook
@@ -78,7 +83,7 @@ def set_route(
         raise click.UsageError("--to is missing: whom the email goes to")
     given = {
         "kind": kind, "url": url, "secret_env": secret_env, "sealed": secret or None, "severity": severity,
-        "to": to or None, "sender": sender,
+        "to": to or None, "sender": sender, "series": series or None,
     }  # fmt: skip
     settings = {option: value for option, value in given.items() if value is not None}
     connection = connect(endpoint)
@@ -90,7 +95,7 @@ def set_route(
     if as_json:
         print_json(route)
         return
-    click.echo(f"{route['name']}: {route['kind']} to {_where(route)}")
+    click.echo(f"{route['name']}: {_what(route)} to {_where(route)}")
     if _secret_from(route):
         say(f"its secret is read from {_secret_from(route)}")
 
@@ -115,6 +120,10 @@ def _seal(connection: Connection, name: str, value: str) -> None:
     put_secret(connection, sealed_name(name), value)
 
 
+def _what(route: dict[str, Any]) -> str:
+    return f"{route['kind']} with series" if route.get("series") else route["kind"]
+
+
 def _where(route: dict[str, Any]) -> str:
     return route["url"] or ", ".join(route.get("to", ())) or "its webhook"
 
@@ -135,7 +144,8 @@ def test_route(name: str, endpoint: str, as_json: bool) -> None:
     """Tell the route NAME of an alarm that is none, and say what it answered. Exits 1 when it could not be told.
 
     PagerDuty, Datadog and a webhook are then told that it is over. Slack and email get one message; when they were
-    told something else just now, it comes with what follows within a minute.
+    told something else just now, it comes with what follows within a minute. A route with series is
+    sent one point, too.
 
     \b
     Example:
@@ -150,6 +160,8 @@ def test_route(name: str, endpoint: str, as_json: bool) -> None:
         told = [_tell(connection, alarm, "ALARM", GATHERED_WITHIN_S if gathered else TOLD_WITHIN_S)]
         if told[0].get("delivered") and not gathered:
             told.append(_tell(connection, alarm, "OK", TOLD_WITHIN_S))
+        if route.get("series"):
+            told.append(connection.post(_path(name)))
     finally:
         connection.call("cloudwatch", "DeleteAlarms", {"AlarmNames": [alarm]})
     if as_json:
@@ -227,7 +239,7 @@ def list_routes(endpoint: str, as_json: bool) -> None:
     if not routes:
         say("no routes yet: busway alert set slack --secret")
         return
-    rows = [(route["name"], route["kind"], _where(route), _secret_from(route)) for route in routes]
+    rows = [(route["name"], _what(route), _where(route), _secret_from(route)) for route in routes]
     table(("route", "kind", "to", "secret from"), rows)
 
 

@@ -78,6 +78,8 @@ def told(kind: str, facts: Mapping[str, Any]) -> str:
         case "alert":
             verdict = "told" if facts.get("delivered") else "could not be told"
             route = name_of(facts.get("route")).removeprefix(ROUTE_PREFIX)
+            if facts.get("series"):
+                return f"route {route} {verdict}: one point of its series"
             if facts.get("count"):
                 return f"route {route} {verdict}: {facts['count']} alarms, {facts.get('alarm')} among them"
             return f"route {route} {verdict}: {facts.get('alarm')} is {facts.get('state')}"

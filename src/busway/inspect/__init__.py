@@ -11,7 +11,8 @@
     GET    /_busway/logs/{function}?follow=1&limit=&request_id=
     GET    /_busway/inbox?limit=          mails that were kept instead of sent
     GET    /_busway/verify                the proof that nothing was lost
-    GET    /_busway/routes[/{name}]       alert routes; PUT {kind, url?, secret_env?, severity?}, DELETE
+    GET    /_busway/routes[/{name}]       alert routes; PUT {kind, url?, secret_env?, severity?, series?, …}, DELETE
+    POST   /_busway/routes/{name}         send a route of series one point, and say what was answered
     GET    /_busway/clock                 POST {advance_s} moves it, if it is a manual one
 
 Errors are `{error, hint}` with a status. Answers are about the caller's account and Region; times are Unix seconds.

@@ -35,6 +35,7 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("GET", "/_busway/routes"): orders.routes,
     ("PUT", "/_busway/routes/"): orders.put_route,
     ("GET", "/_busway/routes/"): orders.get_route,
+    ("POST", "/_busway/routes/"): orders.try_series,
     ("DELETE", "/_busway/routes/"): orders.delete_route,
     ("GET", "/_busway/deployments/"): deployments.newest,
     ("PUT", "/_busway/deployments/"): deployments.write,

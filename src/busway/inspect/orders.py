@@ -8,6 +8,7 @@ import msgspec
 
 from busway.alert.routes import RouteSettings
 from busway.clock import ManualClock
+from busway.delivery import Failed
 from busway.errors import ClockNotManual, InvalidQuestion
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
@@ -34,6 +35,20 @@ async def put_route(server: Inspection, request: Request) -> Answer:
 
 async def get_route(server: Inspection, request: Request) -> Answer:
     return Answer(server.routes.named(request.scope, _name(request)))
+
+
+async def try_series(server: Inspection, request: Request) -> Answer:
+    """Send the route one point, and say what was answered, in the words of a step."""
+    route = server.routes.named(request.scope, _name(request))
+    if not route.series:
+        raise InvalidQuestion(f"route {route.name}: it is sent no series")
+    outcome, answer = await server.try_series(route)
+    facts = {"kind": "alert", "at": server.clock.now(), "route": route.arn.rsplit(":", 1)[-1], "series": True}
+    if isinstance(outcome, Failed):
+        told = {"delivered": False, "error_code": outcome.code, "error_message": outcome.message}
+    else:
+        told = {"delivered": True, "answer": answer}
+    return Answer({**facts, **told})
 
 
 async def delete_route(server: Inspection, request: Request) -> Answer:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from busway.alarm.registry import Alarms
-from busway.alert.routes import Routes
+from busway.alert.routes import Route, Routes
 from busway.arn import Scope
 from busway.bus.buses import Buses
 from busway.bus.put_events import Publisher
 from busway.clock import Clock
-from busway.delivery import Delivery
+from busway.delivery import Delivery, Failed, Outcome
 from busway.engine import Engine, Put
 from busway.function.logs import Logs
 from busway.function.mapping.mappings import Mappings
@@ -36,6 +36,10 @@ async def _no_mail(scope: Scope, limit: int) -> Sequence[Any]:
     return ()
 
 
+async def _no_series(route: Route) -> tuple[Outcome, str]:
+    return Failed("NO_RESOURCE", "no series are sent", False), ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
     """The parts of a running server. `halted` says which buses stand still, and why.
@@ -43,7 +47,7 @@ class Inspection:
     `sandbox` is the level in force for functions. `inbox` gives the newest mails of a scope, newest first, as
     anything that msgspec turns into JSON. `anew` makes the work that gives a delivery to its target once more.
     `jobs_closed` says why no jobs are started on AWS, "" when they are. `topic_exists` takes an ARN. `measured` are
-    the queues that held something when that was looked at last.
+    the queues that held something when that was looked at last. `try_series` sends a route one point.
     """
 
     version: str
@@ -67,4 +71,5 @@ class Inspection:
     sandbox: str = ""
     jobs_closed: str = ""
     topic_exists: Callable[[str], bool] = lambda arn: False
+    try_series: Callable[[Route], Awaitable[tuple[Outcome, str]]] = _no_series
     measured: set[str] = field(default_factory=set[str])

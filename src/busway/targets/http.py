@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 from busway.alarm.record import ROUTE_PREFIX
 from busway.alert import datadog, email, pagerduty, slack, webhook
@@ -82,7 +83,7 @@ class AlertTarget:
             return self._noted(delivery, alert, Failed("NO_RESOURCE", reason, True))
         outcome, answer = Delivered(), ""
         for part in _parts(route, alert):
-            outcome, answer = await self._tell(route, part)
+            outcome, answer = await self.tell(route, partial(_rendered, alert=part))
             if isinstance(outcome, Failed):
                 break
         return self._noted(delivery, alert, outcome, answer)
@@ -90,10 +91,10 @@ class AlertTarget:
     async def close(self) -> None:
         await self._poster.close()
 
-    async def _tell(self, route: Route, alert: Alert) -> tuple[Outcome, str]:
-        """The outcome, and what the receiver answered to a message that it took."""
+    async def tell(self, route: Route, render: Callable[[Route, str], Rendered]) -> tuple[Outcome, str]:
+        """The outcome, and what the receiver answered to what it took. `render` gets the route's secret."""
         try:
-            rendered: Rendered = RENDER[route.kind](route, self._secret_of(route), alert)
+            rendered = render(route, self._secret_of(route))
         except (BadSecretKey, InvalidSecret, SecretUnreadable) as error:
             rendered = Unready(f"the sealed secret of the route {route.name} cannot be opened: {error}")
         if isinstance(rendered, Unready):
@@ -137,7 +138,7 @@ class AlertTarget:
         shown = _without(request.hidden, body.decode(errors="replace"))[:ANSWER_SHOWN_MAX]
         if 200 <= status < 300:
             return Delivered(), f"{status} {shown}".strip()
-        retriable = status >= 500 or status in RETRIED_STATUSES
+        retriable = status >= 500 or status in RETRIED_STATUSES or status in request.retried
         wait = headers.get("retry-after") or headers.get(request.wait_header, "")
         wait_s = _retry_after_s(wait, self._clock.now()) if retriable else 0.0
         code = "THROTTLING" if status == TOO_MANY_REQUESTS else "ERROR_FROM_TARGET"
@@ -158,6 +159,10 @@ class AlertTarget:
         self._metrics.count("Busway/Alerts", name, of=delivery.target_arn, Route=route)
         self._trail.note("alert", delivered=isinstance(outcome, Delivered), **facts)
         return outcome
+
+
+def _rendered(route: Route, secret: str, alert: Alert) -> Rendered:
+    return RENDER[route.kind](route, secret, alert)
 
 
 def _parts(route: Route, alert: Alert) -> Sequence[Alert]:

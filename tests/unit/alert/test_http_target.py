@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ from tests.alert_providers import DATADOG_KEY, SLACK_PATH, datadog, provider, sl
 from busway.alarm.notice import Failure, QueueDigest, alarm_message, notice_delivery
 from busway.alarm.record import AlarmRecord, AlarmSettings, Notice
 from busway.alarm.state import ALARM, OK, Decision
+from busway.alert import datadog_series
 from busway.alert.payload import gathered
 from busway.alert.routes import Routes, RouteSettings, route_arn
 from busway.arn import Scope
@@ -217,6 +220,39 @@ async def test_datadog_takes_the_event_and_refuses_a_wrong_key_for_good(tmp_path
     assert len({event["aggregation_key"] for event in server.taken}) == 1
     assert (outcome.code, outcome.retriable) == ("ERROR_FROM_TARGET", False)
     assert "f" * 32 not in outcome.message
+
+
+async def test_series_reach_datadog_and_a_wrong_key_is_tried_again_until_somebody_puts_it_right(tmp_path: Path):
+    render = partial(datadog_series.render, body=datadog_series.tried_body(SCOPE, "r", time.time()))
+    with provider(datadog, tmp_path) as server:
+        for key, outcome_code in ((DATADOG_KEY, None), ("f" * 32, "ERROR_FROM_TARGET"), ("no key", "NO_PERMISSIONS")):
+            world = World(DD_API_KEY=key, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+            await world.route("datadog", server.url, series=True)
+            outcome, answer = await world.target.tell(world.routes.named(SCOPE, "r"), render)
+            await world.target.close()
+            if outcome_code is None:
+                assert (outcome, answer) == (Delivered(), '202 {"errors":[]}')
+            else:
+                assert isinstance(outcome, Failed)
+                assert (outcome.code, outcome.retriable) == (outcome_code, True)
+                assert key not in outcome.message
+    assert len(server.taken) == 1
+    assert "f" * 32 not in str(server.refused)
+
+
+@pytest.mark.parametrize(("status", "retriable"), [(400, False), (413, False), (408, True), (429, True), (500, True)])
+async def test_what_datadog_refuses_of_series_for_good_is_not_tried_again(
+    receiver: Receiver, status: int, retriable: bool
+):
+    receiver.answers = [Answer(status, b'{"errors":["no"]}', headers={"X-RateLimit-Reset": "9"})]
+    world = World(DD_API_KEY=DATADOG_KEY)
+    await world.route("datadog", receiver.url.removesuffix("/hook"), series=True)
+    render = partial(datadog_series.render, body=b"{}")
+    outcome, _ = await world.target.tell(world.routes.named(SCOPE, "r"), render)
+    await world.target.close()
+    assert isinstance(outcome, Failed)
+    assert (outcome.retriable, outcome.retry_after_s) == (retriable, 9.0 if retriable else 0.0)
+    assert [path for path, _, _ in receiver.requests] == ["/api/v2/series"]
 
 
 async def test_datadog_is_left_alone_for_as_long_as_its_own_header_says(receiver: Receiver):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from busway.alert.pace import PACES, PEOPLE
-from busway.alert.routes import KINDS, PAGERDUTY_URL, Routes, RouteSettings, made_route, route_arn
+from busway.alert.routes import KINDS, PAGERDUTY_URL, Routes, RouteSettings, made_route, route_arn, series_url
 from busway.arn import Scope
 from busway.cli import alert as cli
 from busway.clock import ManualClock
@@ -39,6 +39,8 @@ def test_a_pagerduty_route_needs_nothing_but_its_name():
         ("a", {"kind": "email", "to": ("a@b.example",), "sender": "x"}, "wanted an address such as"),
         ("a", {"kind": "email", "to": ("a@b.example",), "url": "https://x/"}, "takes no url"),
         ("a", {"kind": "email", "to": ("a@b.example",), "sealed": True}, "has no secret"),
+        ("a", {"kind": "slack", "series": True}, "series are for routes of kind datadog, not slack"),
+        ("a", {"kind": "datadog", "series": True, "url": "https://x/dd"}, "series have a path of their own"),
         (
             "a",
             {"kind": "webhook", "url": "https://x/", "to": ("a@b.example",)},
@@ -74,6 +76,29 @@ def test_slacks_address_is_a_secret_and_not_repeated():
 )
 def test_datadogs_site_is_given_by_its_address(given: str | None, url: str):
     assert made_route(SCOPE, "a", RouteSettings(kind="datadog", url=given), 0.0).url == url
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        (None, "https://api.datadoghq.com/api/v2/series"),
+        ("https://api.datadoghq.eu/", "https://api.datadoghq.eu/api/v2/series"),
+        ("https://proxy.example/api/v1/events", "https://proxy.example/api/v2/series"),
+    ],
+)
+def test_series_go_to_the_same_site_as_events(given: str | None, url: str):
+    settings = RouteSettings(kind="datadog", url=given, series=True)
+    assert series_url(made_route(SCOPE, "a", settings, 0.0)) == url
+
+
+async def test_a_route_of_an_older_version_sends_no_series():
+    clock = ManualClock()
+    engine, arn = MemoryEngine(clock), route_arn(SCOPE, "dd")
+    older = {"name": "dd", "arn": arn, "kind": "datadog", "url": "https://api.datadoghq.com/api/v1/events"}
+    await engine.records.put(f"route/{arn}", msgspec.json.encode(older))
+    routes = Routes(engine, clock)
+    await routes.open()
+    assert [(route.name, route.series) for route in routes.all()] == [("dd", False)]
 
 
 @pytest.mark.parametrize("to", ["jo@example.com", "Jo <jo@example.com>"])

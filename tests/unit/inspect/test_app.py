@@ -195,6 +195,15 @@ async def test_the_proof_is_a_route(door: Door, world: World):
     assert (told["ok"], told["expected"], told["outcomes"]) == (True, 1, {"dead-lettered": 1})
 
 
+async def test_only_a_route_of_series_is_tried_with_a_point(door: Door):
+    await door.ask("PUT", "/_busway/routes/datadog", {"kind": "datadog"})
+    assert (await door.ask("POST", "/_busway/routes/datadog"))[0] == 400
+    assert (await door.ask("POST", "/_busway/routes/other"))[0] == 404
+    await door.ask("PUT", "/_busway/routes/datadog", {"kind": "datadog", "series": True})
+    status, step = await door.ask("POST", "/_busway/routes/datadog")
+    assert (status, step["delivered"], step["error_code"]) == (200, False, "NO_RESOURCE")
+
+
 async def test_routes_are_put_shown_and_deleted(door: Door):
     status, route = await door.ask("PUT", "/_busway/routes/oncall", {"kind": "pagerduty"})
     assert (status, route["arn"]) == (200, SCOPE.arn("sns", "busway-alert-oncall"))
