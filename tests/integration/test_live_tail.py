@@ -261,12 +261,13 @@ def _readable(stream: Any) -> bool:
 
 
 @pytest.mark.needs("node")
-def test_the_javascript_sdk_tails(served: WholeServer, logs: Any):
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_the_javascript_sdk_tails_over_either_http(served: WholeServer, logs: Any, version: str):
     folder = npm_installed("node", SOURCE)
     shutil.copyfile(SOURCE / "live_tail.mjs", folder / "live_tail.mjs")
-    group = made(logs, "node")
+    group = made(logs, f"node-{version}")
     ran = subprocess.run(
-        ["node", "live_tail.mjs", group, "node"], cwd=folder,
+        ["node", "live_tail.mjs", group, f"node-{version}", version], cwd=folder,
         env={**served.environment, "AWS_REGION": REGION, "NODE_OPTIONS": "--unhandled-rejections=strict"},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
