@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 
 from busway.arn import Scope
+from busway.aws.errors import AwsError
+from busway.aws.services.logs_live_tail import LiveTailEvents
 from busway.clock import ManualClock
-from busway.errors import InvalidLogOperation, LogGroupNotFound, LogLimitExceeded, LogSessionEnded, LogSessionTimedOut
+from busway.errors import (
+    EngineStopped,
+    InvalidLogOperation,
+    LogGroupNotFound,
+    LogLimitExceeded,
+    LogSessionEnded,
+    LogSessionTimedOut,
+)
 from busway.function.log_files import LogFiles
 from busway.logs.filter import parse_filter
 from busway.logs.groups import Query
@@ -107,12 +116,24 @@ async def test_only_what_the_pattern_finds_in_the_streams_asked_for_is_told(tail
     assert await tails.seen(named) == await tails.seen(begun) == ["in t", "in the new one"]
 
 
-async def test_a_function_s_lines_of_other_streams_are_passed_over(tails: Tails):
+async def test_a_function_s_lines_of_other_streams_are_passed_over_once(
+    tails: Tails, monkeypatch: pytest.MonkeyPatch
+):
+    room, begun = tails.room, list[float]()
     session = await tails.of(FUNCTION_GROUP, streams=frozenset(("own",)))
-    await tails.room.groups.create_stream(SCOPE, FUNCTION_GROUP, "own")
-    printed(tails.room, "a line")
-    await tails.room.put(FUNCTION_GROUP, "own", "an event")
-    assert await tails.seen(session) == ["an event"]
+    await room.groups.create_stream(SCOPE, FUNCTION_GROUP, "own")
+    scan = room.printed.scan
+
+    async def noted(function: str, since: float, take: Any) -> None:
+        begun.append(since)
+        await scan(function, since, take)
+
+    monkeypatch.setattr(room.printed, "scan", noted)
+    for _ in range(3):
+        printed(room, "a line")
+        await room.put(FUNCTION_GROUP, "own", "an event")
+        assert await tails.seen(session) == ["an event"]
+    assert [round(later - begun[0]) for later in begun] == [0, 1, 2]
 
 
 async def test_a_session_whose_groups_are_quiet_reads_nothing(tails: Tails, monkeypatch: pytest.MonkeyPatch):
@@ -234,6 +255,36 @@ async def test_a_session_times_out_after_three_hours(tails: Tails):
     assert await tails.seen(session) == []
     with pytest.raises(LogSessionTimedOut, match="3 hours"):
         await tails.next(session)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (LogSessionTimedOut("over"), "SessionTimeoutException", "over"),
+        (LogSessionEnded("stopping"), "SessionStreamingException", "stopping"),
+        (EngineStopped("the disk is gone"), "SessionStreamingException", "the disk is gone"),
+        (RuntimeError("/etc/secret is broken"), "SessionStreamingException", "log tells why"),
+    ],
+)
+async def test_whatever_ends_a_session_is_told_by_an_exception_that_its_stream_may_have(
+    tails: Tails, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str, text: str
+):
+    session = await tails.of()
+    events = LiveTailEvents({"sessionId": "s"}, session, SCOPE)
+    assert await events.__anext__() == {"sessionStart": {"sessionId": "s"}}
+
+    async def fails(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(tails.room.groups, "read_new", fails)
+    looking = asyncio.ensure_future(events.__anext__())
+    await asyncio.sleep(0)
+    await tails.room.clock.advance(EVERY_S)
+    with pytest.raises(AwsError) as caught:
+        await looking
+    assert caught.value.code == code and text in caught.value.message and "secret" not in caught.value.message
+    await events.aclose()
+    assert tails.count(SCOPE) == 0
 
 
 async def test_a_server_that_stops_ends_sessions_at_once_and_begins_none(tails: Tails):

@@ -20,6 +20,10 @@ from busway.logs.record import group_arn
 
 log = logging.getLogger(__name__)
 
+# What may end the stream, by the model.
+TIMED_OUT, BROKEN = "SessionTimeoutException", "SessionStreamingException"
+_FACTS = {"service": "logs", "operation": "StartLiveTail"}
+
 
 def asked_of(request: Mapping[str, Any], scope: Scope) -> tuple[Sequence[str], Query]:
     """The names of the groups, and which of their events.
@@ -50,7 +54,7 @@ class LiveTailEvents:
         self._session, self._scope = session, scope
 
     async def __anext__(self) -> Mapping[str, Any]:
-        """Raises `AwsError` with a code that the stream may have."""
+        """Raises `AwsError`, `TIMED_OUT` or `BROKEN`."""
         started, self._started = self._started, None
         if started is not None:
             return {"sessionStart": started}
@@ -59,11 +63,9 @@ class LiveTailEvents:
         except Exception as error:
             told = aws_error("logs", error)
             if told is None:
-                log.exception(
-                    "a session of Live Tail failed", extra={"service": "logs", "operation": "StartLiveTail"}
-                )
-                told = AwsError("SessionStreamingException", "Internal failure; the server's log tells why.")
-            raise told from None
+                log.exception("a session of Live Tail failed", extra=_FACTS)
+                raise AwsError(BROKEN, "Internal failure; the server's log tells why.") from None
+            raise AwsError(TIMED_OUT if told.code == TIMED_OUT else BROKEN, told.message) from None
         return {"sessionUpdate": self._told(update)}
 
     def _told(self, update: Update) -> dict[str, Any]:
