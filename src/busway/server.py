@@ -65,6 +65,7 @@ from busway.inspect.ports import Inspection
 from busway.inspect.workload import measure
 from busway.logs.functions import FunctionLines
 from busway.logs.groups import LogGroups
+from busway.logs.live_tail import LiveTails
 from busway.mail.inbox import ShownMail
 from busway.mail.mailer import Mailer
 from busway.metrics import Metrics
@@ -185,6 +186,7 @@ class Server:
         # First of all, or the HTTP server would wait for receives that wait for messages, and for followers.
         self._stack.callback(rooms.queues.stop_polling)
         self._stack.callback(own.end_streams)
+        self._stack.callback(rooms.live_tails.end)
 
 
 class Rooms:
@@ -219,6 +221,7 @@ class Rooms:
         self.secrets.on_change = self.functions.secret_changed
         group_bytes = settings.log_mb_per_function << 20
         self.log_groups = LogGroups(engine, clock, FunctionLines(self.functions.logs), group_bytes)
+        self.live_tails = LiveTails(self.log_groups, ground.machine_clock)
         runner = FunctionRunner(self.functions)
         self.mappings = Mappings(
             Desk(engine, clock, entropy, metrics, trail, self.queues, self.streams, runner, destinations),
@@ -340,7 +343,7 @@ class Rooms:
             Lambda(self.functions, self._ground.engine, self._ground.clock, self.mappings),
             Sqs(self.queues),
             Kinesis(self.streams, self.shard_reader, self._ground.clock),
-            Logs(self.log_groups),
+            Logs(self.log_groups, self.live_tails, self._ground.entropy),
             SecretsManager(self.secrets),
             SesV2(self.mailer),
             Sns(self.topics, self._ground.clock, self._ground.entropy),

@@ -30,6 +30,10 @@ log = logging.getLogger("busway.aws.gate")
 LOOPBACK_NAMES = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 # `.localhost` never leaves the machine (RFC 6761), so SDKs that put the service before the host still arrive.
 LOOPBACK_SUFFIX = b".localhost"
+# What SDKs put before the host for StartLiveTail, by their age, straight on the name. No name like that can be anyone
+# else's; before a name of `BUSWAY_ALLOWED_HOSTS` it could be a neighbour's.
+HOST_PREFIXES = (b"stream-", b"streaming-")
+LOOPBACK_PREFIXED = frozenset(prefix + name for prefix in HOST_PREFIXES for name in LOOPBACK_NAMES)
 _CACHE_MAX = 1024
 
 
@@ -113,7 +117,8 @@ class Gate:
         self._clock = clock
         self.keys = keys if keys is not None else Keys()
         self.strict = bool(self.keys) if strict is None else strict
-        self._names = {host.strip().lower().encode() for host in hosts if host.strip()} | LOOPBACK_NAMES
+        self._names = {host.strip().lower().encode() for host in hosts if host.strip()}
+        self._names |= LOOPBACK_NAMES | LOOPBACK_PREFIXED
         self._suffixes = (LOOPBACK_SUFFIX, *(name[1:] for name in self._names if name.startswith(b"*.")))
         self._known_hosts: set[bytes] = set()
         self._identities: dict[tuple[str, str, str], Identity] = {}

@@ -23,7 +23,7 @@ from busway.aws.doors import Door, Permission, Visit
 from busway.aws.errors import AwsError, aws_error, internal_failure
 from busway.aws.gate import Gate, Identity
 from busway.aws.protocols import Received, Reply
-from busway.aws.reply import send_reply
+from busway.aws.reply import send_reply, send_stream
 from busway.aws.routes import Route, Routes
 from busway.aws.service import BODY_MAX, Caller, Headers, Service, Slow
 from busway.aws.signature import Signable, named_service, wrong_service
@@ -127,6 +127,9 @@ class Gateway:
                 await self._run_own(self._own, caller, body, scope, receive, send)
                 return
             reply = await self._answer(scope, headers, body, caller, identity)
+            if reply.stream is not None:
+                await send_stream(send, caller.until_gone, reply, reply.stream, request_id)
+                return
         except Disconnected:
             return
         except AwsError as error:

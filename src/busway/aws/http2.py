@@ -157,6 +157,19 @@ class Http2Connection(asyncio.Protocol):
                 exchange.disconnect()
         self.flush()
 
+    def drop_stalled(self) -> None:
+        """Let go of streams, answers without a length, whose client takes nothing, at the server's end."""
+        streams = [exchange for exchange in self._exchanges.values() if exchange.streams]
+        if self._write_stalled_since is not None and len(streams) == len(self._exchanges):
+            # Not closed: that would wait until the client has taken the rest.
+            self.transport.abort()
+            return
+        for exchange in streams:
+            if exchange.stalled_since is not None:
+                self.reset(exchange.stream, fault=True)
+                exchange.disconnect()
+        self.flush()
+
     # Events.
 
     def _handle(self, event: Event) -> None:

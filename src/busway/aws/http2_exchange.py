@@ -54,6 +54,8 @@ class Exchange:
         """`began` is the loop's time; `default` are headers of every answer."""
         self.stream, self.scope, self.began = stream, scope, began
         self.ended = self.gone = self.complete = False
+        # Whether the answer has no length: it goes on for as long as there is something to say.
+        self.streams = False
         # The loop's time since which the answer waits for the client's window; None while it does not.
         self.stalled_since: float | None = None
         self._link, self._default = link, default
@@ -128,6 +130,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self._head = _head_of(message, self._default)
             if not any(name == b"content-length" for name, _ in self._head):
+                self.streams = True
                 self._send_head(end=False)
                 self._link.flush()
             return

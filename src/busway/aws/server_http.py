@@ -52,6 +52,8 @@ class BoundedHttp(HttpToolsProtocol):
     head_since: float | None = None
     # The same for the whole request; None between its end and the next one.
     request_since: float | None = None
+    # The same since which the client takes nothing of what was written; None while it does.
+    stalled_since: float | None = None
     _head_bytes = 0
     _too_large = False
     _refused = False
@@ -75,6 +77,25 @@ class BoundedHttp(HttpToolsProtocol):
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._too_large = True
                 self.send_400_response("")
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.stalled_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.stalled_since = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether an answer without a length is under way, which is written piece by piece as the client takes it."""
+        cycle: Answer | None = self.cycle  # type: ignore[assignment]
+        return cycle is not None and bool(cycle.chunked_encoding) and not cycle.response_complete
+
+    def drop_stalled(self) -> None:
+        """Let go of a stream whose client takes nothing, at the server's end."""
+        if self.streams and self.stalled_since is not None:
+            self.transport.abort()
 
     def _decide(self, data: bytes) -> bytes:
         """What HTTP/1.1 is to read of the first bytes: all, or nothing where they are HTTP/2's or not yet clear."""
@@ -251,6 +272,7 @@ class HttpServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        drop_stalled(self._server.server_state.connections)
         await self._server.shutdown(sockets=[self._listener])
 
     async def _sweep(self) -> None:
@@ -261,16 +283,29 @@ class HttpServer:
             close_slow(self._server.server_state.connections, loop.time())
 
 
+def drop_stalled(connections: set[Any]) -> None:
+    """Let go of streams whose clients take nothing: a server that stops would wait for them."""
+    for connection in list(connections):
+        if isinstance(connection, BoundedHttp | Http2Connection):
+            connection.drop_stalled()
+
+
 def close_slow(connections: set[Any], now: float) -> None:
-    """Close the connections that send one head, or one request, for too long. `now` is the loop's time."""
+    """Close the connections that send one head or request, or take nothing of a stream, for too long.
+
+    `now` is the loop's time.
+    """
     for connection in list(connections):
         if isinstance(connection, Http2Connection):
             connection.close_if_slow(now)
-        elif isinstance(connection, BoundedHttp) and (
-            _longer_than(HEAD_READ_S, connection.head_since, now)
-            or _longer_than(REQUEST_READ_S, connection.request_since, now)
-        ):
-            connection.transport.close()
+        elif isinstance(connection, BoundedHttp):
+            if _longer_than(HEAD_READ_S, connection.head_since, now) or _longer_than(
+                REQUEST_READ_S, connection.request_since, now
+            ):
+                connection.transport.close()
+            elif connection.streams and _longer_than(REQUEST_READ_S, connection.stalled_since, now):
+                # Not closed: that would wait until the client has taken the rest.
+                connection.transport.abort()
 
 
 def _longer_than(limit_s: float, since: float | None, now: float) -> bool:

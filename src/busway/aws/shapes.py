@@ -51,6 +51,7 @@ class Shape(msgspec.Struct, rename="camel"):
     flattened: bool = False
     timestamp_format: str | None = None
     error: ErrorTrait | None = None
+    eventstream: bool = False
 
 
 class Http(msgspec.Struct, rename="camel"):

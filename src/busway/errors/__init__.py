@@ -76,11 +76,14 @@ from busway.errors.function import (
 )
 from busway.errors.logs import (
     InvalidLogFilter as InvalidLogFilter,
+    InvalidLogOperation as InvalidLogOperation,
     InvalidLogRequest as InvalidLogRequest,
     LogGroupExists as LogGroupExists,
     LogGroupNotFound as LogGroupNotFound,
     LogLimitExceeded as LogLimitExceeded,
     LogsError as LogsError,
+    LogSessionEnded as LogSessionEnded,
+    LogSessionTimedOut as LogSessionTimedOut,
     LogStreamExists as LogStreamExists,
     LogStreamNotFound as LogStreamNotFound,
 )

@@ -42,7 +42,7 @@ class LogStreamExists(LogsError):
 
 
 class LogLimitExceeded(LogsError):
-    """As many groups, streams or tags as are kept."""
+    """As many groups, streams or tags as are kept, or as many sessions of Live Tail as there may be."""
 
 
 class InvalidLogRequest(LogsError):
@@ -51,3 +51,15 @@ class InvalidLogRequest(LogsError):
 
 class InvalidLogFilter(LogsError):
     """A filter pattern that says nothing, or something that is not built."""
+
+
+class InvalidLogOperation(LogsError):
+    """What groups of this class cannot do."""
+
+
+class LogSessionTimedOut(LogsError):
+    """A session of Live Tail went on for as long as one may."""
+
+
+class LogSessionEnded(LogsError):
+    """The server ended a session of Live Tail."""

@@ -41,6 +41,7 @@ class Logs:
         self._unwritten_chars = 0
         self._left_out = 0
         self._followers: dict[Follower[Line], str] = {}
+        self._printed: dict[str, int] = {}
         self._writing = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -58,6 +59,7 @@ class Logs:
         await self.flush()
 
     def write(self, line: Line) -> None:
+        self._printed[line.function] = self._printed.get(line.function, 0) + 1
         self._remember(line)
         if self._files is not None:
             if len(self._unwritten) < BEHIND_LINES_MAX and self._unwritten_chars < BEHIND_CHARS_MAX:
@@ -89,6 +91,10 @@ class Logs:
                 self._left_out = 0
             if lines:
                 await asyncio.to_thread(self._files.append, lines)
+
+    def printed(self, function: str) -> int:
+        """How many lines of a function came since the start: who knows that number has nothing new to read."""
+        return self._printed.get(function, 0)
 
     def recent(self, function: str) -> list[Line]:
         """The lines of a function that are still in memory, oldest first."""

@@ -7,6 +7,8 @@
     functions    what functions print, as groups `/aws/lambda/<function>`
     registry     groups and streams: make, change, delete, list
     groups       their events: put, read, retain
+    sample       an even sample of any number of events                                               (pure)
+    live_tail    sessions that tell what comes from now on
 
 A group is one journal of the engine, in the order in which batches came; a function's group is its log files. Both
 are read by the same walk, which holds one page in memory however much it passes.

@@ -34,6 +34,10 @@ class FunctionLines:
         arn = function_of(scope, group)
         return None if arn is None else await self._logs.kept_of(arn)
 
+    def printed(self, arn: str) -> int:
+        """How many lines came since the server began: who knows that number has nothing new to read."""
+        return self._logs.printed(arn)
+
     async def streams(self, kept: Kept) -> dict[str, Seen]:
         """Each stream with what is known of it."""
         found: dict[str, Seen] = {}

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -18,12 +19,12 @@ from busway.arn import Scope
 from busway.clock import Clock
 from busway.engine import Engine, Entry
 from busway.errors import LogGroupNotFound, LogStreamNotFound, StorageFull
-from busway.function.log_streams import stream_of
+from busway.function.log_streams import function_of, stream_of
 from busway.function.logs import Kept
 from busway.logs.batch import AHEAD_MS, DAY_MS, EVENT_BYTES, Event, Sorted, size_of, sort_out
 from busway.logs.filter import Filter
 from busway.logs.functions import FunctionLines
-from busway.logs.page import LogEvent, Page, Stretch
+from busway.logs.page import LogEvent, Page, Place, Stretch
 from busway.logs.record import Batch, milliseconds
 from busway.logs.registry import Group, GroupRegistry
 
@@ -43,12 +44,15 @@ log = logging.getLogger(__name__)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events: from `start_ms` up to before `end_ms`, of these streams or of all, and what they must say."""
+    """Which events: from `start_ms` up to before `end_ms`, of these streams or of all, and what they must say.
+
+    Of several prefixes a stream's name has one.
+    """
 
     start_ms: int = 0
     end_ms: int = 2**63
     streams: frozenset[str] | None = None
-    prefix: str = ""
+    prefix: str | tuple[str, ...] = ""
     wanted: Filter | None = None
 
     def asks_for(self, stream: str) -> bool:
@@ -56,6 +60,49 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     def finds(self, at_ms: int, message: str) -> bool:
         return self.start_ms <= at_ms < self.end_ms and (self.wanted is None or self.wanted(message))
+
+
+class Taker(Protocol):
+    """Who is shown events: a `Page`, or a reader of what is new."""
+
+    def wants(self, place: Place) -> bool: ...
+
+    @property
+    def offer(self) -> Callable[[LogEvent], object]: ...
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far a reader of what is new has come: in the group's journal, and in what its function printed.
+
+    `printed` is how many lines of it there were, `place` the last one that was looked at, or before all that come.
+    """
+
+    offset: int
+    place: Place
+    printed: int
+
+
+class _All:
+    """Hands on everything."""
+
+    def __init__(self, take: Callable[[LogEvent], object]) -> None:
+        self.offer = take
+
+    def wants(self, place: Place) -> bool:
+        return True
+
+
+class _After:
+    """Of lines in their order, hands on those after a place, and remembers the last."""
+
+    def __init__(self, place: Place, take: Callable[[LogEvent], object]) -> None:
+        self.last, self.offer = place, take
+
+    def wants(self, place: Place) -> bool:
+        if place <= self.last:
+            return False
+        self.last = place
+        return True
 
 
 class LogGroups(GroupRegistry):
@@ -122,8 +169,45 @@ class LogGroups(GroupRegistry):
         ended = 0 if group is None else await self._walk(group, query, page, stretch)
         if kept is not None and (stretch is None or stretch.after == 0):
             async with self._turn(query):
-                await self._walk_lines(kept, query, page)
+                await self._walk_lines(kept.function, query, page)
         return ended
+
+    async def mark(self, scope: Scope, group_name: str) -> Mark:
+        """Where the group ends now. Raises `LogGroupNotFound`."""
+        group = self.find(scope, group_name)
+        if group is None and await self._lines.of_group(scope, group_name) is None:
+            raise LogGroupNotFound(group_name)
+        offset = 0 if group is None else group.counted
+        mark = Mark(offset, (milliseconds(self._clock.now()), 0, 0), 0)
+        # Lines of this very millisecond may be there already.
+        return await self._new_lines(function_of(scope, group_name), Query(), mark, lambda _: None)
+
+    async def read_new(
+        self, scope: Scope, group_name: str, query: Query, mark: Mark, take: Callable[[LogEvent], object]
+    ) -> Mark:
+        """Hand over, in a thread, what the query finds of all that came since the mark; give the mark to go on from.
+
+        Where nothing came it reads nothing. A group that is gone has nothing new.
+        """
+        group = self.find(scope, group_name)
+        if group is not None and group.counted > mark.offset:
+            upto = group.counted
+            await self._walk(group, query, _All(take), Stretch(mark.offset, upto))
+            mark = msgspec.structs.replace(mark, offset=upto)
+        return await self._new_lines(function_of(scope, group_name), query, mark, take)
+
+    async def _new_lines(
+        self, function: str | None, query: Query, mark: Mark, take: Callable[[LogEvent], object]
+    ) -> Mark:
+        # Before the lines are read: those that come meanwhile are for the next time.
+        printed, now_ms = self._lines.printed(function or ""), milliseconds(self._clock.now())
+        if function is None or printed == mark.printed:
+            return mark
+        after = _After(mark.place, take)
+        async with self._turn(query):
+            await self._walk_lines(function, msgspec.structs.replace(query, start_ms=mark.place[0]), after)
+        # Lines of other streams than those asked for moved nothing, and need not be looked at again either.
+        return msgspec.structs.replace(mark, place=max(after.last, (now_ms, 0, 0)), printed=printed)
 
     def _turn(self, query: Query) -> asyncio.Semaphore:
         return self._reading if query.wanted is None else self._searching
@@ -133,14 +217,14 @@ class LogGroups(GroupRegistry):
         first, now = stream_of(kept.function, kept.first_at), stream_of(kept.function, self._clock.now())
         return stream[10:] == now[10:] and first[:10] <= stream[:10] <= now[:10]
 
-    async def _walk_lines(self, kept: Kept, query: Query, page: Page) -> None:
+    async def _walk_lines(self, function: str, query: Query, page: Taker) -> None:
         def take(event: LogEvent) -> None:
             if query.asks_for(event.stream) and page.wants(event.place) and query.finds(event.at_ms, event.message):
                 page.offer(event)
 
-        await self._lines.walk(kept.function, query.start_ms, take)
+        await self._lines.walk(function, query.start_ms, take)
 
-    async def _walk(self, group: Group, query: Query, page: Page, stretch: Stretch | None) -> int:
+    async def _walk(self, group: Group, query: Query, page: Taker, stretch: Stretch | None) -> int:
         journal = group.record.journal
         # Names as they are now: the walk goes on in a thread.
         begins = {name: record.begins for name, record in group.streams.items() if query.asks_for(name)}
@@ -173,7 +257,7 @@ class LogGroups(GroupRegistry):
                 log.warning("what log groups hold is written down later: %s", error)
 
 
-def _take(entries: Sequence[Entry], begins: dict[str, int], query: Query, page: Page) -> int:
+def _take(entries: Sequence[Entry], begins: dict[str, int], query: Query, page: Taker) -> int:
     """Offer what is found in these entries, and count what was looked at. `begins` has the streams asked for."""
     looked_at = 0
     for entry in entries:

@@ -82,8 +82,11 @@ async def test_a_signature_for_one_service_does_not_open_another(door: Any):
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "localhost:4566", "127.0.0.1:9", "[::1]:4566", "[::1]", "LOCALHOST", "sqs.eu-west-1.localhost:1"],
-)
+    [
+        "localhost", "localhost:4566", "127.0.0.1:9", "[::1]:4566", "[::1]", "LOCALHOST", "sqs.eu-west-1.localhost:1",
+        "stream-localhost:4566", "streaming-127.0.0.1:9", "stream-[::1]:9", "stream-logs.localhost",
+    ],
+)  # fmt: skip
 async def test_the_names_of_this_machine_are_answered(door: Any, host: str):
     answer = await door.json("AWSEvents.PutRule", {"Name": "r"}, headers={"Host": host})
     assert answer.status == 200
@@ -91,8 +94,11 @@ async def test_the_names_of_this_machine_are_answered(door: Any, host: str):
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4566", "", "evil.example:4566", "localhost:x"],
-)
+    [
+        "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4566", "", "evil.example:4566",
+        "localhost:x", "stream-localhost.evil.example", "stream-stream-localhost", "other-localhost",
+    ],
+)  # fmt: skip
 async def test_a_host_that_is_not_ours_is_refused(door: Any, host: str):
     pairs = [(b"host", host.encode())] if host else []
     answer = await door.send("GET", "/health", b"", pairs)
@@ -104,9 +110,13 @@ async def test_configured_hosts_are_answered(make_door: Callable[..., Any]):
     door = make_door(hosts=("bus.example.com", "*.corp.example"))
     statuses = [
         (await door.send("GET", "/health", b"", [(b"host", host)])).status
-        for host in (b"bus.example.com:80", b"a.corp.example", b"corp.example", b"x.bus.example.com")
-    ]
-    assert statuses == [200, 200, 403, 403]
+        for host in (
+            b"bus.example.com:80", b"a.corp.example", b"corp.example", b"x.bus.example.com",
+            # Anybody's, where many have names beside it.
+            b"stream-bus.example.com",
+        )
+    ]  # fmt: skip
+    assert statuses == [200, 200, 403, 403, 403]
 
 
 @pytest.mark.parametrize(

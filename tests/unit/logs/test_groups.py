@@ -8,63 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from busway.arn import Scope
 from busway.aws.service import Caller, Headers
-from busway.aws.services.logs import Logs as LogsDoor
 from busway.clock import ManualClock, settle
-from busway.engine.memory import MemoryEngine
 from busway.errors import LogGroupNotFound, LogLimitExceeded, LogStreamNotFound, VersionConflict
-from busway.function.logs import Line, Logs
 from busway.logs import groups, registry
 from busway.logs.batch import DAY_MS, EVENT_BYTES
-from busway.logs.functions import FunctionLines
-from busway.logs.groups import LogGroups, Query
+from busway.logs.groups import Query
 from busway.logs.page import Page
 from busway.logs.record import milliseconds
 
-SCOPE = Scope()
-FUNCTION = SCOPE.arn("lambda", "function:shop")
-GROUP_BYTES = 64_000
-
-
-class Room:
-    """Groups over an engine that outlives them."""
-
-    def __init__(self, clock: ManualClock, folder: Path | None = None) -> None:
-        self.clock, self.engine = clock, MemoryEngine(clock)
-        self.printed = Logs(folder, clock)
-        self.groups = self.anew()
-
-    def anew(self) -> LogGroups:
-        self.groups = LogGroups(self.engine, self.clock, FunctionLines(self.printed), GROUP_BYTES)
-        return self.groups
-
-    async def made(self, name: str, *streams: str) -> str:
-        await self.groups.create(SCOPE, name)
-        for stream in streams:
-            await self.groups.create_stream(SCOPE, name, stream)
-        return name
-
-    async def put(self, group: str, stream: str, *messages: str, ago_ms: int = 0) -> None:
-        at = milliseconds(self.clock.now()) - ago_ms
-        await self.groups.put(SCOPE, group, stream, [(at, message) for message in messages])
-
-    async def read(self, group: str, **query: object) -> list[str]:
-        page = Page(forward=True)
-        await self.groups.read(SCOPE, group, msgspec.convert(query, Query), page)
-        return [event.message for event in page.events()]
-
-    async def size(self, group: str) -> int:
-        return next(view.size for view in await self.groups.views(SCOPE) if view.record.name == group)
-
-    async def stored(self, group: str) -> int:
-        """Entries of the journal."""
-        found = self.groups.find(SCOPE, group)
-        assert found is not None
-        return len(await self.engine.journal.read(found.record.journal, 0, 1_000_000))
+from .log_room import GROUP_BYTES, SCOPE, Room, printed
 
 
 @pytest.fixture
@@ -247,11 +203,6 @@ async def test_groups_and_streams_are_bounded(room: Room, monkeypatch: pytest.Mo
     await room.groups.create_stream(other, "a", "s")
 
 
-def printed(room: Room, *texts: str) -> None:
-    for text in texts:
-        room.printed.write(Line(FUNCTION, room.clock.now(), "r", "e", 1, text))
-
-
 @pytest.mark.parametrize("on_disk", [True, False])
 async def test_lines_of_one_moment_keep_their_order_and_have_ids_of_their_own(
     clock: ManualClock, tmp_path: Path, on_disk: bool
@@ -305,7 +256,7 @@ async def test_a_user_s_stream_and_a_function_s_lines_are_one_group(clock: Manua
 
 async def searched(room: Room, limit: int, **query: Any) -> list[list[str]]:
     """What a client gets that follows the tokens, page by page."""
-    door, caller, found = LogsDoor(room.groups), Caller(SCOPE, "", "", "", None, Headers({})), list[list[str]]()
+    door, caller, found = room.door(), Caller(SCOPE, "", "", "", None, Headers({})), list[list[str]]()
     request = {"logGroupName": "/aws/lambda/shop", "limit": limit, **query}
     while True:
         answer = await door.filter_log_events(request, caller)

@@ -6,6 +6,7 @@ how a value stands on the wire; its constraints are checked by `validation` for 
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,14 +25,26 @@ class Received:
     body: bytes
 
 
+class Stream(Protocol):
+    """The pieces of a body whose end is not known. `aclose` frees what stands behind, also before the first piece."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back. `headers` are this reply's own; the gateway adds the request id and the length."""
+    """What goes back. `headers` are this reply's own; the gateway adds the request id and the length.
+
+    With a `stream` the body goes on by its pieces, and there is no length.
+    """
 
     status: int
     body: bytes
     content_type: bytes
     headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    stream: Stream | None = None
 
 
 class Wire(Protocol):

@@ -1,16 +1,21 @@
 """AWS JSON 1.0 and 1.1: one POST to `/`, the operation in `X-Amz-Target`, everything in one JSON object.
 
+An answer that the model calls an event stream is one JSON object for each event (`json_events.py`).
+
 https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from busway.aws.errors import QUERY_CODES, AwsError
 from busway.aws.protocols import Received, Reply
+from busway.aws.protocols.event_stream import CONTENT_TYPE as EVENT_STREAM
+from busway.aws.protocols.json_events import JsonEvents, initial_response
 from busway.aws.protocols.json_values import JsonValues, parse_json
 from busway.aws.shapes import OperationModel, ServiceModel, Shape
 
@@ -24,14 +29,24 @@ class JsonWire:
         self._values = JsonValues(model)
         self._query_compatible = model.metadata.aws_query_compatible is not None
         self.content_type = f"application/x-amz-json-{model.metadata.json_version}".encode()
+        self._streamed = dict(_stream_members(model))
 
     def read(self, operation: OperationModel, labels: dict[str, str], received: Received) -> dict[str, Any]:
         value = parse_json(received.body)
         return self._values.read(operation.input.shape, value) if operation.input else {}
 
     def write(self, operation: OperationModel, result: dict[str, Any], request_id: str) -> Reply:
+        if operation.name in self._streamed:
+            return self._stream(operation.name, result)
         body = self._values.write(operation.output.shape, result) if operation.output else b""
         return Reply(200, body, self.content_type)
+
+    def _stream(self, operation: str, result: dict[str, Any]) -> Reply:
+        member, events = self._streamed[operation]
+        shapes = {name: ref.shape for name, ref in events.members.items()}
+        stream = JsonEvents(result[member], shapes, self._values.write)
+        # Whatever else such an answer could have, no operation that is here has it.
+        return Reply(200, initial_response(b"{}"), EVENT_STREAM, stream=stream)
 
     def refuse(self, error: AwsError, request_id: str) -> Reply:
         shape = self._model.error_shape(error.code)
@@ -49,6 +64,15 @@ class JsonWire:
         modelled = shape.error.code if shape is not None and shape.error is not None else None
         legacy = QUERY_CODES.get(self._service, {}).get(code) or modelled or code
         return f"{legacy};{'Receiver' if status >= 500 else 'Sender'}"
+
+
+def _stream_members(model: ServiceModel) -> Iterator[tuple[str, tuple[str, Shape]]]:
+    """Of each operation that answers with an event stream: the member that is it, and its shape."""
+    for name, operation in model.operations.items():
+        members = model.shapes[operation.output.shape].members if operation.output else {}
+        for member, ref in members.items():
+            if model.shapes[ref.shape].eventstream:
+                yield name, (member, model.shapes[ref.shape])
 
 
 def status_of(error: AwsError, shape: Shape | None) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from busway.aws.errors import AwsError
 from busway.aws.service import Caller, Operation
+from busway.aws.services.logs_live_tail import LiveTailEvents, asked_of, started
 from busway.aws.services.logs_wire import (
     described_event,
     described_group,
@@ -17,9 +18,11 @@ from busway.aws.services.logs_wire import (
     group_tagged,
     page_of,
 )
+from busway.clock import Entropy, uuids
 from busway.errors import InvalidLogRequest, LogLimitExceeded
 from busway.logs.filter import parse_filter
 from busway.logs.groups import LogGroups, Query
+from busway.logs.live_tail import LiveTails
 from busway.logs.page import FIRST, PAGE_EVENTS_MAX, START, Page, Stretch, Token, read_token, tokens
 from busway.logs.record import Seen
 
@@ -36,16 +39,17 @@ class Logs:
 
     name = "logs"
     partial: Mapping[str, str] = {
-        "CreateLogGroup": "no keys of KMS, no protection from deletion; the class is kept and changes nothing",
+        "CreateLogGroup": "no keys of KMS, no protection from deletion; of the class only StartLiveTail asks",
         "DescribeLogGroups": "of the caller's own account",
         "DescribeLogStreams": "a function has a stream a day, not one a worker",
         "PutLogEvents": "entities are passed over; a group keeps its newest 32 MB (log_mb_per_function)",
         "FilterLogEvents": "terms and JSON patterns; no regular expressions, no patterns of columns",
         "GetLogEvents": "nothing is masked",
+        "StartLiveTail": "patterns as in FilterLogEvents; groups of the caller's own account",
     }
 
-    def __init__(self, groups: LogGroups) -> None:
-        self._groups = groups
+    def __init__(self, groups: LogGroups, tails: LiveTails, entropy: Entropy) -> None:
+        self._groups, self._tails, self._entropy = groups, tails, entropy
         self.operations: Mapping[str, Operation] = {
             "CreateLogGroup": self.create_log_group,
             "DeleteLogGroup": self.delete_log_group,
@@ -61,6 +65,7 @@ class Logs:
             "PutLogEvents": self.put_log_events,
             "GetLogEvents": self.get_log_events,
             "FilterLogEvents": self.filter_log_events,
+            "StartLiveTail": self.start_live_tail,
         }
 
     # --- groups ---
@@ -204,6 +209,12 @@ class Logs:
         else:
             return answer
         return {**answer, "nextToken": str(more)}
+
+    async def start_live_tail(self, request: Answer, caller: Caller) -> Answer:
+        groups, query = asked_of(request, caller.scope)
+        session = await self._tails.start(caller.scope, groups, query)
+        about = started(request, caller.request_id, uuids(self._entropy, 1)[0])
+        return {"responseStream": LiveTailEvents(about, session, caller.scope)}
 
 
 def _page(request: Answer, token: Token | None, *, forward: bool) -> Page:
