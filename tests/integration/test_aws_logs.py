@@ -235,6 +235,21 @@ def test_why_tells_which_rule_was_closest_to_an_event_that_the_log_has_whole(dep
     assert f"no rule matched it; the closest is {NAME}" in drawn.stdout
 
 
+def test_of_events_that_are_handled_at_the_same_time_each_has_its_own_lines_and_end(deployed: Deployed):
+    before = ended(deployed)
+    details = [json.dumps({"order-id": "o", "total": total}) for total in (1, 901, 2, 902)]
+    entries = [{"Source": "shop", "DetailType": "Order Placed", "Detail": detail} for detail in details]
+    put = deployed.server.client("events").put_events(Entries=entries)["Entries"]
+    deployed.until(lambda: ended(deployed) >= before + 6, "the end of all attempts")
+    for entry, total, outcomes in zip(put, (1, 901, 2, 902), (["ok"], ["failed"] * 2) * 2, strict=True):
+        (invocation,) = deployed.json("why", entry["EventId"])["invocations"]
+        assert [one["outcome"] for one in invocation["attempts"]] == outcomes
+        texts = [line["line"] for one in invocation["attempts"] for line in one["lines"]]
+        assert {text for text in texts if text.startswith("total is")} == {f"total is {total}"}
+    deployed.until(lambda: deployed.waiting() == 2, "the dead letters")
+    deployed.emptied()
+
+
 def test_trace_draws_an_event_from_its_match_to_the_alarm_that_rang(deployed: Deployed):
     began = time.time()
     (event_id,) = deployed.failed(800)

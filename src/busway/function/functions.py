@@ -288,7 +288,7 @@ class Functions:
         self._meters.observe(record, about.qualifier, "Duration", run.duration_s * 1000)
         self._meters.observe(record, about.qualifier, "Errors", float(run.answer.kind is not None))
         begun, closing = init_lines(about.request_id, record.version, run), closing_lines(about.request_id, run)
-        self._log(record.arn, about, *begun, *closing)
+        self._log(record.arn, run.worker, about, *begun, *closing)
         self._meters.running(record, self._pool.running(record.arn))
         if not log_tail:
             return run, None
@@ -311,7 +311,7 @@ class Functions:
         """A worker is free: make the invocation for it."""
         if about.start_by is not None and self._clock.now() > about.start_by:
             raise TooOld
-        self._log(record.arn, about, start_line(about.request_id, record.version))
+        self._log(record.arn, plan.mark, about, start_line(about.request_id, record.version))
         deadline_ms = int((self._machine.now() + plan.timeout_s) * 1000)
         return Invocation(
             about.request_id, payload, qualified(record.arn, about.qualifier), deadline_ms, about.trace_header,
@@ -320,19 +320,17 @@ class Functions:
 
     # --- what workers print ---
 
-    def _printed(self, function_arn: str, invocation: Invocation | None, text: str) -> None:
-        now, (function_arn, _) = self._clock.now(), split(function_arn)
+    def _printed(self, plan: Plan, invocation: Invocation | None, text: str) -> None:
+        arn, _ = split(plan.function_arn)
         if invocation is None:
-            self.logs.write(Line(function_arn, now, "", "", 0, text))
+            self.logs.write(Line(arn, self._clock.now(), "", "", 0, text, plan.mark))
         else:
-            self.logs.write(
-                Line(function_arn, now, invocation.request_id, invocation.event_id, invocation.attempt, text)
-            )
+            self._log(arn, plan.mark, invocation, text)
 
-    def _log(self, function_arn: str, about: _About, *lines: str) -> None:
+    def _log(self, arn: str, worker: str, about: _About | Invocation, *lines: str) -> None:
         now = self._clock.now()
         for line in lines:
-            self.logs.write(Line(function_arn, now, about.request_id, about.event_id, about.attempt, line))
+            self.logs.write(Line(arn, now, about.request_id, about.event_id, about.attempt, line, worker))
 
 
 def asks_for_dry_run(client_context: str) -> bool:

@@ -30,8 +30,11 @@ _NEWEST = "log.jsonl"
 log = logging.getLogger(__name__)
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One line. `at` is Unix seconds; `request_id` is "" for what was printed outside an invocation."""
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line. `at` is Unix seconds; `request_id` is "" for what was printed outside an invocation.
+
+    `worker` is the mark of who printed it, "" where that is nobody (`log_streams.py`).
+    """
 
     function: str
     at: float
@@ -39,6 +42,7 @@ class Line(msgspec.Struct, frozen=True):
     event_id: str
     attempt: int
     line: str
+    worker: str = ""
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
-"""What a function's log is called in CloudWatch Logs: a group for the function, a stream for each day. Pure.
+"""What a function's log is called in CloudWatch Logs: a group for the function, a stream for each worker. Pure.
 
-Ours: on AWS each worker has a stream of its own, named by the day on which it began and by its version. Here all
-workers and versions of a function share the stream of the day (UTC), and `[$LATEST]` stands for all of them.
+A stream has the day on which its worker began (UTC), the version that it runs, and 32 digits. A line keeps of it the
+worker's mark, `DAY.VERSION.DIGITS`, which is shorter. What was printed by no worker is in the stream of its own day.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from busway.arn import Scope, parse_arn
 from busway.function.record import LATEST, function_arn
 
 GROUPS = "/aws/lambda/"
+_DAY_S = 86_400
+# Enough that no two workers of a function have the same ones.
+_DIGITS = 12
 
 
 def group_of(arn: str) -> str:
@@ -27,7 +30,16 @@ def function_of(scope: Scope, group: str) -> str | None:
     return function_arn(scope, name) if name != group and name and "/" not in name else None
 
 
-def stream_of(arn: str, at: float) -> str:
-    """Where the function's lines of that day go. `at` is Unix seconds."""
-    day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at)
-    return f"{day:%Y/%m/%d}/[{LATEST}]{hashlib.sha256(arn.encode()).hexdigest()[:32]}"
+def worker_mark(version: str, at: float, unique: str) -> str:
+    """The mark of a worker that began at `at` (Unix seconds). No other has its `unique` text."""
+    digits = hashlib.sha256(f"{unique} {at}".encode()).hexdigest()[:_DIGITS]
+    return f"{int(at // _DAY_S)}.{'' if version == LATEST else version}.{digits}"
+
+
+def stream_of(arn: str, at: float, worker: str) -> str:
+    """Where a line goes that the worker of this mark printed at `at` (Unix seconds); "" is no worker."""
+    day, _, rest = worker.partition(".")
+    version, _, digits = rest.partition(".")
+    began = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=int(day) if worker else at // _DAY_S)
+    name = hashlib.sha256(f"{arn}{digits}".encode()).hexdigest()[:32]
+    return f"{began:%Y/%m/%d}/[{version or LATEST}]{name}"

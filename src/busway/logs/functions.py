@@ -1,4 +1,4 @@
-"""What functions print, as log groups: `/aws/lambda/<function>`, with a stream for each day.
+"""What functions print, as log groups: `/aws/lambda/<function>`, with a stream for each worker.
 
 The lines are those of `function/logs.py`: in files, bounded, not synced. Nothing of them is kept twice.
 """
@@ -50,16 +50,16 @@ class FunctionLines:
 
     async def walk(self, arn: str, start_ms: int, take: Callable[[LogEvent], object]) -> None:
         """Hand over every line from `start_ms` on, in a thread. Lines of one millisecond are numbered."""
-        last_ms, number, day, stream = -1, 0, -1, ""
+        last_ms, number, names = -1, 0, dict[tuple[int, str], str]()
 
         def read(line: Line) -> None:
-            nonlocal last_ms, number, day, stream
+            nonlocal last_ms, number
             at_ms = milliseconds(line.at)
             number = number + 1 if at_ms == last_ms else 1
             last_ms = at_ms
-            if at_ms // DAY_MS != day:
-                day, stream = at_ms // DAY_MS, stream_of(arn, line.at)
             if at_ms >= start_ms:
+                known = at_ms // DAY_MS, line.worker
+                stream = names.get(known) or names.setdefault(known, stream_of(arn, line.at, line.worker))
                 # AWS's runtimes end every line, also those of the service.
                 take(LogEvent((at_ms, SOURCE, number), stream, f"{line.line}\n", at_ms))
 

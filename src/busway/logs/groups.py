@@ -19,8 +19,7 @@ from busway.arn import Scope
 from busway.clock import Clock
 from busway.engine import Engine, Entry
 from busway.errors import LogGroupNotFound, LogStreamNotFound, StorageFull
-from busway.function.log_streams import function_of, stream_of
-from busway.function.logs import Kept
+from busway.function.log_streams import function_of
 from busway.logs.batch import AHEAD_MS, DAY_MS, EVENT_BYTES, Event, Sorted, size_of, sort_out
 from busway.logs.filter import Filter
 from busway.logs.functions import FunctionLines
@@ -160,16 +159,19 @@ class LogGroups(GroupRegistry):
         kept = await self._lines.of_group(scope, group_name)
         if group is None and kept is None:
             raise LogGroupNotFound(group_name)
-        for stream in query.streams or ():
-            if not (group is not None and stream in group.streams) and not (kept and self._is_day(kept, stream)):
-                raise LogStreamNotFound(stream)
+        named = frozenset(query.streams or ()) - (frozenset() if group is None else group.streams.keys())
+        if named and kept is None:
+            raise LogStreamNotFound(min(named))
         if group is not None and group.record.retention_days is not None:
             oldest_ms = milliseconds(self._clock.now()) - group.record.retention_days * DAY_MS
             query = msgspec.structs.replace(query, start_ms=max(query.start_ms, oldest_ms))
         ended = 0 if group is None else await self._walk(group, query, page, stretch)
         if kept is not None and (stretch is None or stretch.after == 0):
             async with self._turn(query):
-                await self._walk_lines(kept.function, query, page)
+                unseen = named - await self._walk_lines(kept.function, query, page)
+            # It may have older lines only.
+            if missing := unseen and unseen - (await self._lines.streams(kept)).keys():
+                raise LogStreamNotFound(min(missing))
         return ended
 
     async def mark(self, scope: Scope, group_name: str) -> Mark:
@@ -212,17 +214,19 @@ class LogGroups(GroupRegistry):
     def _turn(self, query: Query) -> asyncio.Semaphore:
         return self._reading if query.wanted is None else self._searching
 
-    def _is_day(self, kept: Kept, stream: str) -> bool:
-        """Whether a stream is one of a function's days, of those since its oldest line."""
-        first, now = stream_of(kept.function, kept.first_at), stream_of(kept.function, self._clock.now())
-        return stream[10:] == now[10:] and first[:10] <= stream[:10] <= now[:10]
+    async def _walk_lines(self, function: str, query: Query, page: Taker) -> set[str]:
+        """Gives the streams that had lines, of those asked for."""
+        seen = set[str]()
 
-    async def _walk_lines(self, function: str, query: Query, page: Taker) -> None:
         def take(event: LogEvent) -> None:
-            if query.asks_for(event.stream) and page.wants(event.place) and query.finds(event.at_ms, event.message):
+            if not query.asks_for(event.stream):
+                return
+            seen.add(event.stream)
+            if page.wants(event.place) and query.finds(event.at_ms, event.message):
                 page.offer(event)
 
         await self._lines.walk(function, query.start_ms, take)
+        return seen
 
     async def _walk(self, group: Group, query: Query, page: Taker, stretch: Stretch | None) -> int:
         journal = group.record.journal

@@ -62,6 +62,6 @@ class Room:
         return LogsDoor(self.groups, LiveTails(self.groups, self.clock), SeededEntropy(1))
 
 
-def printed(room: Room, *texts: str) -> None:
+def printed(room: Room, *texts: str, worker: str = "") -> None:
     for text in texts:
-        room.printed.write(Line(FUNCTION, room.clock.now(), "r", "e", 1, text))
+        room.printed.write(Line(FUNCTION, room.clock.now(), "r", "e", 1, text, worker))

@@ -14,6 +14,7 @@ from busway.arn import Scope
 from busway.aws.service import Caller, Headers
 from busway.clock import ManualClock, settle
 from busway.errors import LogGroupNotFound, LogLimitExceeded, LogStreamNotFound, VersionConflict
+from busway.function.log_streams import worker_mark
 from busway.logs import groups, registry
 from busway.logs.batch import DAY_MS, EVENT_BYTES
 from busway.logs.groups import Query
@@ -222,18 +223,28 @@ async def test_lines_of_one_moment_keep_their_order_and_have_ids_of_their_own(
     assert later.events() == events[50:]
 
 
-async def test_a_function_s_day_is_a_stream(clock: ManualClock, tmp_path: Path):
+async def test_each_worker_of_a_function_has_a_stream_by_the_day_on_which_it_began(
+    clock: ManualClock, tmp_path: Path
+):
     room = Room(clock, tmp_path)
-    printed(room, "on one day")
+    one, two = (worker_mark(version, clock.now(), version) for version in ("$LATEST", "7"))
+    printed(room, "one", worker=one)
+    printed(room, "two", worker=two)
     await clock.advance(86_400)
-    printed(room, "on the next")
-    streams = await room.groups.streams(SCOPE, "/aws/lambda/shop")
-    assert [name[:20] for name, _, _ in streams] == ["2023/11/14/[$LATEST]", "2023/11/15/[$LATEST]"]
-    for (name, _, _), said in zip(streams, ("on one day", "on the next"), strict=True):
-        assert await room.read("/aws/lambda/shop", streams=[name]) == [f"{said}\n"]
-    other = streams[0][0].replace("2023/11/14", "2023/11/13")
+    printed(room, "one again", worker=one)
+    printed(room, "by nobody")
+    names = sorted(name for name, _, _ in await room.groups.streams(SCOPE, "/aws/lambda/shop"))
+    latest, seventh, nobody = names
+    assert [name.partition("]")[0] for name in names] == [
+        "2023/11/14/[$LATEST", "2023/11/14/[7", "2023/11/15/[$LATEST",
+    ]  # fmt: skip
+    assert await room.read("/aws/lambda/shop", streams=[latest]) == ["one\n", "one again\n"]
+    assert await room.read("/aws/lambda/shop", streams=[seventh]) == ["two\n"]
+    assert await room.read("/aws/lambda/shop", streams=[nobody]) == ["by nobody\n"]
+    # One that has nothing in the time that is asked for is there all the same.
+    assert await room.read("/aws/lambda/shop", streams=[seventh], start_ms=milliseconds(clock.now())) == []
     with pytest.raises(LogStreamNotFound):
-        await room.read("/aws/lambda/shop", streams=[other])
+        await room.read("/aws/lambda/shop", streams=[latest.replace("2023/11/14", "2023/11/13")])
 
 
 async def test_a_user_s_stream_and_a_function_s_lines_are_one_group(clock: ManualClock, tmp_path: Path):

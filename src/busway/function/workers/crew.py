@@ -18,7 +18,7 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     """An invocation that ended. `init_s` is set for the first one of a worker.
 
     `remarks` say what was contained, for the function's log. `in_init`: it ended before it could be given the event;
-    `tail` is what it printed until then.
+    `tail` is what it printed until then. `worker` is the mark of who ran it.
     """
 
     answer: Answer
@@ -29,6 +29,7 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     tail: bytes
     remarks: tuple[str, ...] = ()
     in_init: bool = False
+    worker: str = ""
 
 
 @dataclass(eq=False, slots=True)

@@ -15,7 +15,7 @@ from busway.errors import BuswayError, SecretNotFound
 from busway.function.build import Built
 from busway.function.definitions.books import Books
 from busway.function.definitions.code_store import CodeStore
-from busway.function.log_streams import stream_of
+from busway.function.log_streams import stream_of, worker_mark
 from busway.function.once import OnceStore
 from busway.function.record import FunctionRecord, split
 from busway.function.runtimes import Runtime, ready, runtime_kind
@@ -68,7 +68,9 @@ class Plans:
         runtime = ready(self.runtimes[runtime_kind(record.runtime) or ""])
         credentials = self.credentials_for(record.arn)
         record, fault = self._with_secrets(record)
-        stream = stream_of(record.arn, self.clock.now())
+        now = self.clock.now()
+        worker = worker_mark(record.version, now, mark)
+        stream = stream_of(record.arn, now, worker)
         environment = worker_environment(record, self.surroundings, credentials, code, scratch, mark, stream)
         opened = _opened(record.built or Built(), runtime)
         bytecode, written = None, ()
@@ -79,6 +81,7 @@ class Plans:
             crew, record.revision, runtime, environment, code, scratch, record.memory_mb, record.timeout_s,
             once=partial(self.once.answer, record.arn, record.timeout_s),
             enclosure=self.sandbox.enclose(code, opened, scratch, *written), bytecode=bytecode, fault=fault,
+            mark=worker,
         )  # fmt: skip
 
     def _with_secrets(self, record: FunctionRecord) -> tuple[FunctionRecord, str]:

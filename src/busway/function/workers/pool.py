@@ -213,7 +213,8 @@ class Pool:
         crew.bounds.typical_s = crew.typical_s
         init_s = worker.init_s if worker.runs == 1 else None
         memory_mb, remarks = worker.plan.memory_mb, worker.remarks(answer)
-        return Run(answer, duration_s, init_s, worker.memory_peak, memory_mb, tail, remarks)
+        mark = worker.plan.mark
+        return Run(answer, duration_s, init_s, worker.memory_peak, memory_mb, tail, remarks, worker=mark)
 
     async def _let_finish(self, crew: Crew, worker: Worker) -> None:
         crew.bounds.running += 1

@@ -199,7 +199,7 @@ class Staff:
             took_s, memory_mb = self._clock.monotonic() - began, worker.plan.memory_mb
             run = Run(
                 failure.answer, took_s, took_s, worker.memory_peak, memory_mb, worker.init_tail,
-                worker.remarks(failure.answer), in_init=True,
+                worker.remarks(failure.answer), in_init=True, worker=worker.plan.mark,
             )  # fmt: skip
             self._retire(crew, worker)
             crew.serve(run, self._clock.monotonic())

@@ -54,7 +54,8 @@ class Plan:
     """What a worker is made from: everything that, when it changes, needs another worker.
 
     `once` answers what its handler asks about steps that are to run once. `bytecode` is the folder for what Python
-    compiles, where that can't lie beside its source. `fault`: why none can be made from it.
+    compiles, where that can't lie beside its source. `fault`: why none can be made from it. `mark` is the worker's
+    own, by which its log lines are known.
     """
 
     function_arn: str
@@ -69,6 +70,7 @@ class Plan:
     enclosure: Enclosure = NOT_ENCLOSED
     bytecode: Path | None = None
     fault: str = ""
+    mark: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -86,8 +88,8 @@ class WorkerFailed(Exception):
         self.answer = answer
 
 
-LineSink = Callable[[str, Invocation | None, str], None]
-"""(function's ARN, the invocation under way, a line that the worker printed)"""
+LineSink = Callable[[Plan, Invocation | None, str], None]
+"""(what the worker was made from, the invocation under way, a line that it printed)"""
 
 
 class Worker:
@@ -178,9 +180,7 @@ class Worker:
         walls, wrapper = self.plan.enclosure.walls, self.plan.enclosure.wrapper
         start = Start(self.plan.runtime.command, environment, self.plan.folder, memory_bytes, channel, walls, wrapper)
         self.child = self._spawn.start(start)
-        self._output = Output(
-            self.child.output, lambda line: self._sink(self.plan.function_arn, self._invocation, line)
-        )
+        self._output = Output(self.child.output, lambda line: self._sink(self.plan, self._invocation, line))
         self.child.exited.add_done_callback(self._exited)
 
     def _connection(self) -> RuntimeConnection:
@@ -322,7 +322,7 @@ class Worker:
         """End the process and everything that it started; close what it held. May be called twice."""
         try:
             if self.child is not None and (strays := await self.child.bury()):
-                self._sink(self.plan.function_arn, None, f"[busway: ended {strays} process(es) that it left behind]")
+                self._sink(self.plan, None, f"[busway: ended {strays} process(es) that it left behind]")
         finally:
             if self._farewell is not None:
                 self._farewell.cancel()

@@ -16,8 +16,6 @@ from busway.road.aws.access import Aws
 ALARM = "ALARM"
 # How the summary of an action that worked begins, and of one that did not; no page of AWS says so.
 _TOLD, _NOT_TOLD = "Successfully executed action ", "Failed to execute action "
-# Ours: CloudWatch writes the alarm after what it rings for, by its own clock.
-EARLIER_S = 60.0
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -44,14 +42,15 @@ def rung_since(aws: Aws, name: str, came_at: float) -> Rung | None:
     if not found:
         return None
     state, at, alerts = str(found[0]["StateValue"]), None, list[Alert]()
-    for item in _history(aws, name, came_at - EARLIER_S):
+    for item in _history(aws, name, came_at):
         if item["HistoryItemType"] == "StateUpdate" and at is None and _new_state(item) == ALARM:
             at = _seconds(item["Timestamp"])
         elif item["HistoryItemType"] == "Action" and at is not None and (alert := _alert(item)) is not None:
             alerts.append(alert)
-    if at is None and state == ALARM and "StateUpdatedTimestamp" in found[0]:
+    since = found[0].get("StateTransitionedTimestamp", found[0].get("StateUpdatedTimestamp"))
+    if at is None and state == ALARM and since is not None:
         # It was ringing already: for a letter that lies there still.
-        at = _seconds(found[0]["StateUpdatedTimestamp"])
+        at = _seconds(since)
     return Rung(name, state, at, alerts)
 
 
