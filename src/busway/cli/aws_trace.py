@@ -32,6 +32,7 @@ def tell_trace(on_aws: OnAws, event_id: str | None, since: str, since_s: int, as
     words = Words(
         why=f"`busway why {{event_id}} {profile}`",
         logs=f"`busway why {asked} {profile} --all`",
+        of_attempt="",
         redrive=f"`busway redrive {{name}} {profile}`",
     )
     for parts in drawn([event], min(console().width, WIDTH_MAX), "", words):

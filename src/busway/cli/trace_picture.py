@@ -54,10 +54,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What people do next: a line that says why nothing matched, one for more lines, one for a dead letter."""
+    """What people do next: where nothing matched, for more lines (of that attempt alone), for a dead letter."""
 
     why: str = "`busway why {event_id}`"
     logs: str = "`busway logs {name}`"
+    of_attempt: str = "--request-id {request_id}"
     redrive: str = "`busway redrive {name}`"
 
 
@@ -203,9 +204,9 @@ class _Pen:
             yield self._words(indent, f"│ {text}", "dim")
         more = len(texts) - len(shown) + between
         if more:
-            request = f"--request-id {attempt['request_id']}"
+            request = self._next.of_attempt.format(request_id=attempt["request_id"])
             yield self._words(indent, f"│ … {more} more: {self._next.logs.format(name=name)}", "dim")
-            if len(request) + indent + 4 <= self._width:
+            if request and len(request) + indent + 4 <= self._width:
                 yield self._words(indent, f"│   {request}", "dim")
 
     def _letter(self, told: Mapping[str, Any], name: str, indent: int) -> Iterator[Row]:
