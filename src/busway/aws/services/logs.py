@@ -41,7 +41,6 @@ class Logs:
     partial: Mapping[str, str] = {
         "CreateLogGroup": "no keys of KMS, no protection from deletion; of the class only StartLiveTail asks",
         "DescribeLogGroups": "of the caller's own account",
-        "DescribeLogStreams": "a function has a stream a day, not one a worker",
         "PutLogEvents": "entities are passed over; a group keeps its newest 32 MB (log_mb_per_function)",
         "FilterLogEvents": "terms and JSON patterns; no regular expressions, no patterns of columns",
         "GetLogEvents": "nothing is masked",
