@@ -1,4 +1,4 @@
-"""Datadog and Slack for tests: a recording HTTPS server that checks the provider's rules and answers as it does."""
+"""PagerDuty, Datadog, Slack for tests: a recording HTTPS server that checks their rules and answers as they do."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from typing import Any
 
 import trustme
 
+from busway.cli.demo.receivers import pagerduty_faults
+
+PAGERDUTY_KEY, PAGERDUTY_PATH = "R0123456789abcdef0123456789abcde", "/v2/enqueue"
 DATADOG_KEY = "0123456789abcdef0123456789abcdef"
 SERIES_PATH = "/api/v2/series"
 SERIES_BYTES_MAX = 512_000
@@ -142,15 +145,29 @@ def slack_faults(body: Any) -> list[str]:
     return faults
 
 
+def pagerduty(path: str, headers: dict[str, str], body: Any) -> tuple[int, bytes]:
+    """https://developer.pagerduty.com/docs/send-alert-event"""
+    faults = pagerduty_faults(body)
+    if path != PAGERDUTY_PATH or faults:
+        answer = {"status": "invalid event", "message": "Event object is invalid", "errors": faults}
+        return 400, json.dumps(answer).encode()
+    return 202, json.dumps(
+        {"status": "success", "message": "Event processed", "dedup_key": body["dedup_key"]}
+    ).encode()
+
+
 @dataclass
 class Provider:
-    """`taken` are the bodies it took, `asked` counts all requests. `down`: how it answers meanwhile.
+    """`taken` are the bodies it took, `raw` their paths and bytes, `asked` counts all requests.
+
+    `down`: how it answers meanwhile.
 
     `when_taken` is called with a body that it took, before it says so.
     """
 
     url: str = ""
     taken: list[Any] = field(default_factory=list[Any])
+    raw: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
     refused: list[bytes] = field(default_factory=list[bytes])
     asked: int = 0
     down: tuple[int, dict[str, str]] | None = None
@@ -176,6 +193,7 @@ def provider(judge: Judge, folder: Path | None = None) -> Iterator[Provider]:
                 status, answer = judge(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
                 if status < 300:
                     made.taken.append(body)
+                    made.raw.append((self.path, raw))
                     made.when_taken(body)
                 else:
                     made.refused.append(answer)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from email import policy
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,18 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from tests.alert_providers import DATADOG_KEY, SLACK_PATH, Provider, datadog, provider, slack
-from tests.integration.whole_server import ACCOUNT, BIN, PATIENCE_S, REGION, SECRET, WholeServer, arn
+from tests.alert_providers import (
+    DATADOG_KEY,
+    PAGERDUTY_KEY,
+    PAGERDUTY_PATH,
+    SLACK_PATH,
+    Provider,
+    datadog,
+    pagerduty,
+    provider,
+    slack,
+)
+from tests.integration.whole_server import ACCOUNT, BIN, PATIENCE_S, REGION, ROLE, SECRET, WholeServer, arn, zipped
 
 from busway.road.connection import Connection
 
@@ -84,6 +95,97 @@ def steps(server: WholeServer, kind: str = "") -> list[dict[str, Any]]:
 def everything_shown(server: WholeServer) -> str:
     """What the server's own interface says of routes, alarms, steps and letters."""
     return str([server.busway("alert", "list"), server.busway("status"), server.busway("dlq"), steps(server)])
+
+
+GOLDEN = Path(__file__).parent / "demo_alerts.txt"
+DEMO_NAME, DEMO_QUEUE = "notify-customer", "notify-customer-dead-letters"
+DEMO_EVENT = {
+    "Source": "com.benlimmer.Monolith", "DetailType": "Customer Notification", "Resources": ["user@example.com"],
+    "Detail": json.dumps({
+        "notification": "unrecognized-login", "ip-address": "1.2.3.4", "location": "Denver, Colorado, USA",
+    }),
+}  # fmt: skip
+DEMO_SOURCE = """
+def handler(event, context):
+    raise ConnectionRefusedError("no SMTP server")
+"""
+
+
+def ok_before(server: WholeServer, name: str) -> bool:
+    (alarm,) = server.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return alarm["StateValue"] == "OK"
+
+
+def received(receiver: Provider, text: str) -> list[tuple[str, bytes]]:
+    return [(path, raw) for path, raw in receiver.raw if text.encode() in raw]
+
+
+def providers(path: str, headers: dict[str, str], body: Any) -> tuple[int, bytes]:
+    """All three behind one address."""
+    return {PAGERDUTY_PATH: pagerduty, SLACK_PATH: slack}.get(path, datadog)(path, headers, body)
+
+
+def demo_handler(server: WholeServer, *routes: str) -> None:
+    """The demo's rule, a function that fails as it does without SMTP, its dead letters, and an alarm on them."""
+    queue, function = arn("sqs", DEMO_QUEUE), arn("lambda", f"function:{DEMO_NAME}")
+    server.client("sqs").create_queue(QueueName=DEMO_QUEUE)
+    functions, events = server.client("lambda"), server.client("events")
+    functions.create_function(
+        FunctionName=DEMO_NAME, Runtime="python3.12", Role=ROLE, Handler="app.handler",
+        Code={"ZipFile": zipped(DEMO_SOURCE)}, DeadLetterConfig={"TargetArn": queue},
+    )  # fmt: skip
+    functions.get_waiter("function_active_v2").wait(FunctionName=DEMO_NAME)
+    functions.put_function_event_invoke_config(FunctionName=DEMO_NAME, MaximumRetryAttempts=0)
+    functions.add_permission(
+        FunctionName=DEMO_NAME, StatementId="rule", Action="lambda:InvokeFunction", Principal="events.amazonaws.com"
+    )
+    actions = [arn("sns", f"busway-alert-{route}") for route in routes]
+    server.client("cloudwatch").put_metric_alarm(
+        AlarmName=DEMO_QUEUE, Namespace="AWS/SQS", MetricName="ApproximateNumberOfMessagesVisible",
+        Dimensions=[{"Name": "QueueName", "Value": DEMO_QUEUE}], Statistic="Maximum", Period=60, EvaluationPeriods=1,
+        Threshold=0, ComparisonOperator="GreaterThanThreshold", AlarmActions=actions, OKActions=actions,
+    )  # fmt: skip
+    events.put_rule(Name=DEMO_NAME, EventPattern='{"detail-type": ["Customer Notification"]}')
+    events.put_targets(Rule=DEMO_NAME, Targets=[{"Id": "1", "Arn": function}])
+
+
+def test_the_demos_failure_and_its_end_reach_all_three_providers_byte_for_byte(tmp_path: Path):
+    keys = {"PAGERDUTY_ROUTING_KEY": PAGERDUTY_KEY, "DD_API_KEY": DATADOG_KEY}
+    with provider(providers, tmp_path) as receiver:
+        keys["SLACK_WEBHOOK_URL"] = receiver.url + SLACK_PATH
+        with serving(tmp_path, keys | {"BUSWAY_CLOCK": "manual"}) as server:
+            server.busway("alert", "set", "pagerduty", "--url", receiver.url + PAGERDUTY_PATH)
+            server.busway("alert", "set", "datadog", "--url", receiver.url)
+            server.busway("alert", "set", "slack")
+            demo_handler(server, "pagerduty", "datadog", "slack")
+            until(lambda: server.busway("clock", "+1s") and ok_before(server, DEMO_QUEUE), "all is well at first")
+            event_id = server.client("events").put_events(Entries=[DEMO_EVENT])["Entries"][0]["EventId"]
+            until(lambda: len(received(receiver, "no SMTP server")) == 3, "all three were told of the failure")
+            sqs = server.client("sqs")
+            url = sqs.get_queue_url(QueueName=DEMO_QUEUE)["QueueUrl"]
+            (letter,) = sqs.receive_message(QueueUrl=url)["Messages"]
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
+            until(lambda: server.busway("clock", "+20s") and len(received(receiver, "")) >= 6, "and of its end")
+    assert receiver.refused == []
+    told = {(path, b"no SMTP server" not in raw): raw.decode() for path, raw in receiver.raw}
+    assert len(told) == len(receiver.raw) == 6
+    # When it happened, and by which message, is the server's to say; all else is known.
+    trigger = json.loads(told[PAGERDUTY_PATH, False])
+    at, reason = trigger["payload"]["timestamp"], trigger["payload"]["custom_details"]["reason"]
+    block, end_block = (json.loads(told[SLACK_PATH, over])["blocks"] for over in (False, True))
+    ended = json.loads(told["/api/v1/events", True])
+    known = {
+        "at": at, "seconds": str(int(datetime.fromisoformat(at).timestamp())), "reason": reason, "event_id": event_id,
+        "id": block[0]["block_id"], "end_id": end_block[0]["block_id"], "end_seconds": str(ended["date_happened"]),
+        "end_at": end_block[-1]["elements"][0]["text"].split(", ")[1], "end_reason": ended["text"],
+    }  # fmt: skip
+    wanted = GOLDEN.read_text()
+    for name, value in known.items():
+        wanted = wanted.replace(f"<{name}>", value)
+    paths = ((PAGERDUTY_PATH, False), ("/api/v1/events", False), (SLACK_PATH, False))
+    paths += ((PAGERDUTY_PATH, True), ("/api/v1/events", True), (SLACK_PATH, True))
+    assert "\n".join(told[place] for place in paths) + "\n" == wanted
+    assert reason.startswith("Threshold Crossed: 1 out of the last 1 datapoints [1 (")
 
 
 def test_a_storm_reaches_slack_as_two_messages_and_its_address_is_nowhere_in_clear(tmp_path: Path):

@@ -81,7 +81,7 @@ def _text(message: AlarmMessage) -> str:
         message.AlarmDescription or "",
         message.NewStateReason,
         *failures(message),
-        f"Next: {'; '.join(next_commands(message))}",
+        "" if message.NewStateValue == OK else f"Next: {'; '.join(next_commands(message))}",
     ]
     return "\n".join(filter(None, told))[:TEXT_LENGTH_MAX]
 

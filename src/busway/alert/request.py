@@ -61,6 +61,9 @@ class Unready:
     reason: str
 
 
+# How the road calls a handler's queue of dead letters.
+QUEUE_SUFFIX = "-dead-letters"
+
 Rendered = AlertRequest | AlertMail | Unready
 Render = Callable[[Route, str, Alert], Rendered]
 
@@ -85,10 +88,10 @@ def happened_at(message: AlarmMessage) -> str:
 
 
 def handler_name(message: AlarmMessage) -> str:
-    """The name of the handler that failed most, or of the queue when nothing is known."""
+    """The name of the handler that failed most; when nothing failed, as at an end, of the one that has the queue."""
     failures = message.Busway.failures
     arn = failures[0].handler if failures else message.Busway.queue_arn or message.AlarmArn
-    return arn.rsplit(":", 1)[-1]
+    return arn.rsplit(":", 1)[-1].removesuffix(QUEUE_SUFFIX)
 
 
 def headline(message: AlarmMessage) -> str:
