@@ -256,6 +256,7 @@ class Rooms:
         self.redrive = Redrive(
             engine, clock, self.ways.by_kind(),
             metrics=metrics, trail=trail, changed=self.evaluator.changed, searched=watched.searched,
+            sent_back=watched.sent_back,
         )  # fmt: skip
         self.inspection = self._inspection()
 

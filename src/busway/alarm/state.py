@@ -102,7 +102,10 @@ def _reason(rule: Rule, points: Sequence[Datapoint], state: str) -> str:
                 f"treated as [{treated}]."
             )
         return f"Insufficient Data: {count} datapoint{' was' if count == 1 else 's were'} unknown."
-    said = [(at, value) for at, value in real if compare(value, rule.threshold) == (state == ALARM)] or real
+    said = [(at, value) for at, value in real if compare(value, rule.threshold) == (state == ALARM)]
+    if not said:
+        # All that is known breaches, and is too little to ring: so it says.
+        said, state = real, ALARM if state != ALARM else OK
     newest = list(reversed(said))[:SHOWN_MAX]
     shown = ", ".join(f"{value} ({datetime.fromtimestamp(at, UTC):%d/%m/%y %H:%M:%S})" for at, value in newest)
     if len(said) > SHOWN_MAX:

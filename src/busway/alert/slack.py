@@ -64,6 +64,8 @@ def blocks(alert: Alert) -> list[dict[str, object]]:
     found = [{**_section(first), "block_id": block_id}]
     if alert.others:
         found.append(_section(_listed(f"{_sign(line.state)} {line.text}" for line in lines(alert))))
+    elif message.AlarmDescription and not failures(message):
+        found.append(_section(escaped(cut(message.AlarmDescription, SECTION_LENGTH_MAX))))
     elif failures(message):
         found.append(_section("\n".join(f"• {escaped(one)}" for one in failures(message)[:FAILURES_LISTED_MAX])))
     if state(alert) == ALARM:

@@ -26,21 +26,32 @@ def title(alert: Alert) -> str:
     """`notify-customer: 3 dead letters in …`, or `12 alarms: 9 ALARM, 3 OK`."""
     if not alert.others:
         return cut(_line(alert.message, alert).text, TITLE_LENGTH_MAX)
-    states = Counter(message.NewStateValue for message in alert.messages)
-    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    return f"{len(alert.messages)} alarms: {told}"
+    states = Counter(_now(message, alert) for message in _last(alert))
+    count = sum(states.values())
+    if len(states) == 1:
+        return f"{count} alarms" if count > 1 else cut(headline(_last(alert)[0]), TITLE_LENGTH_MAX)
+    return f"{count} alarms: {', '.join(f'{count} {state}' for state, count in sorted(states.items()))}"
 
 
 def state(alert: Alert) -> str:
-    """The worst there is."""
-    states = {message.NewStateValue for message in alert.messages}
-    return ALARM if ALARM in states else alert.message.NewStateValue
+    """The worst there is now."""
+    states = [_now(message, alert) for message in _last(alert)]
+    return ALARM if ALARM in states else states[0]
 
 
 def lines(alert: Alert) -> list[Line]:
     """An alarm a line, those that ring first."""
-    ordered = sorted(alert.messages, key=lambda message: message.NewStateValue != ALARM)
+    ordered = sorted(_last(alert), key=lambda message: _now(message, alert) != ALARM)
     return [_line(message, alert) for message in ordered]
+
+
+def _last(alert: Alert) -> list[AlarmMessage]:
+    """Of an alarm that moved several times what it told last."""
+    return list({message.AlarmArn: message for message in alert.messages}.values())
+
+
+def _now(message: AlarmMessage, alert: Alert) -> str:
+    return alert.since.get(message.AlarmArn, message.NewStateValue)
 
 
 def failures(message: AlarmMessage) -> list[str]:
@@ -75,4 +86,4 @@ def cut(text: str, length_max: int) -> str:
 def _line(message: AlarmMessage, alert: Alert) -> Line:
     since = alert.since.get(message.AlarmArn)
     told = cut(headline(message), LINE_LENGTH_MAX)
-    return Line(message.NewStateValue, f"{told} ({since} since)" if since else told)
+    return Line(_now(message, alert), f"{told} ({since} since)" if since else told)

@@ -128,7 +128,7 @@ class Gateway:
                 return
             reply = await self._answer(scope, headers, body, caller, identity)
             if reply.stream is not None:
-                await send_stream(send, caller.until_gone, reply, reply.stream, request_id)
+                await send_stream(send, caller.until_gone, reply, reply.stream, request_id, scope["method"])
                 return
         except Disconnected:
             return

@@ -30,12 +30,18 @@ async def send_reply(send: Send, reply: Reply, request_id: str, method: str, *, 
 
 
 async def send_stream(
-    send: Send, until_gone: Callable[[], Coroutine[Any, Any, None]], reply: Reply, stream: Stream, request_id: str
-) -> None:
+    send: Send, until_gone: Callable[[], Coroutine[Any, Any, None]], reply: Reply, stream: Stream, request_id: str,
+    method: str,
+) -> None:  # fmt: skip
     """Send the body and then piece by piece, until the stream ends or the client is gone; the stream is closed then.
 
-    Each piece waits for the one before to be taken, so a client that does not read makes nothing pile up.
+    Each piece waits for the one before to be taken, so a client that does not read makes nothing pile up. To HEAD
+    there is nothing to send: nobody would see that its client is gone.
     """
+    if method == "HEAD":
+        await stream.aclose()
+        await send_reply(send, reply, request_id, method)
+        return
     sending = asyncio.ensure_future(_send_pieces(send, reply, stream, request_id))
     gone = asyncio.ensure_future(until_gone())
     try:

@@ -71,7 +71,12 @@ class BoundedHttp(HttpToolsProtocol):
                 return
         if self._refused:
             return
+        streams = self.streams
         super().data_received(data)
+        if streams and self.pipeline:
+            # The next request would wait for the end of an answer that has none, and with it that the client goes.
+            self.transport.abort()
+            return
         if self.head_since is not None and not self._refused:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:

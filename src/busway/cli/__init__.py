@@ -96,5 +96,5 @@ def complain(problem: str, hint: str, code: int) -> int:
     # A server's words may hold those of whoever sent the event.
     click.echo(f"error: {harmless(problem)}", err=True)
     if hint:
-        click.echo(f"\nhint: {hint}", err=True)
+        click.echo(f"\nhint: {harmless(hint)}", err=True)
     return code

@@ -156,6 +156,8 @@ def test_route(name: str, endpoint: str, as_json: bool) -> None:
     gathered = route["kind"] in GATHERED_KINDS
     alarm = f"busway-alert-test-{name}"
     connection.call("cloudwatch", "PutMetricAlarm", _test_alarm(connection.scope, alarm, name))
+    if gathered and not as_json:
+        say(f"one message a minute at most goes to {name}: this may take as long")
     try:
         told = [_tell(connection, alarm, "ALARM", GATHERED_WITHIN_S if gathered else TOLD_WITHIN_S)]
         if told[0].get("delivered") and not gathered:
@@ -173,15 +175,14 @@ def test_route(name: str, endpoint: str, as_json: bool) -> None:
 
 
 def _test_alarm(scope: Scope, alarm: str, route: str) -> dict[str, Any]:
-    """An alarm on a queue that does not exist, so that nothing but a test moves it."""
+    """An alarm on a metric that nobody has, so that nothing but a test moves it."""
     from busway.road.manifest import route_arn
 
     return {
         "AlarmName": alarm,
         "AlarmDescription": "Somebody tried `busway alert test`: nothing is wrong",
-        "Namespace": "AWS/SQS",
-        "MetricName": "ApproximateNumberOfMessagesVisible",
-        "Dimensions": [{"Name": "QueueName", "Value": alarm}],
+        "Namespace": "Busway/Alerts",
+        "MetricName": "Test",
         "Statistic": "Maximum",
         "Period": 60,
         "EvaluationPeriods": 1,
@@ -198,7 +199,7 @@ def _tell(connection: Connection, alarm: str, state: str, within_s: float) -> di
     from time import monotonic
 
     began, until = connection.get("/_busway/clock")["now"], monotonic() + within_s
-    reason = "busway alert test"
+    reason = "this is a test, nothing is wrong"
     connection.call("cloudwatch", "SetAlarmState", {"AlarmName": alarm, "StateValue": state, "StateReason": reason})
     while (left_s := until - monotonic()) > 0:
         # What the server noted meanwhile is among the first lines again.

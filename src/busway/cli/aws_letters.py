@@ -43,7 +43,7 @@ def list_letters(on_aws: OnAws, chosen: Chosen, limit: int, as_json: bool) -> No
     elif chosen.ids:
         show_letters(shown)
     else:
-        show_found(shown, "`busway redrive HANDLER --profile NAME` tries again")
+        show_found(shown, chosen, "`busway redrive HANDLER --profile NAME` tries again")
 
 
 def send_back(on_aws: OnAws, chosen: Chosen, how: Editing, dry_run: bool, as_json: bool) -> bool:
@@ -152,6 +152,8 @@ def _tell(sent: Any, chosen: Chosen, as_json: bool) -> None:
     for one in sent.refused:
         say(f"{one.message_id} stays in {one.queue}: {one.reason}")
     if not sent.redriven and not sent.refused:
-        say("there is no such dead letter" if chosen.ids else "there are no dead letters")
+        say(chosen.none)
+        if chosen.error:
+            say("Lambda's own letters name no class of error, so --error finds none of them")
     elif sent.redriven:
         say("what fails again is in `busway dlq --profile NAME` after its retries")

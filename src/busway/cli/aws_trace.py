@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from busway.cli.aws_history import look, wanted_id
 from busway.cli.aws_options import OnAws
-from busway.cli.output import console, line, moment, print_json, say
+from busway.cli.output import console, line, moment, print_json, say, visible
 from busway.cli.trace_picture import WIDTH_MAX, Words, drawn
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ def tell_trace(on_aws: OnAws, event_id: str | None, since: str, since_s: int, as
                     "cut": found.cut, "untold": found.untold})  # fmt: skip
         return
     line((f"{asked} in {looked.environment}, {looked.aws.region}, from {moment(event['accepted_at'])} on", "bold"))
-    profile = f"--profile {on_aws.profile}"
+    profile = f"--profile {quote(str(on_aws.profile))}"
     words = Words(
-        why=f"`busway why {{event_id}} {profile}`",
-        logs=f"`busway why {asked} {profile} --all`",
-        of_attempt="",
-        redrive=f"`busway redrive {{name}} {profile}`",
+        why=lambda event_id: f"`busway why {quote(event_id)} {profile}`",
+        logs=lambda _: f"`busway why {quote(asked)} {profile} --all`",
+        redrive=lambda name: f"`busway redrive {quote(name.removeprefix(looked.prefix))} {profile}`",
+        of_attempt=False,
     )
     for parts in drawn([event], min(console().width, WIDTH_MAX), "", words):
         line(*parts)
@@ -64,6 +65,6 @@ def _tell_gaps(found: History) -> None:
     if not found.passages:
         say("no log of the bus tells of it: when it came, and which rules matched, is not known (docs/aws.md)")
     for one in found.untold:
-        say(f"not known: {one}")
+        say(f"not known: {visible(one)}")
     if found.cut:
         say("there may be more: only the first lines, invocations and letters were looked at")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from busway.cli.aws_history import look, wanted_id
 from busway.cli.aws_options import OnAws
-from busway.cli.output import STYLES, counted, day, line, moment, print_json, say
+from busway.cli.output import STYLES, counted, day, line, moment, print_json, say, visible
 from busway.cli.timeline import name_of
 from busway.cli.tracebacks import brief_lines
 from busway.cli.verdict import CLOSEST_SHOWN, show_verdicts
@@ -58,7 +59,7 @@ def _show(found: History, prefix: str, profile: str, every: bool) -> None:
         line(("no dead letter of it is in the project's queues", "dim"))
     _rules(found, every)
     for one in found.untold:
-        say(f"not known: {one}")
+        say(f"not known: {visible(one)}")
     if found.cut:
         say("there may be more: only the first lines, invocations and letters were looked at")
 
@@ -67,7 +68,7 @@ def _passage(passage: Passage) -> None:
     """What the bus's own log says."""
     source = f" from {passage.source}" if passage.source else ""
     line((passage.detail_type or "event", "bold cyan"), f"{source} on bus {passage.bus}")
-    line((f"received {day(passage.received_at)}", "dim"))
+    line((f"received {day(passage.received_at)[:10]} {moment(passage.received_at)}", "dim"))
     if passage.error:
         line(("not taken: ", "bold red"), (passage.error, "yellow"))
     for one in passage.deliveries:
@@ -81,8 +82,12 @@ def _handed_over(told: BusDelivery) -> None:
     tries = f" after {counted(len(told.attempts), 'attempt')}" if told.attempts else ""
     state = (told.state, STYLES.get(told.state, "yellow"))
     line(f"rule {told.rule} -> {name_of(told.target)}: ", state, f"{tries} {moment(told.at)}")
+    for attempt in told.attempts:
+        problem = ": ".join(part for part in (attempt.error_code, attempt.error_message) if part)
+        if attempt.outcome != "ok":
+            line((f"  {attempt.attempt}  {moment(attempt.ended_at)}  ", "dim"), attempt.outcome, f": {problem}")
     problem = ": ".join(part for part in (told.error_code, told.error_message) if part)
-    if problem and told.state != "delivered":
+    if problem and told.state != "delivered" and not told.attempts:
         line("  └ ", (problem, "yellow"))
 
 
@@ -134,4 +139,5 @@ def _letter(letter: AwsLetter, prefix: str, profile: str) -> None:
     line(("dead-lettered", "bold red"), f" {day(letter.failed_at)}, kept in {letter.queue}: ", (problem, "yellow"))
     handler = letter.queue.removeprefix(prefix).removesuffix("-dead-letters")
     again = letter.event_id or letter.message_id
-    line(f"  └ `busway redrive {handler} --event {again} --profile {profile}` sends it back")
+    command = f"busway redrive {quote(handler)} --event {quote(again)} --profile {quote(profile)}"
+    line(f"  └ `{command}` sends it back")

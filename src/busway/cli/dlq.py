@@ -78,7 +78,8 @@ def dlq(
     if as_json:
         print_json(found)
         return
-    show_found(found, "`busway dlq --event EVENT` shows one with its attempts; `busway redrive HANDLER` tries again")
+    hint = "`busway dlq --event EVENT` shows one with its attempts; `busway redrive HANDLER` tries again"
+    show_found(found, Chosen(handler, (), pattern, error, queue), hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,18 @@ class Chosen:
     error: str | None = None
     queue: str | None = None
 
+    @property
+    def none(self) -> str:
+        """What there is none of."""
+        return (
+            "there is no such dead letter" if self.ids or self.matching or self.error else "there are no dead letters"
+        )
 
-def show_found(found: Mapping[str, Any], hint: str) -> None:
+
+def show_found(found: Mapping[str, Any], chosen: Chosen, hint: str) -> None:
     """Groups, then items, then what else can be asked."""
     if not found["total"]:
-        say("no dead letters")
+        say(chosen.none)
         return
     show_groups(found["groups"])
     line("")
@@ -124,10 +132,14 @@ def show_items(items: Iterable[Mapping[str, Any]]) -> None:
     table(
         ("event or record", "handler", "tries", "failed"),
         [
-            (subject(item), name_of(item.get("handler")), item.get("attempts"), moment(item.get("failed_at")))
+            (subject(item), name_of(item.get("handler")), _tries(item), moment(item.get("failed_at")))
             for item in items
         ],
     )
+
+
+def _tries(item: Mapping[str, Any]) -> str:
+    return "" if item.get("attempts") is None else str(item["attempts"])
 
 
 def show_letters(letters: Iterable[Mapping[str, Any]]) -> None:
@@ -136,9 +148,11 @@ def show_letters(letters: Iterable[Mapping[str, Any]]) -> None:
         if number:
             line("")
         line((f"{name_of(letter.get('handler'))}: ", "bold"), (problem_of(letter), "yellow"))
-        tries = f"after {counted(letter['attempts'], 'attempt')}" if letter.get("attempts") else "untried"
+        tries = f" after {counted(letter['attempts'], 'attempt')}" if letter.get("attempts") else " untried"
+        # Lambda's own letters on AWS do not say how often it was tried.
+        tries = "" if letter["attempts"] is None else tries
         line(
-            (f"{subject(letter)}, failed {moment(letter.get('failed_at'))} {tries}, ", "dim"),
+            (f"{subject(letter)}, failed {moment(letter.get('failed_at'))}{tries}, ", "dim"),
             (f"kept in {name_of(letter['queue'])} as message {letter['message_id']}", "dim"),
         )
         if letter.get("edited"):
@@ -146,7 +160,7 @@ def show_letters(letters: Iterable[Mapping[str, Any]]) -> None:
         for attempt in letter.get("tries", []):
             _show_attempt(attempt)
         # On AWS nothing tells of them.
-        left = letter["attempts"] - len(letter["tries"]) if "tries" in letter else 0
+        left = int(letter["attempts"] or 0) - len(letter["tries"]) if "tries" in letter else 0
         if left > 0:
             line((f"of {counted(left, 'attempt')} nothing is remembered any more", "dim"))
         line("")

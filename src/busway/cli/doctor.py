@@ -6,7 +6,7 @@ import click
 
 from busway.cli.aws_options import OnAws
 from busway.cli.options import json_option, project_root
-from busway.cli.output import line, print_json, say
+from busway.cli.output import counted, line, print_json, say
 
 _STYLES = {"error": "bold red", "warning": "yellow"}
 
@@ -43,7 +43,11 @@ def doctor(profile: str | None, region: str | None, environment: str | None, as_
         for one in found:
             line((f"{one.level}: ", _STYLES[one.level]), (f"{one.what}: ", "bold"), one.problem)
             line((f"  └ {one.hint}", "dim"))
-        looked = f"{len(facts.targets)} targets, {len(facts.functions)} functions, {len(facts.queues)} dead-letter "
-        looked += f"queues, {len(facts.alarms)} alarms"
-        say(f"{errors} errors, {len(found) - errors} warnings in {looked} of {site.names.environment}")
+        nouns = (
+            (facts.targets, "target"), (facts.functions, "function"), (facts.queues, "dead-letter queue"),
+            (facts.alarms, "alarm"),
+        )  # fmt: skip
+        looked = ", ".join(counted(len(each), noun) for each, noun in nouns)
+        told = f"{counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}"
+        say(f"{told} in {looked} of {site.names.environment}")
     click.get_current_context().exit(1 if errors else 0)

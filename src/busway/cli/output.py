@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 400
 # What a terminal would act on instead of showing it: control characters, line ends that are none, text turned around.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 # Colours of what can happen to an event.
 STYLES = {
     "accepted": "cyan",
@@ -50,14 +52,16 @@ def visible(text: str) -> str:
 
 def say(text: str) -> None:
     """Progress and remarks: to stderr, so that stdout holds data only."""
-    click.echo(text, err=True)
+    click.echo(harmless(text), err=True)
 
 
 def print_json(value: Any, *, indent: bool = True) -> None:
     import msgspec
 
     text = msgspec.json.encode(value, order="deterministic" if indent else None)
-    click.echo((msgspec.json.format(text, indent=2) if indent else text).decode())
+    shown = (msgspec.json.format(text, indent=2) if indent else text).decode()
+    # In a text of JSON these are the same.
+    click.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", shown))
 
 
 def print_line(value: Any) -> None:
@@ -111,13 +115,18 @@ def moment(at: float | str | None) -> str:
     """A moment in local time, to the millisecond; "" for none."""
     if at is None or at == "":
         return ""
-    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(at, UTC)
+    when = datetime.fromisoformat(at) if isinstance(at, str) else _when(at)
     return when.astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
 def day(at: float) -> str:
     """A day and its minute, in local time."""
-    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    return _when(at).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _when(at: float) -> datetime:
+    """A moment that others wrote may lie beyond what there are years for."""
+    return datetime.fromtimestamp(min(max(at, 0.0), 253_000_000_000.0), UTC)
 
 
 def ago(seconds: float) -> str:

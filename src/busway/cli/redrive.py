@@ -118,7 +118,7 @@ def _redrive(connection: Connection, chosen: Chosen, how: Editing, wait_s: float
     if as_json:
         print_line(done)
     else:
-        _tell(done, letters, chosen.ids)
+        _tell(done, letters, chosen)
     return not (done["refused"] or done.get("failed") or (nothing and chosen.ids))
 
 
@@ -213,7 +213,7 @@ def tell_plan(found: Mapping[str, Any], as_json: bool) -> None:
     say(f"{f'and {left} more; ' if left > 0 else ''}{at_least}{found['total']} would be sent back; nothing was")
 
 
-def _tell(done: Mapping[str, Any], letters: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> None:
+def _tell(done: Mapping[str, Any], letters: Sequence[Mapping[str, Any]], chosen: Chosen) -> None:
     """The sum, then what became of them."""
     click.echo(f"{done['redriven']} sent back")
     if done["busy"]:
@@ -221,11 +221,7 @@ def _tell(done: Mapping[str, Any], letters: Sequence[Mapping[str, Any]], ids: Se
     if done["skipped"]:
         say(f"{done['skipped']} have no known handler and stay")
     if not (done["redriven"] or done["busy"] or done["skipped"] or done["refused"]):
-        say(
-            "there is no such dead letter"
-            if ids
-            else "there are no dead letters; `busway status` shows what is retried"
-        )
+        say(f"{chosen.none}; `busway dlq` shows those there are, `busway status` what is retried")
     for refusal in done["refused"]:
         say(f"{refusal['message_id']} stays: {refusal['reason']}")
     tell_outcomes(done, letters)

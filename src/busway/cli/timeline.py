@@ -102,10 +102,12 @@ def _batch(facts: Mapping[str, Any]) -> str:
 
 
 def name_of(arn: Any) -> str:
-    """The short name in an ARN; what is no ARN is its own name."""
+    """The short name in an ARN; what is no ARN is its own name. A subscription's has its topic's in front."""
     text = str(arn or "")
     parsed = parse_arn(text)
-    return parsed.name if parsed else text
+    if parsed is None:
+        return text
+    return parsed.resource if parsed.service == "sns" else parsed.name
 
 
 def short_id(event_id: Any) -> str:

@@ -13,8 +13,9 @@ Words say everything that a colour says too. Left are the words, right the axis:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from busway.cli.output import STYLES, counted, day, moment
@@ -54,12 +55,15 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What people do next: where nothing matched, for more lines (of that attempt alone), for a dead letter."""
+    """What people do next: where nothing matched (of an event), for more lines and for a dead letter (of a name).
 
-    why: str = "`busway why {event_id}`"
-    logs: str = "`busway logs {name}`"
-    of_attempt: str = "--request-id {request_id}"
-    redrive: str = "`busway redrive {name}`"
+    `of_attempt`: whether the lines of one attempt can be asked for.
+    """
+
+    why: Callable[[str], str] = lambda event_id: f"`busway why {quote(event_id)}`"
+    logs: Callable[[str], str] = lambda name: f"`busway logs {quote(name)}`"
+    redrive: Callable[[str], str] = lambda name: f"`busway redrive {quote(name)}`"
+    of_attempt: bool = True
 
 
 def picture(found: Mapping[str, Any], width: int) -> Iterator[Row]:
@@ -140,7 +144,7 @@ class _Pen:
         elif not event["matched"] and event.get("rules_known", True):
             near = [f"the closest is {one['rule']}" for one in event["closest"]]
             yield self._words(indent + 2, "; ".join(["no rule matched it", *near]))
-            yield self._words(indent + 2, self._next.why.format(event_id=event["event_id"]), "dim")
+            yield self._words(indent + 2, self._next.why(str(event["event_id"])), "dim")
         for delivery in event["deliveries"]:
             yield from self._delivery(delivery, indent + 2)
 
@@ -204,8 +208,8 @@ class _Pen:
             yield self._words(indent, f"│ {text}", "dim")
         more = len(texts) - len(shown) + between
         if more:
-            request = self._next.of_attempt.format(request_id=attempt["request_id"])
-            yield self._words(indent, f"│ … {more} more: {self._next.logs.format(name=name)}", "dim")
+            request = f"--request-id {attempt['request_id']}" if self._next.of_attempt else ""
+            yield self._words(indent, f"│ … {more} more: {self._next.logs(name)}", "dim")
             if request and len(request) + indent + 4 <= self._width:
                 yield self._words(indent, f"│   {request}", "dim")
 
@@ -217,7 +221,7 @@ class _Pen:
             return
         at, queue = float(told["at"]), name_of(told["dead_letter_queue"])
         yield self._timed(indent, "dead letter", "bold red", at, self._axis.bar(at, at, "■"))
-        yield self._words(indent + 2, f"in {queue}; {self._next.redrive.format(name=name)}", "dim")
+        yield self._words(indent + 2, f"in {queue}; {self._next.redrive(name)}", "dim")
         for alarm in told["alarms"]:
             yield from self._alarm(alarm, indent)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from busway.arn import parse_arn
 from busway.clock import Clock, Entropy, first_of
 from busway.delivery import Delivered, Delivery, Failed, Outcome, Targets
 from busway.delivery.dead_letter import DeadLetters, Verdict, bury
@@ -141,7 +142,7 @@ class _Lane:
     async def _attempt(self, item: Item, delivery: Delivery) -> Outcome:
         """One try, whatever it raises or however long it hangs."""
         parts = self._parts
-        if not is_notification(delivery):
+        if is_of_rule(delivery):
             dimensions = dimensions_of(delivery.bus_arn, delivery.rule_arn)
             parts.metrics.count(NAMESPACE, "InvocationAttempts", of=delivery.rule_arn, **dimensions)
             if item.attempts > 1:
@@ -226,6 +227,12 @@ def dimensions_of(bus_arn: str, rule_arn: str) -> dict[str, str]:
     return {"RuleName": rule} if bus in ("default", "") else {"EventBusName": bus, "RuleName": rule}
 
 
+def is_of_rule(delivery: Delivery) -> bool:
+    """Whether it comes from a rule, and not from a topic or an alarm: `rule_arn` is then theirs."""
+    parsed = parse_arn(delivery.rule_arn)
+    return parsed is None or parsed.service == "events"
+
+
 def is_notification(delivery: Delivery) -> bool:
     """Whether it comes from a topic and not from a rule: `rule_arn` is then the subscription's."""
     return delivery.rule_arn.count(":") == 6 and delivery.rule_arn.split(":", 3)[2] == "sns"
@@ -237,6 +244,9 @@ def count_end(metrics: Metrics, delivery: Delivery, verdict: Verdict | None) -> 
         # https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
         name = "NumberOfNotificationsDelivered" if verdict is None else "NumberOfNotificationsFailed"
         metrics.count("AWS/SNS", name, of=delivery.rule_arn, TopicName=delivery.rule_arn.split(":")[5])
+        return
+    if not is_of_rule(delivery):
+        # Alerts are counted where they are told.
         return
     dimensions = dimensions_of(delivery.bus_arn, delivery.rule_arn)
     metrics.count(NAMESPACE, "Invocations", of=delivery.rule_arn, **dimensions)

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 BEGIN, END, REPORT, INIT_REPORT = "START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "INIT_REPORT "
-_DURATION = re.compile(r"\tDuration: ([0-9.]+) ms\t")
+# A function may print such a line itself, with anything in it.
+_DURATION = re.compile(r"\tDuration: (\d{1,9}(?:\.\d{1,6})?) ms\t")
 # How a log says that an attempt failed: Python's runtime, Node.js's, and what Lambda ended.
 _PYTHON = re.compile(r"\[ERROR\] (?P<code>[\w.]+)(?:: (?P<message>.*))?")
 _NODE = re.compile(r"(?:^|\t| )ERROR\s+(?:Invoke|Unhandled\w*|Uncaught\w*) \w+\s+(?P<json>\{.*\})$")

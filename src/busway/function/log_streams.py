@@ -7,6 +7,7 @@ worker's mark, `DAY.VERSION.DIGITS`, which is shorter. What was printed by no wo
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 
 from busway.arn import Scope, parse_arn
@@ -14,6 +15,9 @@ from busway.function.record import LATEST, function_arn
 
 GROUPS = "/aws/lambda/"
 _DAY_S = 86_400
+# Some nine thousand years: what a damaged file says beyond that names no day.
+_DAYS_MAX = 2_900_000
+_MARK = re.compile(r"(?P<day>\d{1,7})\.(?P<version>\d{0,20})\.(?P<digits>[0-9a-f]{12})")
 # Enough that no two workers of a function have the same ones.
 _DIGITS = 12
 
@@ -38,8 +42,8 @@ def worker_mark(version: str, at: float, unique: str) -> str:
 
 def stream_of(arn: str, at: float, worker: str) -> str:
     """Where a line goes that the worker of this mark printed at `at` (Unix seconds); "" is no worker."""
-    day, _, rest = worker.partition(".")
-    version, _, digits = rest.partition(".")
-    began = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=int(day) if worker else at // _DAY_S)
-    name = hashlib.sha256(f"{arn}{digits}".encode()).hexdigest()[:32]
-    return f"{began:%Y/%m/%d}/[{version or LATEST}]{name}"
+    mark = _MARK.fullmatch(worker)
+    day = int(mark["day"]) if mark else int(min(max(at, 0.0) // _DAY_S, _DAYS_MAX))
+    began = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=min(day, _DAYS_MAX))
+    name = hashlib.sha256(f"{arn}{mark['digits'] if mark else ''}".encode()).hexdigest()[:32]
+    return f"{began:%Y/%m/%d}/[{(mark and mark['version']) or LATEST}]{name}"

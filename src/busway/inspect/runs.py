@@ -41,7 +41,8 @@ def runs_of(request_id: str, lines: Sequence[Shown], *, delivered: bool, running
 
 
 def _report(run: Sequence[Shown]) -> str | None:
-    return next((line["line"] for line in run if line["line"].startswith(REPORT)), None)
+    """The last one: before it a function may print what it likes."""
+    return next((line["line"] for line in reversed(run) if line["line"].startswith(REPORT)), None)
 
 
 def _attempt(request_id: str, run: Sequence[Shown], *, last: bool, delivered: bool, running: bool) -> dict[str, Any]:

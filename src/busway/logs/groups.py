@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Which events: from `start_ms` up to before `end_ms`, of these streams or of all, and what they must say.
 
-    Of several prefixes a stream's name has one.
+    Of several prefixes a stream's name has one. `live`: somebody asks again and again.
     """
 
     start_ms: int = 0
@@ -53,6 +53,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     streams: frozenset[str] | None = None
     prefix: str | tuple[str, ...] = ""
     wanted: Filter | None = None
+    live: bool = False
 
     def asks_for(self, stream: str) -> bool:
         return stream.startswith(self.prefix) and (self.streams is None or stream in self.streams)
@@ -110,6 +111,8 @@ class LogGroups(GroupRegistry):
     def __init__(self, engine: Engine, clock: Clock, lines: FunctionLines, group_bytes: int) -> None:
         super().__init__(engine, clock, lines, group_bytes)
         self._reading, self._searching = asyncio.Semaphore(READERS_MAX), asyncio.Semaphore(SEARCHES_MAX)
+        # Tails that search wait for each other, and nobody for them.
+        self._tailing = asyncio.Semaphore(SEARCHES_MAX)
 
     async def put(self, scope: Scope, group_name: str, stream: str, events: Sequence[Event]) -> Sorted:
         """Keep a batch, durably before return; the answer says what was rejected.
@@ -191,6 +194,7 @@ class LogGroups(GroupRegistry):
 
         Where nothing came it reads nothing. A group that is gone has nothing new.
         """
+        query = msgspec.structs.replace(query, live=True)
         group = self.find(scope, group_name)
         if group is not None and group.counted > mark.offset:
             upto = group.counted
@@ -212,7 +216,9 @@ class LogGroups(GroupRegistry):
         return msgspec.structs.replace(mark, place=max(after.last, (now_ms, 0, 0)), printed=printed)
 
     def _turn(self, query: Query) -> asyncio.Semaphore:
-        return self._reading if query.wanted is None else self._searching
+        if query.wanted is None:
+            return self._reading
+        return self._tailing if query.live else self._searching
 
     async def _walk_lines(self, function: str, query: Query, page: Taker) -> set[str]:
         """Gives the streams that had lines, of those asked for."""

@@ -102,6 +102,22 @@ def _metrics(name: str, arguments: Arguments) -> Node:
     return lambda known: [series for label, series in known.metrics.items() if part in label]
 
 
+def _metric_count(name: str, arguments: Arguments) -> Node:
+    """How many series there are, a number.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html#metric-math-syntax
+    """
+    (argument,) = _nodes(name, arguments, 1)
+
+    def evaluate(known: Known) -> Value:
+        found = argument(known)
+        if not isinstance(found, list):
+            raise InvalidExpression(f"{name} takes an array of series, as METRICS() gives it")
+        return float(len(found))
+
+    return evaluate
+
+
 def _period(name: str, arguments: Arguments) -> Node:
     _nodes(name, arguments, 1)
     return lambda known: float(known.period_s)
@@ -187,7 +203,7 @@ FUNCTIONS: Mapping[str, Callable[[str, Arguments], Node]] = {
     "LOG10": _each(math.log10),
     "MAX": _aggregate(max),
     "METRICS": _metrics,
-    "METRIC_COUNT": _aggregate(len),
+    "METRIC_COUNT": _metric_count,
     "MIN": _aggregate(min),
     "PERIOD": _period,
     "RATE": _of_series(_rate),

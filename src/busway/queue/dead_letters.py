@@ -53,6 +53,6 @@ class QueueDeadLetters:
             name = (parse_arn(source.function_arn) or source.function_arn) if source.function_arn else ""
             function = name if isinstance(name, str) else name.name
             self._metrics.count("AWS/Lambda", "DeadLetterErrors", of=source.function_arn, FunctionName=function)
-        else:
+        elif ":events:" in source.rule_arn:
             rule = source.rule_arn.rsplit("/", 1)[-1]
             self._metrics.count("AWS/Events", "InvocationsFailedToBeSentToDlq", of=source.rule_arn, RuleName=rule)

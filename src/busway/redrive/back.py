@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
@@ -64,7 +65,10 @@ class Redriven(msgspec.Struct, frozen=True):
 
 
 class Redrive:
-    """`changed` is called with the ARN of each queue that got shorter; `searched` is open while one is worked on."""
+    """`changed` is called with the ARN of each queue that got shorter; `searched` is open while one is worked on.
+
+    `sent_back` gets what its letters became.
+    """
 
     def __init__(
         self,
@@ -76,10 +80,11 @@ class Redrive:
         trail: Trail,
         changed: Callable[[str], None] = lambda _: None,
         searched: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+        sent_back: Callable[[str, Sequence[tuple[str, int]]], None] = lambda _, __: None,
     ) -> None:
         self._engine, self._clock, self._ways = engine, clock, ways
         self._metrics, self._trail, self._changed = metrics, trail, changed
-        self._searched = searched
+        self._searched, self._sent_back = searched, sent_back
 
     async def found(self, scope: Scope, selection: Selection) -> AsyncIterator[DeadLetter]:
         """The dead letters that `selection` takes, oldest first by queue, a page of them in memory at a time."""
@@ -155,6 +160,8 @@ class Redrive:
             return [], refused
         # A number below zero names the work that a redrive before a death put already.
         numbers = [abs(number) for number in await self._engine.queues.put(puts, accepted=True)]
+        for queue_arn, work in _work_of(back, puts, numbers).items():
+            self._sent_back(queue_arn, work)
         await self._engine.queues.done([letter.item for letter, _ in back], "redriven")
         first = 0
         for letter, count in back:
@@ -190,6 +197,18 @@ class Redrive:
         facts |= {"edited": edit.changed} if edit is not None else {}
         self._trail.note("redriven", **facts)
         self._metrics.count("Busway/DeadLetters", "Redriven", of=letter.queue_arn, Handler=letter.handler)
+
+
+def _work_of(
+    back: Sequence[tuple[DeadLetter, int]], puts: Sequence[Put], numbers: Sequence[int]
+) -> dict[str, list[tuple[str, int]]]:
+    """By queue, what its letters became, but for messages: those wait for whoever reads their queue."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    items = iter(zip(puts, numbers, strict=True))
+    for letter, count in back:
+        work = [(put.queue, number) for put, number in islice(items, count) if ":sqs:" not in put.queue]
+        found.setdefault(letter.queue_arn, []).extend(work)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,14 +42,18 @@ class Outcome(msgspec.Struct, frozen=True):
     due_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Followed:
-    """One letter that was put back at `at`, the items of work that it became, and what a new letter of it has."""
+    """One letter that was put back at `at`, the items of work that it became, and what a new letter of it has.
+
+    `failed` counts the tries that were seen to fail since.
+    """
 
     letter: Outcome
     at: float
     items: Sequence[tuple[str, int]]
     keys: frozenset[str]
+    failed: int = 0
 
 
 @dataclass(slots=True)
@@ -111,6 +115,7 @@ class Outcomes:
                 item = await self.engine.queues.find(queue, item_id)
                 if item is not None:
                     under_way[number] = _progress(one.letter, item)
+                    one.failed = max(one.failed, under_way[number].attempts)
         ended = [(number, one) for number, one in waiting.items() if number not in under_way]
         if ended:
             for queue_arn in await self._queues():
@@ -122,7 +127,8 @@ class Outcomes:
     def _ended(self, one: Followed) -> Outcome:
         found = (self._again[key] for key in one.keys if key in self._again)
         failed = next((outcome for failed_at, outcome in found if failed_at >= one.at), None)
-        return failed or msgspec.structs.replace(one.letter, state=DELIVERED)
+        # At the try after those that were seen to fail.
+        return failed or msgspec.structs.replace(one.letter, state=DELIVERED, attempts=one.failed + 1)
 
     async def _queues(self) -> list[str]:
         return await self.engine.queues.names(self.scope.arn("sqs", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -47,6 +48,9 @@ ANSWER_SHOWN_MAX = 300
 ATTEMPT_S_MAX = 30.0
 RETRY_AFTER_S_MAX = 3_600.0
 ALARMS_NOTED_MAX = 100
+
+# Printable characters of ASCII but for what JSON itself needs escaped.
+_ESCAPED = re.compile(r"\\u00(2[013-9a-fA-F]|[3-4][0-9a-fA-F]|5[0-9abd-fABD-F]|6[0-9a-fA-F]|7[0-9a-eA-E])")
 
 TOO_MANY_REQUESTS = 429
 RETRIED_STATUSES = frozenset({408, 425, TOO_MANY_REQUESTS})
@@ -178,6 +182,8 @@ def _parts(route: Route, alert: Alert) -> Sequence[Alert]:
 
 
 def _without(hidden: Sequence[str], text: str) -> str:
+    """Also where JSON writes letters as numbers: whoever reads it as JSON would have the secret."""
+    text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
     for part in hidden:
         text = text.replace(part, "[secret]")
     return text
@@ -187,6 +193,6 @@ def _retry_after_s(text: str, now: float) -> float:
     """Seconds of a Retry-After header (a number or a date), 0.0 when there is none that can be read."""
     try:
         seconds = float(text) if text.strip().isdigit() else parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
     return min(max(0.0, seconds), RETRY_AFTER_S_MAX)

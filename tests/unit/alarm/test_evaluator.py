@@ -92,8 +92,9 @@ class World:
         self.metrics, self.trail = Metrics(self.clock), Trail(self.clock)
         self.alarms = Alarms(self.engine, self.clock, SeededEntropy(seed))
         self.series = TimeSeries(self.engine, self.clock, SeededEntropy(seed + 100))
+        self.watched = DeadLetterQueues(self.engine, self.queues.__contains__)
         return Evaluator(
-            self.alarms, DeadLetterQueues(self.engine, self.queues.__contains__), self.engine, self.clock,
+            self.alarms, self.watched, self.engine, self.clock,
             notice_put=lambda d: Put(OUTBOX, msgspec.json.encode(d), self.clock.now(), origin=d.origin),
             announce=self.announce, metrics=self.metrics, trail=self.trail, series=self.series,
         )  # fmt: skip
@@ -406,3 +407,36 @@ async def test_a_death_at_any_write_neither_loses_nor_doubles_a_notice(death: in
     states = {event.event_id: msgspec.json.decode(event.detail)["state"]["value"] for event in world.events}
     assert list(states.values()) == ([OK, ALARM, OK] if told else [OK])
     await world.close()
+
+
+WORK = "arn:aws:lambda:us-east-1:000000000000:function:mail"
+
+
+async def sent_back(world: World) -> Item:
+    """The letter as a redrive does it: the work first, then the letter ends."""
+    (number,) = await world.engine.queues.put([Put(WORK, b"{}", 0.0)])
+    world.watched.sent_back(QUEUE, [(WORK, abs(number))])
+    await world.heal()
+    world.evaluator.changed(QUEUE)
+    (item,) = await world.engine.queues.lease(WORK, 1, 600)
+    return item
+
+
+@pytest.mark.parametrize("well", [True, False])
+async def test_a_letter_that_was_sent_back_is_well_only_when_its_work_is_done(world: World, well: bool):
+    await world.fail()
+    await world.evaluator.evaluate()
+    assert world.state == ALARM
+    work = await sent_back(world)
+    for _ in range(30):
+        await world.clock.advance(1)
+        await world.evaluator.evaluate()
+        assert world.state == ALARM
+    if not well:
+        # What fails again lies where it lay before its work ends.
+        await world.fail()
+    await world.engine.queues.done([work])
+    await world.clock.advance(1)
+    await world.evaluator.evaluate()
+    assert world.state == (OK if well else ALARM)
+    assert await world.told() == [(ROUTE, ALARM)]

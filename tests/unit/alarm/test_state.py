@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, strategies as st
 
 from busway.alarm.series import Series
 from busway.alarm.state import ALARM, INSUFFICIENT_DATA, OK, TREATMENTS, Datapoint, Rule, decide
@@ -90,3 +91,18 @@ def test_periods_begin_at_the_epoch_and_old_ones_are_forgotten():
     for at in (0, 60, 120, 180):
         series.add(at, at)
     assert [(p.at, p.value) for p in series.points(185, "Maximum")] == [(120, 120), (180, 180)]
+
+
+@given(
+    st.lists(st.sampled_from([None, 0.0, 5.0]), min_size=1, max_size=5),
+    st.integers(1, 5), st.integers(1, 5), st.sampled_from(TREATMENTS), st.sampled_from([OK, ALARM]),
+)  # fmt: skip
+def test_the_reason_says_nothing_of_a_datapoint_that_is_not_so(
+    values: list[float | None], periods: int, needed: int, treatment: str, present: str
+):
+    rule = Rule("GreaterThanThreshold", 1.0, periods, min(needed, periods), treatment)
+    reason = decide(rule, [Datapoint(60.0 * n, value) for n, value in enumerate(values)], present).reason
+    if "out of the last" in reason:
+        shown = reason.partition("[")[2].partition("]")[0]
+        assert ("5.0 (" in shown) != ("0.0 (" in shown)
+        assert ("not greater" in reason) == ("0.0 (" in shown)

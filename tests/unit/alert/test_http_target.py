@@ -343,3 +343,21 @@ async def test_alarms_gathered_for_people_reach_a_webhook_one_by_one_when_the_ro
     sent = [msgspec.json.decode(body) for _, _, body in receiver.requests]
     assert [event["source"].rsplit(":", 1)[-1] for event in sent] == ["mail", "post"]
     assert len({event["id"] for event in sent}) == 2
+
+
+async def test_a_secret_that_is_echoed_in_escapes_of_json_shows_in_no_message(receiver: Receiver):
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+    receiver.answers = [Answer(400, f'{{"errors": ["bad key {escaped}"]}}'.encode())]
+    world = World(PAGERDUTY_ROUTING_KEY=KEY)
+    await world.route("pagerduty", receiver.url)
+    outcome = await failed(world)
+    assert "bad key [secret]" in outcome.message and escaped not in outcome.message
+
+
+@pytest.mark.parametrize("wait", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "9" * 400, "soon", "-1"])
+async def test_a_wait_that_cannot_be_read_is_none(receiver: Receiver, wait: str):
+    receiver.answers = [Answer(429, b"", {"retry-after": wait})]
+    world = World(PAGERDUTY_ROUTING_KEY=KEY)
+    await world.route("pagerduty", receiver.url)
+    outcome = await failed(world)
+    assert outcome.retriable and 0 <= outcome.retry_after_s <= 3_600

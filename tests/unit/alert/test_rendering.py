@@ -303,3 +303,21 @@ def test_a_mail_of_many_alarms_lists_them_all():
 
 def test_a_line_break_in_an_alarms_name_gets_into_no_header():
     assert mailed(alert(name="mail\r\nBcc: eve@example.com"))["Subject"] == "[Busway] mail Bcc: eve@example.com"
+
+
+def test_what_holds_now_is_counted_of_alarms_that_moved_on_and_each_once():
+    names = [f"a{number}" for number in range(5)]
+    messages = [message(name=name) for name in names]
+    over = {one.AlarmArn: OK for one in messages[:2]}
+    told = Alert("a#g#1", messages[0], 0.0, (*messages[1:], messages[4]), over)
+    assert sent_to_slack(told)["text"] == "ALARM 5 alarms: 3 ALARM, 2 OK"
+    listed = sent_to_slack(told)["blocks"][1]["text"]["text"].split("\n")
+    assert [line.split()[0] for line in listed] == [":red_circle:"] * 3 + [":large_green_circle:"] * 2
+    assert sent_to_slack(Alert("a#g#1", messages[0], 0.0, (messages[1],)))["text"] == "ALARM 2 alarms"
+
+
+def test_slack_is_told_what_an_alarm_without_known_failures_is_about():
+    of_metric = msgspec.structs.replace(
+        message(failures=()), AlarmDescription="see `busway logs mail`", Busway=QueueDigest("", 0)
+    )
+    assert "see `busway logs mail`" in str(sent_to_slack(Alert("a#g#1", of_metric, 0.0))["blocks"])

@@ -77,9 +77,14 @@ class Door:
     def connections(self) -> set[Any]:
         return self.server._server.server_state.connections
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, method: str = "POST") -> dict[str, str]:
         target = {"X-Amz-Target": "Logs_20140328.StartLiveTail", "Content-Type": "application/x-amz-json-1.1"}
-        return sign("POST", f"{self.server.url}/", target, BODY, KEY, SECRET, "eu-west-1", "logs", 0.0)
+        return sign(method, f"{self.server.url}/", target, BODY, KEY, SECRET, "eu-west-1", "logs", 0.0)
+
+    def raw(self, method: str = "POST") -> bytes:
+        head = {**self.headers(method), "Host": self.server.url.removeprefix("http://"), "Content-Length": len(BODY)}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+        return f"{method} / HTTP/1.1\r\n{lines}\r\n".encode() + BODY
 
     def http2_head(self) -> list[tuple[str, str]]:
         head = [(name.lower(), value) for name, value in self.headers().items() if name.lower() != "host"]
@@ -277,4 +282,22 @@ async def test_letting_go_of_who_does_not_read_leaves_the_others_alone(client: h
     tail.tell("still here")
     assert b"still here" in (await read.next())[1]
     await response.aclose()
+    writer.close()
+
+
+async def test_to_head_there_is_no_stream_to_wait_for(client: httpx.AsyncClient, door: Door):
+    request = client.build_request("HEAD", f"{door.server.url}/", content=BODY, headers=door.headers("HEAD"))
+    response = await client.send(request)
+    assert (response.status_code, response.content) == (200, b"")
+    await door.closed()
+    assert door.tail.asked == 0
+
+
+async def test_a_request_behind_a_stream_that_has_no_end_ends_it(door: Door):
+    """Nobody reads behind a request that waits, so nobody would see that the client is gone."""
+    reader, writer = await asyncio.open_connection(*door.server.url.removeprefix("http://").split(":"))
+    writer.write(door.raw())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(door.raw())
+    await door.closed()
     writer.close()

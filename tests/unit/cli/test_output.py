@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from busway.cli import complain
-from busway.cli.output import brief, console, line, table
+from busway.cli.output import brief, console, day, line, moment, print_json, say, table
 from busway.cli.serve import LogLines, log_to_stderr
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\r12:00:00.000 delivered\u202eevil\u2028x\n12:00:00.000  delivered\ttab"
@@ -92,3 +92,23 @@ def test_who_sends_rubbish_cannot_fill_the_log():
 )
 def test_a_long_text_is_cut_to_its_beginning_and_says_so(text: str, shown: str):
     assert brief(text) == shown
+
+
+def test_json_is_the_same_and_has_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]):
+    told = {"found": HOSTILE + "\u200f\u061c", "of": [HOSTILE]}
+    for indent in (True, False):
+        print_json(told, indent=indent)
+        printed = capsys.readouterr().out
+        assert json.loads(printed) == told
+        assert not set(printed) & set("\x1b\x07\x9b\r\u202e\u2028\u200f\u061c")
+
+
+def test_a_remark_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]):
+    say(HOSTILE)
+    complain("problem", HOSTILE, 1)
+    assert not set(capsys.readouterr().err) & set("\x1b\x07\x9b\r\u202e\u2028")
+
+
+@pytest.mark.parametrize("at", [-1e30, -1.0, 1e18, float("inf")])
+def test_a_moment_beyond_all_years_is_shown_all_the_same(at: float):
+    assert moment(at) and day(at)

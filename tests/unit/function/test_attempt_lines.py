@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given, strategies as st
 
 from busway.function.attempt_lines import duration_ms, error_in, split_runs
 
@@ -47,3 +50,10 @@ def test_lines_before_the_first_attempt_are_of_none():
 def test_a_report_tells_how_long_it_took():
     assert duration_ms("REPORT RequestId: r\tDuration: 12.50 ms\tBilled Duration: 13 ms\t") == 12.5
     assert duration_ms("REPORT RequestId: r") is None
+
+
+@given(st.text())
+def test_whatever_a_function_prints_as_a_duration_is_a_number_or_none(text: str):
+    for shown in (text, "1.2.3", "9" * 400, "٣"):
+        found = duration_ms(f"REPORT RequestId: r\tDuration: {shown} ms\tx")
+        assert found is None or math.isfinite(found)

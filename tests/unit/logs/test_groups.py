@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from busway.arn import Scope
 from busway.aws.service import Caller, Headers
 from busway.clock import ManualClock, settle
 from busway.errors import LogGroupNotFound, LogLimitExceeded, LogStreamNotFound, VersionConflict
-from busway.function.log_streams import worker_mark
+from busway.function.log_streams import stream_of, worker_mark
 from busway.logs import groups, registry
 from busway.logs.batch import DAY_MS, EVENT_BYTES
 from busway.logs.groups import Query
@@ -325,3 +327,11 @@ async def test_a_reader_waits_for_no_search_however_slow_its_pattern_is(room: Ro
     finally:
         held.set()
         await asyncio.gather(*searches)
+
+
+@given(
+    st.text(max_size=40) | st.from_regex(r"\d{1,12}\.\d{0,30}\.[0-9a-f]{12}", fullmatch=True),
+    st.floats(allow_nan=False),
+)
+def test_whatever_a_file_says_of_a_worker_or_a_time_its_line_has_a_stream(worker: str, at: float):
+    assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[(\$LATEST|\d{1,20})\][0-9a-f]{32}", stream_of("arn:x", at, worker))

@@ -33,6 +33,8 @@ def found(text: str) -> Value:
         ("e + g", {0: 2.0, 120: 3.0}),
         ("e > 0", {0: 1.0, 60: 1.0, 120: 0.0}),
         ("SUM(e)", 3.0),
+        ("METRIC_COUNT(METRICS())", 2.0),
+        ("SUM(METRICS()) / METRIC_COUNT(METRICS())", {0: 5.5, 60: 1.0, 120: 2.5}),
         ("AVG(METRICS())", {0: 5.5, 60: 1.0, 120: 2.5}),
         ("MAX([e, c])", {0: 10.0, 60: 2.0, 120: 5.0}),
         ('SUM(METRICS("err"))', ERRORS),

@@ -90,3 +90,9 @@ async def test_a_letter_that_was_there_before_is_not_taken_for_the_new_one(world
     world.outside.answers = [Delivered()]
     ((one,), _) = await outcomes(world, await redriven(world), 60)
     assert (one.event_id, one.state) == (event_id, DELIVERED)
+
+
+async def test_what_was_delivered_tells_at_which_try(world: World):
+    await fail(world, 1)
+    ((one,), _) = await outcomes(world, await redriven(world), 60)
+    assert (one.state, one.attempts) == (DELIVERED, 1)

@@ -69,6 +69,9 @@ class CloudWatchMetrics:
         wanted, extended = request.get("Statistics", []), request.get("ExtendedStatistics", [])
         if not (wanted or extended):
             raise AwsError("MissingParameter", "One of Statistics and ExtendedStatistics is required.", 400)
+        if wanted and extended:
+            # AWS's page says "but not both"; the words are ours.
+            raise ConflictingMetric("Statistics and ExtendedStatistics may not be given together.")
         _check_span(start, end)
         _check_period(period_s)
         for name in (*wanted, *extended):

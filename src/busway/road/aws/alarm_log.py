@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from busway.road.aws.access import Aws
+from busway.road.aws.read_json import read_json
 
 ALARM = "ALARM"
 # How the summary of an action that worked begins, and of one that did not; no page of AWS says so.
@@ -75,10 +76,8 @@ class _Data(msgspec.Struct):
 
 
 def _new_state(item: Mapping[str, Any]) -> str:
-    try:
-        return msgspec.json.decode(str(item.get("HistoryData", "")), type=_Data).newState.stateValue
-    except msgspec.DecodeError:
-        return str(item.get("HistorySummary", "")).rpartition(" to ")[2]
+    told = read_json(str(item.get("HistoryData", "")), _Data)
+    return str(item.get("HistorySummary", "")).rpartition(" to ")[2] if told is None else told.newState.stateValue
 
 
 def _alert(item: Mapping[str, Any]) -> Alert | None:

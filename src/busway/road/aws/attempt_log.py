@@ -134,10 +134,9 @@ def lines_of(request_id: str, lines: Iterable[LogLine]) -> list[LogLine]:
 
 def begun_before(lines: Sequence[LogLine], beginnings: Sequence[LogLine]) -> dict[str, str]:
     """By the id of each line the invocation that it names, or that began last in its stream; "" where none did."""
-    known = {one.id for one in beginnings}
     unique = {one.id: one for one in (*beginnings, *lines)}
-    # A beginning is before all others of its millisecond.
-    merged = sorted(unique.values(), key=lambda one: (one.at, one.id not in known))
+    # Within a millisecond CloudWatch's ids, numbers of one length, tell which came first.
+    merged = sorted(unique.values(), key=lambda one: (one.at, len(one.id), one.id))
     requests = Requests()
     whose = {one.id: requests.of(one) for one in merged}
     return {one.id: whose[one.id] for one in lines}
@@ -152,7 +151,8 @@ def attempts_of(lines: Sequence[LogLine], now: float) -> list[AwsAttempt]:
 
 
 def _attempt(number: int, run: Sequence[LogLine], may_run: bool) -> AwsAttempt:
-    report = next((line.text for line in run if line.text.startswith(REPORT)), None)
+    # The last one: before it a function may print what it likes.
+    report = next((line.text for line in reversed(run) if line.text.startswith(REPORT)), None)
     printed = [line for line in run if not line.text.startswith((BEGIN, END, REPORT, INIT_REPORT, _INIT_START))]
     texts = [*(line.text for line in printed), report or ""]
     error = next(filter(None, map(error_in, texts)), None)

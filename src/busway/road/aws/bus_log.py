@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from busway.road.aws.read_json import read_json
+
 # What the console calls the group of a bus.
 GROUP_PREFIX = "/aws/vendedlogs/events/event-bus/"
 
@@ -102,17 +104,10 @@ def passages_of(event_id: str, lines: Iterable[tuple[float, str]]) -> list[Passa
     """Of (Unix seconds, record) in the order of time, by bus. What is no record, or another event's, says nothing."""
     found: dict[str, _Reading] = {}
     for at, text in lines:
-        record = _read(text)
+        record = read_json(text, _Record, strict=False)
         if record is not None and record.event_id == event_id:
             found.setdefault(record.resource_arn, _Reading(record.resource_arn, at)).add(at, record)
-    return [reading.passage for reading in found.values()]
-
-
-def _read(text: str) -> _Record | None:
-    try:
-        return msgspec.json.decode(text, type=_Record, strict=False)
-    except msgspec.DecodeError:
-        return None
+    return [reading.end() for reading in found.values()]
 
 
 class _Reading:
@@ -120,6 +115,7 @@ class _Reading:
 
     def __init__(self, bus_arn: str, at: float) -> None:
         self._arn = bus_arn
+        self._known: dict[tuple[str, str], BusDelivery] = {}
         self.passage = Passage(bus_arn.rpartition("/")[2], at)
 
     def add(self, at: float, record: _Record) -> None:
@@ -138,16 +134,18 @@ class _Reading:
             self._ended(self._delivery(details.rule_arn, details.target_arn, at), at, record)
 
     def _delivery(self, rule_arn: str, target: str, at: float) -> BusDelivery:
-        rule, deliveries = rule_arn.rpartition("/")[2], self.passage.deliveries
-        if self.passage.matched is None:
-            self.passage.matched = []
-        if rule not in self.passage.matched:
-            self.passage.matched.append(rule)
-        known = next((one for one in deliveries if (one.rule, one.target) == (rule, target)), None)
+        place = rule_arn.rpartition("/")[2], target
+        known = self._known.get(place)
         if known is None:
-            known = BusDelivery(rule, target, at=at, attempts=[])
-            self.passage.deliveries = deliveries = [*deliveries, known]
+            known = self._known[place] = BusDelivery(*place, at=at, attempts=[])
         return known
+
+    def end(self) -> Passage:
+        """All that was said of it."""
+        if self._known:
+            self.passage.deliveries = list(self._known.values())
+            self.passage.matched = list(dict.fromkeys(rule for rule, _ in self._known))
+        return self.passage
 
     def _ended(self, delivery: BusDelivery, at: float, record: _Record) -> None:
         code, message = _problem(record)
@@ -181,9 +179,8 @@ def _whole(bus_arn: str, record: _Record) -> str:
     details = record.details
     if not details.event_detail or "event_detail" in record.dropped_fields:
         return ""
-    try:
-        detail = msgspec.json.decode(details.event_detail)
-    except msgspec.DecodeError:
+    detail = read_json(details.event_detail, dict[str, Any])
+    if detail is None:
         return ""
     region = bus_arn.split(":")[3] if bus_arn.count(":") > 3 else ""
     event = {

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-p
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -44,22 +45,22 @@ def log_resources(bus: str, names: Names, settings: AwsSettings) -> dict[str, di
     levels = LEVELS[: LEVELS.index(settings.bus_logs) + 1]
     sources = {level: _name(names, f"bus-{level}") for level in levels}
     found: dict[str, dict[str, Any]] = {
-        "BusLogGroup": {
+        "BusLogs": {
             "Type": "AWS::Logs::LogGroup",
             "Properties": {"LogGroupName": GROUP_PREFIX + bus, "RetentionInDays": settings.log_days},
         },
-        "BusLogPolicy": _policy(bus, names, list(sources.values())),
-        "BusLogDestination": {
+        "BusLogsPolicy": _policy(bus, names, list(sources.values())),
+        "BusLogsDestination": {
             "Type": "AWS::Logs::DeliveryDestination",
             "Properties": {
                 "Name": _name(names, "bus-log"),
-                "DestinationResourceArn": {"Fn::GetAtt": ["BusLogGroup", "Arn"]},
+                "DestinationResourceArn": {"Fn::GetAtt": ["BusLogs", "Arn"]},
             },
         },
     }
-    after = ["BusLogPolicy"]
+    after = ["BusLogsPolicy"]
     for level, name in sources.items():
-        source, delivery = f"Bus{level.title()}Source", f"Bus{level.title()}Delivery"
+        source, delivery = f"BusLogs{level.title()}Source", f"BusLogs{level.title()}Delivery"
         found[source] = {
             "Type": "AWS::Logs::DeliverySource",
             "Properties": {
@@ -74,7 +75,7 @@ def log_resources(bus: str, names: Names, settings: AwsSettings) -> dict[str, di
             "DependsOn": after,
             "Properties": {
                 "DeliverySourceName": {"Ref": source},
-                "DeliveryDestinationArn": {"Fn::GetAtt": ["BusLogDestination", "Arn"]},
+                "DeliveryDestinationArn": {"Fn::GetAtt": ["BusLogsDestination", "Arn"]},
             },
         }
         after = [delivery]
@@ -106,9 +107,11 @@ def _text(made: dict[str, Any]) -> str:
 
 
 def _name(names: Names, what: str) -> str:
-    """Letters, digits and hyphens; of one that would be too long the middle is its hash."""
-    name = f"{names.stack}-{what}"
-    if len(name) <= NAME_LENGTH_MAX:
+    """Letters, digits, hyphens and underscores; of one that would be too long, or has others, a part is its hash."""
+    whole = f"{names.project}-{names.environment}"
+    name = f"{whole}-{what}"
+    if re.fullmatch(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", name):
         return name
-    digest = hashlib.sha256(names.stack.encode()).hexdigest()[:8]
-    return f"{names.stack[: NAME_LENGTH_MAX - len(what) - len(digest) - 2]}-{digest}-{what}"
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    plain = re.sub("[^A-Za-z0-9_-]+", "-", whole)
+    return f"{plain[: NAME_LENGTH_MAX - len(what) - len(digest) - 2]}-{digest}-{what}"

@@ -19,6 +19,7 @@ from busway.road.aws.attempt_log import FAILED, OK, AwsAttempt
 from busway.road.aws.bus_log import DEAD_LETTERED, DELIVERED, PENDING, BusDelivery
 from busway.road.aws.history import History, Invocation
 from busway.road.aws.letter import AwsLetter
+from busway.road.aws.read_json import read_json
 
 # Ours: as many lines of an attempt as a server tells, the first ones and the last ones.
 LINES_FIRST, LINES_LAST = 10, 10
@@ -59,7 +60,7 @@ def event_tree(event_id: str, found: History, rung: Mapping[str, Rung]) -> Told:
 def _about(found: History) -> Mapping[str, Any]:
     if found.passages and found.passages[0].detail_type:
         return {"detail-type": found.passages[0].detail_type, "source": found.passages[0].source}
-    return msgspec.json.decode(found.event, type=dict[str, Any]) if found.event else {}
+    return read_json(found.event, dict[str, Any]) or {}
 
 
 def _first(deliveries: Sequence[Told]) -> float:

@@ -19,6 +19,7 @@ from busway.arn import parse_arn
 from busway.delivery.letter_groups import LetterGroup, LetterGroups
 from busway.errors import InvalidEvent
 from busway.pattern import Pattern
+from busway.road.aws.read_json import read_json
 
 # What a letter's `kind` says of who wrote it.
 RULE, FUNCTION, DESTINATION, QUEUE, STREAM, UNKNOWN = "rule", "function", "destination", "queue", "stream", "unknown"
@@ -28,7 +29,7 @@ _FAILED = "200"
 
 
 class AwsLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """`failed_at` is when the letter was written, in Unix seconds; `attempts` 0 where nothing says.
+    """`failed_at` is when the letter was written, in Unix seconds; `attempts` None where nothing says.
 
     `handler` is the ARN of what failed, or a function's name; "" where nobody knows. `payload` is what it was given.
     `receipt` is what SQS wants to hear to end it.
@@ -42,7 +43,7 @@ class AwsLetter(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: float
     error_code: str = ""
     error_message: str = ""
-    attempts: int = 0
+    attempts: int | None = None
     event_id: str = ""
     request_id: str = ""
     rule_arn: str = ""
@@ -119,7 +120,7 @@ def _source(words: Mapping[str, str], system: Mapping[str, str], body: str, func
         return {
             "kind": RULE, "handler": words.get("TARGET_ARN", ""), "rule_arn": words.get("RULE_ARN", ""),
             "error_code": words.get("ERROR_CODE", ""), "error_message": words.get("ERROR_MESSAGE", ""),
-            "attempts": int(tried) + 1 if tried.isdigit() else 0,
+            "attempts": int(tried) + 1 if tried.isdigit() else None,
         }  # fmt: skip
     if "RequestID" in words:
         code = words.get("ErrorCode", "")
@@ -139,20 +140,12 @@ def _source(words: Mapping[str, str], system: Mapping[str, str], body: str, func
 
 def _record(body: str) -> _Record | None:
     """What a destination of Lambda's was told."""
-    try:
-        return msgspec.json.decode(body, type=_Record)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return None
+    return read_json(body, _Record)
 
 
 def _recorded(record: _Record) -> dict[str, Any]:
-    context, failed = record.request_context, _Error()
-    if bytes(record.response_payload):
-        try:
-            failed = msgspec.json.decode(record.response_payload, type=_Error)
-        except msgspec.DecodeError:
-            # A function may answer with anything; then its condition is all there is to say.
-            failed = _Error()
+    # A function may answer with anything; then its condition is all there is to say.
+    context, failed = record.request_context, read_json(record.response_payload, _Error) or _Error()
     told: dict[str, Any] = {
         "kind": DESTINATION, "handler": context.function_arn.removesuffix(":$LATEST"),
         "request_id": context.request_id, "attempts": context.approximate_invoke_count,
@@ -166,10 +159,8 @@ def _recorded(record: _Record) -> dict[str, Any]:
 
 def event_id_of(text: str) -> str:
     """The id of an event, "" for what is none."""
-    try:
-        return msgspec.json.decode(text, type=_Envelope).id
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return ""
+    found = read_json(text, _Envelope)
+    return "" if found is None else found.id
 
 
 def groups_of(letters: Iterable[AwsLetter]) -> list[LetterGroup]:

@@ -52,15 +52,15 @@ def make_template(manifest: Manifest, environment: str, settings: AwsSettings, c
     if settings.create_bus and manifest.bus != DEFAULT_BUS:
         bus = {"Name": manifest.bus, **log_config(settings)}
         resources["Bus"] = {"Type": "AWS::Events::EventBus", **KEPT, "Properties": bus}
-    resources |= log_resources(manifest.bus, names, settings)
+    _add(resources, log_resources(manifest.bus, names, settings))
     if any(uses_table(entry, codes[entry.name]) for entry in manifest.handlers):
         resources[ONCE_TABLE] = _once_table(names)
-    resources |= topics(names, ids)
+    _add(resources, topics(names, ids))
     for entry in manifest.handlers:
-        resources |= _handler(where, manifest, entry, codes[entry.name])
-    resources |= targets.place_resources(manifest, names, ids)
+        _add(resources, _handler(where, manifest, entry, codes[entry.name]))
+    _add(resources, targets.place_resources(manifest, names, ids))
     for entry in manifest.rules:
-        resources |= _rule(where, manifest, entry)
+        _add(resources, _rule(where, manifest, entry))
     if len(resources) > RESOURCES_MAX:
         raise BrokenProject(
             f"the project is {len(resources)} resources on AWS; a stack has at most {RESOURCES_MAX}",
@@ -75,6 +75,16 @@ def make_template(manifest: Manifest, environment: str, settings: AwsSettings, c
         "Resources": resources,
         "Outputs": _outputs(manifest, ids),
     }
+
+
+def _add(resources: Resources, more: Resources) -> None:
+    """Raises BrokenProject where two things of the project would be one in the template."""
+    for logical in more.keys() & resources.keys():
+        raise BrokenProject(
+            f"two things of the project would be {logical!r} in the template",
+            "another name for the handler, rule or alert route whose name that is",
+        )
+    resources |= more
 
 
 def template_json(template: Template) -> str:

@@ -213,3 +213,15 @@ def test_every_line_that_is_not_late_is_given_once_and_few_are_remembered(rounds
         given_ids += asked(log, window)
         assert len(window._seen) <= seen_max + 1  # pyright: ignore[reportPrivateUsage]
     assert given_ids == [one["eventId"] for one in log]
+
+
+def test_of_lines_of_one_millisecond_the_order_of_the_log_tells_whose_each_is():
+    """On a warm worker the next attempt begins in the millisecond in which the line before was printed."""
+    texts = (start(ONE), "handling e-1", start(TWO), "handling e-2")
+    found = [LogLine(1.0, "f", "a", text, f"{number:056}") for number, text in enumerate(texts)]
+    assert begun_before([found[1], found[3]], [found[0], found[2]]) == {found[1].id: ONE, found[3].id: TWO}
+
+
+def test_a_report_that_a_function_printed_itself_is_not_the_last_word():
+    (attempt,) = attempts_of(lines(start(ONE), report(ONE, "Status: timeout"), report(ONE)), 100.0)
+    assert (attempt.outcome, attempt.duration_ms) == ("ok", 12.5)

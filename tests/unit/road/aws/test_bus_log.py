@@ -119,3 +119,10 @@ def test_a_record_with_anything_in_it_is_read_or_passed_over_and_the_next_is_rea
     texts = [record(kind, details=details, error=error), record("NO_STANDARD_RULES_MATCHED")]
     (passage,) = passages_of(EVENT_ID, [(1.0, text) for text in texts])
     assert passage.matched is not None
+
+
+def test_a_record_or_a_detail_that_is_nested_too_deeply_says_nothing():
+    deep = "[" * 5_000
+    whole = {**CAME, "event_detail": '{"a": ' + deep}
+    assert read(record("EVENT_RECEIPT", details=whole)).event == ""
+    assert passages_of(EVENT_ID, [(1.0, f'{{"message_type": {deep}')]) == []

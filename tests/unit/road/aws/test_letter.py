@@ -115,3 +115,8 @@ def test_groups_are_by_handler_and_error_and_what_sqs_alone_needs_is_not_told():
         ("TIMEOUT", 2), ("THROTTLING", 1),
     ]  # fmt: skip
     assert "receipt" not in told(one) and "attributes" not in told(one)
+
+
+@pytest.mark.parametrize("body", ["[" * 5_000, '{"id": "e", "source": ' + "[" * 5_000, '{"n": 1e400}', "\ud800"])
+def test_a_letter_that_cannot_be_read_is_one_without_an_event(body: str):
+    assert letter(body).event_id == ""

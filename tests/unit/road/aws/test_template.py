@@ -27,7 +27,7 @@ from busway.road.aws.bus_log_group import log_resources
 from busway.road.aws.function import Code
 from busway.road.aws.names import Names
 from busway.road.aws.overlay import overlaid
-from busway.road.aws.template import RESOURCES_MAX, make_template, template_hash, template_json
+from busway.road.aws.template import RESOURCES_MAX, _add, make_template, template_hash, template_json
 from busway.road.describe import describe
 from busway.road.manifest import Manifest
 from busway.road.root import AwsSettings
@@ -84,7 +84,7 @@ def test_the_log_of_a_bus_has_what_its_level_has_and_no_details_of_events():
     assert made["Bus"]["Properties"]["LogConfig"] == {"Level": "INFO", "IncludeDetail": "NONE"}
     sources = [one["Properties"] for one in made.values() if one["Type"] == "AWS::Logs::DeliverySource"]
     assert [one["LogType"] for one in sources] == ["ERROR_LOGS", "INFO_LOGS"]
-    policy = json.loads(made["BusLogPolicy"]["Properties"]["PolicyDocument"]["Fn::Sub"])
+    policy = json.loads(made["BusLogsPolicy"]["Properties"]["PolicyDocument"]["Fn::Sub"])
     allowed = policy["Statement"][0]["Condition"]["ArnLike"]["aws:SourceArn"]
     assert [one.rpartition(":")[2] for one in allowed] == [one["Name"] for one in sources]
     assert "LogConfig" not in template_of()["Resources"]["Bus"]["Properties"]
@@ -310,3 +310,16 @@ def test_an_overlay_of_a_resource_that_is_not_there_is_told_which_was_meant():
     with pytest.raises(BrokenProject, match="SendReciptFunction") as told:
         overlaid(template_of(), {"Resources": {"SendReciptFunction": {"Properties": {"MemorySize": 1024}}}})
     assert "SendReceiptFunction" in told.value.hint
+
+
+def test_two_things_that_would_be_one_in_the_template_are_refused():
+    with pytest.raises(BrokenProject, match="two things of the project would be 'BusLogs'"):
+        _add({"BusLogs": {}}, {"BusLogs": {}})
+
+
+def test_a_handler_called_bus_has_its_log_and_the_bus_has_its_own():
+    made = template_of(structs.replace(EVERYTHING, handlers=[handler_entry("bus")], rules=[]), bus_logs="trace")
+    groups = [
+        one["Properties"]["LogGroupName"] for one in made["Resources"].values() if one["Type"].endswith("LogGroup")
+    ]
+    assert sorted(groups) == ["/aws/lambda/shop-prod-bus", "/aws/vendedlogs/events/event-bus/orders"]
