@@ -71,10 +71,12 @@ class BoundedHttp(HttpToolsProtocol):
                 return
         if self._refused:
             return
-        streams = self.streams
+        streaming = self.cycle if self.streams else None
         super().data_received(data)
-        if streams and self.pipeline:
-            # The next request would wait for the end of an answer that has none, and with it that the client goes.
+        if streaming is not None and self.pipeline:
+            # The next request would wait for an answer that has no end, and nobody would see that the client goes.
+            streaming.disconnected = True
+            streaming.message_event.set()
             self.transport.abort()
             return
         if self.head_since is not None and not self._refused:
