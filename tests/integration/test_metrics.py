@@ -68,16 +68,21 @@ def test_statistics_of_what_was_put_as_values_sets_and_single_ones(cloudwatch: A
     cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{**at, **values}, {**at, "Value": 90}])
     asked = {"Namespace": "Shop", "MetricName": "Took", "StartTime": now - 5 * MINUTE, "EndTime": now, "Period": 60}
     (point,) = cloudwatch.get_metric_statistics(
-        **asked, Statistics=["SampleCount", "Average", "Sum", "Minimum", "Maximum"], ExtendedStatistics=["p50"]
+        **asked, Statistics=["SampleCount", "Average", "Sum", "Minimum", "Maximum"]
     )["Datapoints"]
     assert point == {
         "Timestamp": now - MINUTE, "SampleCount": 5, "Average": 32, "Sum": 160, "Minimum": 10, "Maximum": 90,
-        "Unit": "Milliseconds", "ExtendedStatistics": {"p50": 20},
+        "Unit": "Milliseconds",
     }  # fmt: skip
+    (point,) = cloudwatch.get_metric_statistics(**asked, ExtendedStatistics=["p50"])["Datapoints"]
+    assert point["ExtendedStatistics"] == {"p50": 20}
+    with pytest.raises(ClientError, match="may not be given together"):
+        cloudwatch.get_metric_statistics(**asked, Statistics=["Sum"], ExtendedStatistics=["p50"])
     told = {"SampleCount": 5, "Sum": 100, "Minimum": 1, "Maximum": 80}
     cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{**at, "StatisticValues": told}])
-    (point,) = cloudwatch.get_metric_statistics(**asked, Statistics=["Sum"], ExtendedStatistics=["p50"])["Datapoints"]
-    assert (point["Sum"], point.get("ExtendedStatistics")) == (260, None)
+    (point,) = cloudwatch.get_metric_statistics(**asked, Statistics=["Sum"])["Datapoints"]
+    assert point["Sum"] == 260
+    assert cloudwatch.get_metric_statistics(**asked, ExtendedStatistics=["p50"])["Datapoints"] == []
     assert cloudwatch.get_metric_statistics(**asked, Statistics=["Sum"], Unit="Bytes")["Datapoints"] == []
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from busway.cli.aws_options import OnAws
 from busway.cli.output import STYLES, line, moment, print_line, problem_of, say
 from busway.cli.timeline import KIND_WIDTH, short_id
 from busway.cli.tracebacks import brief_lines
+
+if TYPE_CHECKING:
+    from busway.road.aws.attempt_log import LogLine
 
 # Ours: how far back `logs` looks where nothing is said.
 LOGS_SINCE = "10m"
@@ -47,19 +50,23 @@ def show_log(
 ) -> None:
     """The newest lines of a handler, or all from `since_s` on as they come."""
     from busway.cli.logs import show_line
-    from busway.road.aws.attempt_log import Requests
+    from busway.road.aws.attempt_log import Requests, begun_before
+    from busway.road.aws.history import printed_by
     from busway.road.aws.log_groups import follow, function_groups, search
 
     _, site, aws = on_aws.open()
     (group, *_) = function_groups(aws, site.names, handler)
-    requests, start_ms = Requests(), _since_ms(since_s)
+    start_ms = _since_ms(since_s)
     if follows:
-        lines = follow(aws, lambda: [group], start_ms, pattern=pattern)
+        requests = Requests()
+        followed = follow(aws, lambda: [group], start_ms, pattern=pattern)
+        shown: Iterable[dict[str, Any]] = (_printed(one, requests.of(one)) for one in followed)
     else:
-        lines = search(aws, group, start_ms, pattern=pattern)
-    found = ({"at": one.at, "request_id": requests.of(one), "line": one.text} for one in lines)
-    # Oldest first is how AWS gives them, and the newest are wanted.
-    shown = found if follows else deque(found, limit)
+        # Oldest first is how AWS gives them, and the newest are wanted.
+        newest = deque(search(aws, group, start_ms, pattern=pattern), limit)
+        # Beginnings are among them only where no pattern left them out.
+        whose = printed_by(aws, group, newest) if pattern else begun_before(newest, newest)
+        shown = deque(_printed(one, whose[one.id]) for one in newest)
     for printed in shown:
         if as_json:
             print_line(printed)
@@ -69,6 +76,10 @@ def show_log(
         say(f"{handler} printed nothing in the last {since}; --since looks further back")
     elif isinstance(shown, deque) and len(shown) == limit:
         say(f"the newest {limit} lines; --limit shows more")
+
+
+def _printed(printed: LogLine, request_id: str) -> dict[str, Any]:
+    return {"at": printed.at, "request_id": request_id, "line": printed.text}
 
 
 def _since_ms(since_s: int) -> int:

@@ -38,7 +38,8 @@ class CloudWatch:
         "DescribeAlarms": "metric alarms only",
         "DescribeAlarmHistory": "the newest 20 state changes of each alarm, in one answer",
         "PutMetricData": "points are kept by the minute; entities are passed over",
-        "GetMetricData": "all in one answer; percentiles, no trimmed means; the metric math of docs/metrics.md",
+        "GetMetricData": "all in one answer; percentiles, no trimmed means; the metric math of docs/metrics.md; "
+        "labels of an array are numbered, none is dynamic",
         "GetMetricStatistics": "periods of a minute and longer; percentiles, no trimmed means",
         "ListMetrics": "RecentlyActive is known to a day",
     }

@@ -8,7 +8,6 @@ line names the event.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -36,6 +35,8 @@ from busway.road.aws.names import Names
 # Ours: how many lines of a group that name the event are looked at, how many invocations are told, how many attempts
 # of each, how many lines of an attempt are read, and how many letters of a queue are looked through.
 MATCHES_MAX, INVOCATIONS_MAX, ATTEMPTS_MAX, LINES_MAX, LETTERS_MAX = 1_000, 50, 50, 10_000, 1_000
+# Ours: of the lines of one search, whatever their number.
+CHARS_MAX = 16 * 1024 * 1024
 # Lambda tries for so long at most, and then there is a letter.
 # https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html
 AGE_S_MAX = 21_600
@@ -89,9 +90,9 @@ def history_of_event(
     loose: list[LogLine] = []
     cut = False
     for group in groups:
-        named = list(islice(search(aws, group, _ms(since), pattern=_phrase(event_id)), MATCHES_MAX))
-        cut = cut or len(named) == MATCHES_MAX
-        requests = _printed_by(aws, group, named)
+        named, cut_here = bounded(search(aws, group, _ms(since), pattern=_phrase(event_id)), MATCHES_MAX)
+        cut = cut or cut_here
+        requests = printed_by(aws, group, named)
         found |= {(group, request_id): since for request_id in requests.values() if request_id}
         loose += [line for line in named if not requests[line.id]]
     letters, more = look_all(aws, letter_queues(aws, names), Wanted(frozenset((event_id,))), LETTERS_MAX)
@@ -114,12 +115,10 @@ def history_of_event(
 
 
 def _passages(aws: Aws, buses: Sequence[str], event_id: str, since: float) -> list[Passage]:
-    lines = [
-        (line.at, line.text)
-        for bus in dict.fromkeys(buses)
-        for line in islice(search(aws, GROUP_PREFIX + bus, _ms(since), pattern=_phrase(event_id)), MATCHES_MAX)
-    ]
-    return passages_of(event_id, lines)
+    found: list[LogLine] = []
+    for bus in dict.fromkeys(buses):
+        found += bounded(search(aws, GROUP_PREFIX + bus, _ms(since), pattern=_phrase(event_id)), MATCHES_MAX)[0]
+    return passages_of(event_id, [(line.at, line.text) for line in found])
 
 
 def history_of_request(
@@ -145,7 +144,7 @@ def _invocations(aws: Aws, found: Mapping[tuple[str, str], float], now: float) -
     return sorted(told, key=lambda one: one.attempts[0].began_at), False
 
 
-def _printed_by(aws: Aws, group: str, lines: Sequence[LogLine]) -> dict[str, str]:
+def printed_by(aws: Aws, group: str, lines: Sequence[LogLine]) -> dict[str, str]:
     """By each line's id the invocation that printed it, as far as the beginnings in its stream tell."""
     beginnings: list[LogLine] = []
     unnamed = [line for line in lines if not request_in(line.text)]
@@ -158,7 +157,7 @@ def _printed_by(aws: Aws, group: str, lines: Sequence[LogLine]) -> dict[str, str
 
 def _of_request(aws: Aws, group: str, request_id: str, since: float) -> list[LogLine]:
     """All lines of one invocation: those that name it tell when its attempts ran, and in which streams."""
-    named = list(islice(search(aws, group, _ms(since) - _TIMEOUT_MS, pattern=_phrase(request_id)), LINES_MAX))
+    named, _ = bounded(search(aws, group, _ms(since) - _TIMEOUT_MS, pattern=_phrase(request_id)), LINES_MAX)
     lines: dict[str, LogLine] = {}
     for begun in _beginnings(named)[-ATTEMPTS_MAX:]:
         ends = [
@@ -167,10 +166,22 @@ def _of_request(aws: Aws, group: str, request_id: str, since: float) -> list[Log
             if line.stream == begun.stream and line.at >= begun.at and line.text.startswith(REPORT)
         ]
         end_ms = _ms(min(ends)) + _AFTER_REPORT_MS if ends else _ms(begun.at) + _TIMEOUT_MS
-        read = islice(search(aws, group, _ms(begun.at), end_ms, stream=begun.stream), LINES_MAX)
+        read, _ = bounded(search(aws, group, _ms(begun.at), end_ms, stream=begun.stream), LINES_MAX)
         lines |= {line.id: line for line in lines_of(request_id, read)}
     # Those of which no beginning was found; the others keep the order of their stream.
     return list((lines | {line.id: line for line in named if line.id not in lines}).values())
+
+
+def bounded(lines: Iterable[LogLine], lines_max: int) -> tuple[list[LogLine], bool]:
+    """The first of them, and whether there may be more: no more than `lines_max`, and no more than fit in memory."""
+    found: list[LogLine] = []
+    chars = 0
+    for line in lines:
+        found.append(line)
+        chars += len(line.text)
+        if len(found) >= lines_max or chars >= CHARS_MAX:
+            return found, True
+    return found, False
 
 
 def _beginnings(lines: Iterable[LogLine]) -> list[LogLine]:
