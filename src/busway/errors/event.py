@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from busway.errors.root import BuswayError
+
+_POSITION = re.compile(r"; line: ([0-9]+), column: ([0-9]+)\]\Z")
 
 
 class InvalidPattern(BuswayError):
@@ -15,6 +18,12 @@ class InvalidPattern(BuswayError):
     def __init__(self, reason: str, location: str = "") -> None:
         super().__init__(f"Event pattern is not valid. Reason: {reason}{location}")
         self.reason, self.location = reason, location
+
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """The line and the column, from 1, where reading stopped; None for the few reasons without a place."""
+        found = _POSITION.search(self.location)
+        return (int(found[1]), int(found[2])) if found else None
 
 
 class InvalidEvent(BuswayError):

@@ -115,3 +115,4 @@ _READERS: Mapping[str, Callable[[PatternTokens], Condition]] = {
     "exists": _read_exists,
     "cidr": _read_cidr,
 }
+OPERATORS = frozenset(_READERS)
