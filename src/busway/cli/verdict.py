@@ -22,7 +22,7 @@ MISTAKES: Mapping[str, str] = {
     "type": "a string never equals a number, true, false or null",
     "brackets": "brackets are missing or too many",
     "operator": "an operator was meant",
-    "wildcard": "as a wildcard",
+    "wildcard": "what * and \\ mean in a wildcard",
     "level": "one level off",
     "place": "the event has it elsewhere",
     "or-level": "the $or is at the wrong level",
@@ -30,7 +30,7 @@ MISTAKES: Mapping[str, str] = {
     "syntax": "not JSON",
 }
 # A longer document fills the screen and hides what was changed.
-DOCUMENT_CHARS_MAX = 2_000
+DOCUMENT_CHARS_MAX = 1_000
 # A rule that missed by more fields than the first few did was not meant.
 CLOSEST_SHOWN = 3
 

@@ -225,6 +225,9 @@ def _suggest(conditions: Sequence[Condition], values: Sequence[Scalar]) -> tuple
     words = [word for condition in conditions for word in condition.words][:COMPARED_MAX]
     texts = [value for value in values if isinstance(value, str)][: COMPARED_MAX // max(1, len(words))]
     near = max((likeness(text, word) for text in texts for word in words), default=0.0)
+    spaced = next(((text, word) for text in texts for word in words if text.strip() == word.strip()), None)
+    if spaced is not None:
+        return f"the event's {shown(spaced[0])} and the pattern's {shown(spaced[1])} differ by a space", near
     word = nearest_word(texts, words)
     if word is not None:
         return f"did you mean {shown(word)}?", near
