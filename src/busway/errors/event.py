@@ -26,6 +26,18 @@ class InvalidPattern(BuswayError):
         return (int(found[1]), int(found[2])) if found else None
 
 
+class InvalidCase(BuswayError):
+    """A line of `busway pattern check` that is no JSON object with an id, a pattern and an event."""
+
+
+class EngineNotInstalled(BuswayError):
+    """A matcher that was asked for by name is in a package that is not there."""
+
+    def __init__(self, name: str, module: str) -> None:
+        super().__init__(f"the matcher {name!r} is not installed: there is no module {module}")
+        self.name, self.module = name, module
+
+
 class InvalidEvent(BuswayError):
     """A text that should be an event but is not a JSON object."""
 

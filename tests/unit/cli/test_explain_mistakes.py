@@ -40,7 +40,8 @@ EVENT: dict[str, Any] = {
 MISTAKES: dict[str, tuple[Any, Any, str, str, str]] = {
     "wrong-case": ({"source": ["Shop.Orders"]}, EVENT, "source", '"shop.orders"', '"Shop.Orders"'),
     "missing-brackets": (
-        {"source": "shop.orders", "detail-type": ["Order Placed"]}, EVENT, "source", '"shop.orders"', "line: 1, column:",
+        {"source": "shop.orders", "detail-type": ["Order Placed"]}, EVENT, "source",
+        '"shop.orders"', "line: 1, column:",
     ),
     "number-as-string": ({"detail": {"total": ["150"]}}, EVENT, "detail.total", "150", '"150"'),
     "one-level-off": ({"source": ["shop.orders"], "country": ["DE"]}, EVENT, "country", "nothing", '"DE"'),
@@ -54,7 +55,8 @@ MISTAKES: dict[str, tuple[Any, Any, str, str, str]] = {
         "total", "nothing", "a number > 100",
     ),
     "array-consistency": (
-        {"detail": {"items": {"sku": ["A-1"], "colour": ["red"]}}}, EVENT, "detail.items.sku", '"A-1", "B-2"', '"A-1"',
+        {"detail": {"items": {"sku": ["A-1"], "colour": ["red"]}}}, EVENT, "detail.items.sku",
+        '"A-1", "B-2"', '"A-1"',
     ),
     "typo-in-detail-type": (
         {"detail-type": ["Customer Notification"]}, {**EVENT, "detail-type": "Customer Nofication"}, "detail-type",
