@@ -47,6 +47,21 @@ def test_an_error_inside_a_list_of_anything_but_carries_its_location_twice():
     assert refusal(text).location == once * 2
 
 
+@pytest.mark.parametrize(
+    ("matcher", "column"),
+    [
+        # An operator is judged when what follows it was read; numbers and wildcards when their list was.
+        ('{"numeric":["!=", 5]}', 26),
+        ('{"numeric":["=", 9007199254740993]}', 41),
+        ('{"numeric":[">", 5, "<=", 5]}', 35),
+        ('{"anything-but":{"wildcard":["a**", "b"]}}', 47),
+    ],
+)
+def test_what_is_judged_behind_its_place_is_located_there(matcher: str, column: int):
+    assert refusal(f'{{"a":[{matcher}]}}').location.endswith(f"; line: 1, column: {column}]")
+    assert refusal(f'{{"a":[{matcher}]}}').position == (1, column)
+
+
 @pytest.mark.parametrize("matcher", [{"cidr": "bad"}, {"anything-but": 9007199254740993}])
 def test_some_refusals_have_no_location(matcher: Any):
     assert refusal(json.dumps({"a": [matcher]})).location == ""
@@ -97,7 +112,14 @@ def test_text_that_is_not_json_is_refused_in_jacksons_words(text: str, reason: s
         ({"numeric": ["=", 9007199254740993]}, "Cannot compare number : 9007199254740993"),
         ({"suffix": {}}, "Suffix expression name not found"),
         ({"prefix": {"equals-ignore-case": "a", "x": 1}}, "Only one key allowed in match expression"),
-        ({"exactly": 5}, "exactly match pattern must be a string"),
+        ({"exactly": 5}, "exact match pattern must be a string"),
+        ({"suffix": 5}, "suffix match pattern must be a string"),
+        # What is behind a number is read before the number is compared.
+        ({"numeric": ["=", 9007199254740993, 1]}, "Too many elements in numeric expression"),
+        ({"numeric": [">", 9007199254740993, 5]}, "Bad value in numeric range: 5"),
+        ({"numeric": [">", 9, "<", 9007199254740993]}, "Cannot compare number : 9007199254740993"),
+        ({"anything-but": {"wildcard": ["a**", 5]}}, "wildcard match pattern must be a string"),
+        ({"anything-but": {"wildcard": ["a", "a**"]}}, "Consecutive wildcard characters at pos 2"),
         ({"wildcard": "a\\b"}, "Invalid escape character at pos 2"),
         ({"wildcard": "é**"}, "Consecutive wildcard characters at pos 3"),
         ({"anything-but": {"suffix": ""}}, "Null prefix/suffix not allowed"),
