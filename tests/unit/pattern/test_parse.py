@@ -5,6 +5,7 @@ import pytest
 
 from busway.errors import InvalidPattern
 from busway.pattern import Pattern, parse
+from busway.pattern.parse import RESERVED
 
 
 def refusal(text: str) -> InvalidPattern:
@@ -192,3 +193,31 @@ def test_fields_of_the_same_alternative_are_kept_once():
     pattern = parse('{"$or":[{"a":["x"]},{"a":["x"]}]}')
     assert isinstance(pattern, Pattern)
     assert len(pattern.alternatives) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event", "matched"),
+    [
+        ({"a": [{"anything-but": "x"}, {"anything-but": "y"}]}, {"a": "x"}, True),
+        ({"a": [{"anything-but": ["x", "y"]}]}, {"a": "x"}, False),
+        ({"total": {"numeric": [">", 5]}}, {"total": 9}, False),
+        ({"total": {"numeric": [">", 5]}}, {"total": {"numeric": 5}}, True),
+        ({"a": {"b": [{"exists": False}]}}, {"a": "text"}, True),
+        ({"a": {"b": [{"exists": False}]}}, {}, True),
+        ({"exists": ["x"], "numeric": [5]}, {"exists": "x", "numeric": 5}, True),
+    ],
+)
+def test_what_the_page_says_that_surprises_is_so(pattern: Any, event: Any, matched: bool):
+    assert parse(json.dumps(pattern)).matches(json.dumps(event).encode()) == matched
+
+
+def test_every_name_that_aws_keeps_is_refused_in_a_branch_and_taken_outside():
+    for name in RESERVED:
+        parse(json.dumps({name: ["x"]}))
+        wanted = f"{name} is Ruler reserved fieldName which cannot be used inside $or."
+        assert refusal(json.dumps({"$or": [{"a": ["x"]}, {"b": {name: ["x"]}}]})).reason == wanted
+
+
+def test_complexity_counts_what_alternatives_share_once_and_stops_above_ten():
+    parse(json.dumps({"a": [{"wildcard": "*:*:*:*:*"}], "$or": [{"b": ["x"]}, {"c": ["y"]}]}))
+    assert "too complex" in refusal(json.dumps({"a": [{"wildcard": "*:*:*:*:*:event-bus/*"}]})).reason
