@@ -104,5 +104,5 @@ def show_verdicts(rules: Sequence[Mapping[str, Any]], title: str) -> None:
         console().print()
         names = ", ".join(str(each["rule"]) for each in (rule, *others))
         line((f"{title}: ", "bold"), f"rule{'s' if others else ''} {names}{disabled}{counted}")
-        show_fields(rule.get("fields", []))
+        show_explanation({"fields": [], **rule})
         show_edits(rule.get("edits") or (), whole=False)
