@@ -178,6 +178,23 @@ def test_what_both_sides_may_have_mistyped_is_offered_both_ways():
     assert [where for where, *_ in found(pattern, event)] == ["event", "pattern"]
 
 
+@pytest.mark.parametrize(
+    ("wildcard", "meant"),
+    [
+        ("in/*/a.jsson", "in/*/a.json"),
+        ("inn/*/a.json", "in/*/a.json"),
+        ("IN/*/A.json", "in/*/a.json"),
+        ("in/*/a.jsn", "in/*/a.json"),
+        ("in/%/a.json", "in/*/a.json"),
+        ("in/", "in/*"),
+    ],
+)
+def test_a_slip_around_an_asterisk_is_mended(wildcard: str, meant: str):
+    event = b'{"key":"in/2026/a.json"}'
+    (edit, *_) = edits(parse(json.dumps({"key": [{"wildcard": wildcard}]})), event)
+    assert json.loads(edit.document) == {"key": [{"wildcard": meant}]}
+
+
 def test_a_clash_of_elements_is_mended_on_either_side():
     pattern = {"detail": {"rows": {"sku": ["A"], "colour": ["red"]}}}
     assert found(pattern) == [

@@ -9,6 +9,7 @@ from busway.errors import InvalidPattern
 from busway.pattern.address import parse_cidr
 from busway.pattern.edits.edit import Mistake
 from busway.pattern.edits.mistakes import COSTS, between_texts, between_values, is_number
+from busway.pattern.edits.wildcards import wildcards_for
 from busway.pattern.event_tree import Scalar, Tree
 
 # Ours: a shorter text begins too many others by chance.
@@ -81,7 +82,7 @@ def _of_operator(operator: str, argument: Tree, value: Scalar) -> Meanings:
                     for cost, mistake, text in _of_edge(operator, inner, value)
                 )
     elif isinstance(argument, str) and isinstance(value, str):
-        found = _of_wildcard(argument, value) if operator == "wildcard" else _of_edge(operator, argument, value)
+        found = wildcards_for(argument, value) if operator == "wildcard" else _of_edge(operator, argument, value)
         yield from (Meant(cost, mistake, {operator: text}) for cost, mistake, text in found)
 
 
@@ -95,27 +96,6 @@ def _of_edge(operator: str, argument: str, value: str) -> Iterator[tuple[float, 
         yield difference.cost, difference.mistake, edge
     if argument != argument.strip():
         yield COSTS["space"], "space", argument.strip()
-
-
-def _of_wildcard(argument: str, value: str) -> Iterator[tuple[float, Mistake, str]]:
-    """Backslashes that were meant, other languages' wildcards, and asterisks that are missing at an end."""
-    cost = COSTS["wildcard"]
-    if "\\*" in argument:
-        yield cost, "wildcard", argument.replace("\\*", "\\\\*")
-        yield cost + 0.2, "wildcard", argument.replace("\\*", "*")
-    for foreign in ("?", "%"):
-        if foreign in argument:
-            yield cost, "wildcard", argument.replace(foreign, "*")
-    if argument != argument.strip():
-        yield COSTS["space"], "space", argument.strip()
-    inner = argument.strip("*")
-    for longer in (f"{argument}*", f"*{argument}", f"*{argument}*"):
-        if inner and "**" not in longer:
-            yield cost + len(longer) / 100, "wildcard", longer
-    if "*" not in argument:
-        difference = between_texts(argument, value)
-        if difference is not None:
-            yield difference.cost, difference.mistake, value.replace("\\", "\\\\").replace("*", "\\*")
 
 
 def _wider(argument: list[Tree], value: Scalar) -> Meanings:

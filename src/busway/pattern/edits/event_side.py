@@ -14,6 +14,7 @@ from busway.pattern.event_tree import Scalar, Tree
 from busway.pattern.ignore_case import IgnoreCase
 from busway.pattern.presence import ABSENT
 from busway.pattern.text import Prefix, Suffix
+from busway.pattern.wildcard import Wildcard
 
 # Ours: of a field with many values, or in long lists, how many places are tried.
 PLACES_MAX = 12
@@ -43,6 +44,8 @@ def value_changes(
 def _difference(condition: Condition, value: Scalar, example: Scalar) -> Difference | None:
     if isinstance(value, str) and is_number(example) and text_of(example) == value.strip():
         return Difference("type", COSTS["type"])
+    if isinstance(condition, Wildcard) and len(condition.literals) > 1:
+        return None  # what the asterisks stood for is not known
     if isinstance(value, str) and isinstance(condition, Prefix | Suffix | IgnoreCase):
         return between_texts(_edge(condition, value), condition.text)
     return between_values(value, example)
