@@ -163,6 +163,10 @@ def test_a_typo_is_explained(served: Shop):
     told = served.busway("why", event_id)
     assert "No rule matched" in told
     assert 'wanted "Customer Notification"' in told
+    assert 'detail-type: "Customer Nofication" becomes "Customer Notification"  (a typo)' in told
+    shown = served.busway("explain", "--rule", "shop-notify-customer", "--event", event_id, code=1)
+    assert "edit the event so that it matches:" in shown
+    assert served.json("explain", '{"detail-type": ["Customer Nofication"]}', "--event", event_id)["matched"]
     sample = "handlers/notify_customer/sample.json"
     assert "matches" in served.busway("explain", "--rule", "shop-notify-customer", sample)
 

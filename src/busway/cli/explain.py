@@ -1,50 +1,127 @@
-"""`busway explain`: a pattern and an event, field by field. Needs no server, unless the pattern is a rule's."""
+"""`busway explain`: a pattern and an event, field by field, and what would make them match.
+
+Needs no server, unless the pattern is a rule's or the event is in its journal.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
 from busway.cli.options import GIVEN, connect, read_given, server_options
 from busway.cli.output import line, print_json
-from busway.cli.verdict import show_fields
+from busway.cli.verdict import show_edits, show_explanation
+
+if TYPE_CHECKING:
+    from busway.errors import InvalidPattern
 
 
 @click.command()
 @click.argument("pattern", required=False)
 @click.argument("event", required=False)
-@click.option("--rule", metavar="NAME", help="Take the pattern of this rule of the server; then only EVENT is given.")
+@click.option("--rule", metavar="NAME", help="Take the pattern of this rule of the server, instead of PATTERN.")
 @click.option("--bus", default="default", show_default=True, help="The bus of --rule.")
+@click.option("--event", "event_id", metavar="ID", help="Take this event of the server's journal, instead of EVENT.")
 @server_options
-def explain(pattern: str | None, event: str | None, rule: str | None, bus: str, endpoint: str, as_json: bool) -> None:
-    """Tell why PATTERN matches EVENT or not; each is a file, - for stdin, or JSON itself.
+def explain(
+    pattern: str | None,
+    event: str | None,
+    rule: str | None,
+    bus: str,
+    event_id: str | None,
+    endpoint: str,
+    as_json: bool,
+) -> None:
+    """Tell why PATTERN matches EVENT or not, and what edit of the one or the other would make them match.
 
-    Exits 0 when it matches and 1 when it doesn't.
+    Each is a file, - for stdin, or JSON itself. Of a $or each branch is told. An edit that is shown was tried:
+    with it they match. Exits 0 when they match as they are and 1 when they don't, or when PATTERN can't be read.
 
     \b
     Example:
       busway explain '{"detail": {"total": [{"numeric": [">", 100]}]}}' event.json
       busway explain --rule shop-send-receipt event.json
+      busway explain pattern.json --event 7bf73129-1428-4cd3-a780-95db273d1602
+      busway explain pattern.json event.json --json | jq -r '.edits[0].document'
     """
-    from busway.pattern import explain as decide, parse
+    from busway.errors import InvalidPattern
 
-    if rule is not None:
-        if pattern is None or event is not None:
-            raise click.UsageError("with --rule, give exactly one argument: the event")
-        event, pattern_text = pattern, _pattern_of(rule, bus, endpoint)
-    elif pattern is None or event is None:
-        raise click.UsageError(f"{'PATTERN' if pattern is None else 'EVENT'} is missing: {GIVEN}")
-    else:
-        if pattern == event == "-":
-            raise click.UsageError("only one of PATTERN and EVENT can be read from stdin")
-        pattern_text = read_given("PATTERN", pattern)
-    explanation = decide(parse(pattern_text), read_given("EVENT", event).encode())
+    pattern_text, event_text = _given(pattern, event, rule, bus, event_id, endpoint)
+    try:
+        told = _told(pattern_text, event_text)
+    except InvalidPattern as refusal:
+        told = _refused(refusal, pattern_text, event_text)
+        if not as_json:
+            raise
     if as_json:
-        print_json(explanation.as_dict())
+        print_json(told)
     else:
-        verdict = ("matches", "bold green") if explanation.matched else ("does not match", "bold red")
-        line(verdict, "" if explanation.matched else f" ({explanation.missed} of {len(explanation.fields)} fields)")
-        show_fields(explanation.as_dict()["fields"])
-    click.get_current_context().exit(0 if explanation.matched else 1)
+        verdict = ("matches", "bold green") if told["matched"] else ("does not match", "bold red")
+        line(verdict, "" if told["matched"] else f" ({told['missed']} of {len(told['fields'])} fields)")
+        show_explanation(told)
+        show_edits(told["edits"], whole=True)
+    click.get_current_context().exit(0 if told["matched"] else 1)
+
+
+def _given(
+    pattern: str | None, event: str | None, rule: str | None, bus: str, event_id: str | None, endpoint: str
+) -> tuple[str, str]:
+    """The texts of the pattern and of the event; arguments stand for what no option names, in this order."""
+    arguments = [given for given in (pattern, event) if given is not None]
+    wanted = [name for name, option in (("PATTERN", rule), ("EVENT", event_id)) if option is None]
+    if len(arguments) > len(wanted):
+        options = " and ".join(name for name, option in (("--rule", rule), ("--event", event_id)) if option)
+        left = f"exactly one argument: the {wanted[0].lower()}" if wanted else "no argument"
+        raise click.UsageError(f"with {options}, give {left}")
+    if len(arguments) < len(wanted):
+        raise click.UsageError(f"{wanted[len(arguments)]} is missing: {GIVEN}")
+    if arguments == ["-", "-"]:
+        raise click.UsageError("only one of PATTERN and EVENT can be read from stdin")
+    texts = {name: read_given(name, given) for name, given in zip(wanted, arguments, strict=True)}
+    if rule is not None:
+        texts["PATTERN"] = _pattern_of(rule, bus, endpoint)
+    if event_id is not None:
+        texts["EVENT"] = _event_of(event_id, endpoint)
+    return texts["PATTERN"], texts["EVENT"]
+
+
+def _told(pattern_text: str, event_text: str) -> dict[str, Any]:
+    from busway.pattern import edits, explain as decide, parse
+
+    pattern, event = parse(pattern_text), event_text.encode()
+    return {**decide(pattern, event).as_dict(), "edits": [edit.as_dict() for edit in edits(pattern, event)]}
+
+
+def _refused(refusal: InvalidPattern, pattern_text: str, event_text: str) -> dict[str, Any]:
+    """What is told of a pattern that can't be read; gives the refusal a hint with the pattern as it was meant."""
+    from busway.cli.output import harmless
+    from busway.cli.verdict import changed_in_words
+    from busway.pattern import mend, mend_for
+
+    fitting = mend_for(pattern_text, event_text.encode())
+    mended = fitting or mend(pattern_text)
+    if mended is not None:
+        changes = "; ".join(changed_in_words(change.as_dict()) for change in mended.changes)
+        verdict = "matches" if fitting else "can be read, but does not match"
+        refusal.hint = harmless(f"{changes}\nthis {verdict}: {mended.document}")
+    return {
+        "matched": False,
+        "error": "InvalidEventPatternException",
+        "reason": refusal.reason,
+        "line": refusal.position[0] if refusal.position else None,
+        "column": refusal.position[1] if refusal.position else None,
+        "edits": [fitting.as_dict()] if fitting else [],
+    }
+
+
+def _event_of(event_id: str, endpoint: str) -> str:
+    """As it was put: numbers keep their spelling, names that stand twice stay."""
+    import msgspec
+
+    answer = connect(endpoint).text(f"/_busway/events/{quote(event_id, safe='')}")
+    return bytes(msgspec.json.decode(answer, type=dict[str, msgspec.Raw])["event"]).decode()
 
 
 def _pattern_of(rule: str, bus: str, endpoint: str) -> str:

@@ -14,25 +14,84 @@ from typing import Any
 
 from busway.cli.output import console, line
 
+# What a mistake is called, by the word that an edit has for it.
+MISTAKES: Mapping[str, str] = {
+    "typo": "a typo",
+    "case": "upper and lower case",
+    "space": "a space too many",
+    "type": "a string never equals a number, true, false or null",
+    "brackets": "brackets are missing or too many",
+    "operator": "an operator was meant",
+    "wildcard": "what * and \\ mean in a wildcard",
+    "level": "one level off",
+    "place": "the event has it elsewhere",
+    "or-level": "the $or is at the wrong level",
+    "elements": "the fields must fit in one element of the list",
+    "syntax": "not JSON",
+}
+# A longer document fills the screen and hides what was changed.
+DOCUMENT_CHARS_MAX = 1_000
 # A rule that missed by more fields than the first few did was not meant.
 CLOSEST_SHOWN = 3
 
 
-def show_fields(fields: Sequence[Mapping[str, Any]]) -> None:
+def show_fields(fields: Sequence[Mapping[str, Any]], indent: str = "") -> None:
     """Each field of a pattern with what was found; one that was missed also with what was wanted, and a guess."""
     width = max((len(str(field["path"])) for field in fields), default=0)
     for field in fields:
         found = ", ".join(str(value) for value in field.get("found") or ()) or "nothing"
         path = f"{field['path']:{width}}  "
         if field.get("matched"):
-            line(("  ✓ ", "green"), path, (found, "dim"))
+            line(indent, ("  ✓ ", "green"), path, (found, "dim"), (_decided(field), "dim"))
             continue
-        indent = " " * (4 + len(path))
-        line(("  ✗ ", "bold red"), (path, "bold"), (found, "red"))
-        line(indent, "wanted ", (str(field.get("wanted", "")), "green"))
+        below = indent + " " * (4 + len(path))
+        line(indent, ("  ✗ ", "bold red"), (path, "bold"), (found, "red"))
+        line(below, "wanted ", (str(field.get("wanted", "")), "green"))
         for remark in (field.get("clash"), field.get("suggestion")):
             if remark:
-                line(indent, (str(remark), "yellow"))
+                line(below, (str(remark), "yellow"))
+
+
+def _decided(field: Mapping[str, Any]) -> str:
+    """The matcher that took the value, where it does not read as the value itself."""
+    decided = str(field.get("decided_by") or "")
+    return f"  is {decided}" if decided and decided not in field.get("found", ()) else ""
+
+
+def show_explanation(told: Mapping[str, Any]) -> None:
+    """The fields of a pattern; with `$or` first those that every alternative has, then each branch's own."""
+    branches = told.get("branches") or ()
+    own = {(field["path"], field["wanted"]) for branch in branches for field in branch["fields"]}
+    show_fields([field for field in told["fields"] if (field["path"], field["wanted"]) not in own])
+    for branch in branches:
+        mark = ("✓", "green") if branch["matched"] else ("✗", "bold red")
+        line("  ", mark, (f" {branch['branch']}", "bold"))
+        show_fields(branch["fields"], indent="    ")
+
+
+def show_edits(edits: Sequence[Mapping[str, Any]], *, whole: bool) -> None:
+    """What would make it match; `whole` also shows the document that comes of it."""
+    for number, edit in enumerate(edits):
+        line(("or " if number else "", "dim"), (f"edit the {edit['where']}", "bold"), " so that it matches:")
+        for change in (edit, *edit.get("further", ())):
+            mistake = MISTAKES.get(change["mistake"] or "", "")
+            line("    ", (changed_in_words(change), "green"), (f"  ({mistake})" if mistake else "", "yellow"))
+        document = str(edit["document"])
+        if whole and len(document) <= DOCUMENT_CHARS_MAX:
+            line("    ", (document, "dim"))
+        elif whole:
+            line(("    --json has the whole document", "dim"))
+
+
+def changed_in_words(change: Mapping[str, Any]) -> str:
+    before, after, path = change["from"], change["to"], change["path"]
+    if change["moved"]:
+        return f"{before} becomes {after}"
+    if before is None:
+        return f"{path}: add {after}"
+    if after is None:
+        return f"{path}: take out {before}"
+    return f"{path}: {before} becomes {after}" if path else f"{before} becomes {after}"
 
 
 def show_verdicts(rules: Sequence[Mapping[str, Any]], title: str) -> None:
@@ -45,4 +104,5 @@ def show_verdicts(rules: Sequence[Mapping[str, Any]], title: str) -> None:
         console().print()
         names = ", ".join(str(each["rule"]) for each in (rule, *others))
         line((f"{title}: ", "bold"), f"rule{'s' if others else ''} {names}{disabled}{counted}")
-        show_fields(rule.get("fields", []))
+        show_explanation({"fields": [], **rule})
+        show_edits(rule.get("edits") or (), whole=False)

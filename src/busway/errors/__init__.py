@@ -2,7 +2,7 @@
 
     BuswayError
      +-- StorageFull, CorruptRecord, VersionConflict, EngineStopped, DataInUse, DataTooNew, DataUnusable   (engine)
-     +-- InvalidPattern, InvalidEvent                                                         (pattern)
+     +-- InvalidPattern, InvalidEvent, InvalidCase, EngineNotInstalled                        (pattern)
      +-- and one file a group of rooms, beside this one
 
 The message says where, what was found, what was wanted; what it names is also an attribute. AWS codes and
@@ -39,10 +39,12 @@ from busway.errors.engine import (
     VersionConflict as VersionConflict,
 )
 from busway.errors.event import (
+    EngineNotInstalled as EngineNotInstalled,
     EventMismatch as EventMismatch,
     EventTooLarge as EventTooLarge,
     HandlerHangs as HandlerHangs,
     HandlerNotOnBus as HandlerNotOnBus,
+    InvalidCase as InvalidCase,
     InvalidEvent as InvalidEvent,
     InvalidEventClass as InvalidEventClass,
     InvalidHandler as InvalidHandler,

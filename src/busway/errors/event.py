@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from busway.errors.root import BuswayError
+
+_POSITION = re.compile(r"; line: ([0-9]+), column: ([0-9]+)\]\Z")
 
 
 class InvalidPattern(BuswayError):
@@ -15,6 +18,24 @@ class InvalidPattern(BuswayError):
     def __init__(self, reason: str, location: str = "") -> None:
         super().__init__(f"Event pattern is not valid. Reason: {reason}{location}")
         self.reason, self.location = reason, location
+
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """The line and the column, from 1, where reading stopped; None for the few reasons without a place."""
+        found = _POSITION.search(self.location)
+        return (int(found[1]), int(found[2])) if found else None
+
+
+class InvalidCase(BuswayError):
+    """A line of `busway pattern check` that is no JSON object with an id, a pattern and an event."""
+
+
+class EngineNotInstalled(BuswayError):
+    """A matcher that was asked for by name is in a package that is not there."""
+
+    def __init__(self, name: str, module: str) -> None:
+        super().__init__(f"the matcher {name!r} is not installed: there is no module {module}")
+        self.name, self.module = name, module
 
 
 class InvalidEvent(BuswayError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,15 @@ from busway.inspect.consumers import Passed, consumers
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
 from busway.inspect.work import edited_in, find_item, progress, redriven, shown
-from busway.pattern import Pattern, closest, explain, parse
+from busway.pattern import Pattern, closest, edits, explain, parse
 from busway.redrive import DeadLetter, Selection
 from busway.targets.identity import delivery_uuid
 
 # Ours: how many rules that did not match are explained.
 CLOSEST_MAX = 5
 EXPLAINED_MAX = 100
+# Ours: for how many of the closest it is looked for what would make them match.
+EDITED_MAX = 3
 
 
 async def why(server: Inspection, request: Request) -> Answer:
@@ -76,8 +78,8 @@ async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, b
             ],
             "deliveries": deliveries,
             "closest": [
-                {"rule": names[arn], "rule_arn": arn, "pattern": patterns[arn].text, **explanation.as_dict()}
-                for arn, explanation in closest(judged.enabled, found.event, CLOSEST_MAX)
+                {"rule": names[arn], "rule_arn": arn, "pattern": patterns[arn].text, **told}
+                for arn, told in _closest(judged, found.event)
             ],
             "steps": [
                 {"sequence": step.sequence, "at": step.at, "kind": step.kind, **step.facts}
@@ -85,6 +87,15 @@ async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, b
             ],
         }
     )
+
+
+def _closest(judged: Judged, event: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The closest rules by ARN; those that missed by the fewest fields with the edits that would make them match."""
+    near = closest(judged.enabled, event, CLOSEST_MAX)
+    for number, (arn, explanation) in enumerate(near):
+        fewest = number < EDITED_MAX and explanation.missed == near[0][1].missed
+        mended = edits(judged.patterns[arn], event) if fewest else ()
+        yield arn, {**explanation.as_dict(), "edits": [edit.as_dict() for edit in mended]}
 
 
 @dataclass(frozen=True, slots=True)

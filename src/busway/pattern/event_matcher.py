@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Protocol
 
+from busway.errors import EngineNotInstalled
 from busway.pattern.rule_pattern import Pattern
 
-# Name -> "module:Class". A compiled one is one more line here.
-IMPLEMENTATIONS: Mapping[str, str] = {"python": "busway.pattern.matcher:Matcher"}
+# Name -> "module:Class". The compiled one is a package of its own, which may not be there.
+IMPLEMENTATIONS: Mapping[str, str] = {
+    "python": "busway.pattern.matcher:Matcher",
+    "compiled": "busway_matcher:Matcher",
+}
 
 
 class EventMatcher(Protocol):
@@ -33,7 +37,15 @@ class EventMatcher(Protocol):
 
 
 def new_matcher(implementation: str = "python") -> EventMatcher:
-    """An empty matcher of the implementation named; raises KeyError for an unknown name."""
+    """An empty matcher of the implementation named.
+
+    Raises KeyError for an unknown name, `EngineNotInstalled` for one whose package is not there.
+    """
     module, _, name = IMPLEMENTATIONS[implementation].partition(":")
-    make: Callable[[], EventMatcher] = getattr(import_module(module), name)
+    try:
+        make: Callable[[], EventMatcher] = getattr(import_module(module), name)
+    except ModuleNotFoundError as missing:
+        if missing.name != module:
+            raise
+        raise EngineNotInstalled(implementation, module) from missing
     return make()

@@ -65,14 +65,19 @@ def _may_repeat_names(event: bytes, tree: object) -> bool:
 
 def _read_carefully(event: bytes) -> dict[str, Tree]:
     try:
-        tokens = Tokens(event.decode())
-        if tokens.next() != "{":
-            raise InvalidEvent("Event must be a JSON object")
-        return _read_object(tokens)
+        return read_text(event.decode())
     except MalformedJson as wrong:
         raise InvalidEvent(f"Event is not JSON: {wrong}") from wrong
     except UnicodeDecodeError as wrong:
         raise InvalidEvent(f"Event is not UTF-8: {wrong}") from wrong
+
+
+def read_text(text: str) -> dict[str, Tree]:
+    """The tree of an object's text. Raises `MalformedJson`, or `InvalidEvent` for what is no object."""
+    tokens = Tokens(text)
+    if tokens.next() != "{":
+        raise InvalidEvent("Event must be a JSON object")
+    return _read_object(tokens)
 
 
 def _read_object(tokens: Tokens) -> dict[str, Tree]:

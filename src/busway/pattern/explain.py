@@ -16,6 +16,8 @@ from busway.pattern.rule_pattern import Alternative, Pattern
 
 # Ours: enough of a long list to see what is in it.
 VALUES_SHOWN_MAX = 20
+# Ours: how often two texts are compared for one field; comparing takes a hundred times as long as matching.
+COMPARED_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,14 @@ class FieldVerdict:
 
 @dataclass(frozen=True, slots=True)
 class AlternativeVerdict:
-    """All fields of one alternative; a pattern without `$or` has one alternative."""
+    """All fields of one alternative; a pattern without `$or` has one alternative.
+
+    `branches` are the places of the branches that lead to it: "$or[1]", "detail.$or[0]".
+    """
 
     matched: bool
     fields: tuple[FieldVerdict, ...]
+    branches: tuple[str, ...] = ()
 
     @property
     def missed(self) -> int:
@@ -55,6 +61,21 @@ class AlternativeVerdict:
         near = [field.likeness for field in self.fields if not field.matched]
         return sum(near) / len(near) if near else 1.0
 
+    def as_dict(self) -> dict[str, Any]:
+        return {"matched": self.matched, "missed": self.missed, "fields": [asdict(field) for field in self.fields]}
+
+
+@dataclass(frozen=True, slots=True)
+class BranchVerdict:
+    """The best that can come of one branch of a `$or`; `fields` are those that not every alternative has."""
+
+    branch: str
+    matched: bool
+    fields: tuple[FieldVerdict, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"branch": self.branch, "matched": self.matched, "fields": [asdict(field) for field in self.fields]}
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -64,7 +85,24 @@ class Explanation:
 
     @property
     def best(self) -> AlternativeVerdict:
-        return min(self.alternatives, key=lambda verdict: (verdict.missed, -verdict.likeness))
+        return _best(self.alternatives)
+
+    @property
+    def branches(self) -> tuple[BranchVerdict, ...]:
+        """What each branch of each `$or` came to, in the pattern's order; () for a pattern without `$or`."""
+        leading: dict[str, list[AlternativeVerdict]] = {}
+        for verdict in self.alternatives:
+            for branch in verdict.branches:
+                leading.setdefault(branch, []).append(verdict)
+        in_all = set[tuple[str, str]].intersection(
+            *({(field.path, field.wanted) for field in verdict.fields} for verdict in self.alternatives)
+        )
+        found: list[BranchVerdict] = []
+        for branch, verdicts in leading.items():
+            best = _best(verdicts)
+            own = tuple(field for field in best.fields if (field.path, field.wanted) not in in_all)
+            found.append(BranchVerdict(branch, best.matched, own))
+        return tuple(found)
 
     @property
     def matched(self) -> bool:
@@ -81,24 +119,31 @@ class Explanation:
         return self.best.missed
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; `alternatives` is there only for a pattern with `$or`."""
-        told: dict[str, Any] = {
-            "matched": self.matched,
-            "missed": self.missed,
-            "fields": [asdict(field) for field in self.fields],
-        }
+        """For JSON; `branches` and `alternatives` are there only for a pattern with `$or`."""
+        told: dict[str, Any] = {"matched": self.matched, **self.best.as_dict()}
         if len(self.alternatives) > 1:
-            told["alternatives"] = [
-                {"matched": verdict.matched, "missed": verdict.missed, "fields": [asdict(f) for f in verdict.fields]}
-                for verdict in self.alternatives
-            ]
+            told["branches"] = [branch.as_dict() for branch in self.branches]
+            told["alternatives"] = [verdict.as_dict() for verdict in self.alternatives]
         return told
+
+
+def _best(verdicts: Sequence[AlternativeVerdict]) -> AlternativeVerdict:
+    return min(verdicts, key=lambda verdict: (verdict.missed, -verdict.likeness))
 
 
 def explain(pattern: Pattern, event: bytes) -> Explanation:
     """Ask every field of every alternative. Agrees with `Pattern.matches`; raises `InvalidEvent`."""
-    tree = read_event(event)
-    return _explain(pattern, tree, paths_of(tree))
+    return explain_tree(pattern, read_event(event))
+
+
+def explain_tree(pattern: Pattern, event: dict[str, Tree]) -> Explanation:
+    return _explain(pattern, event, paths_of(event))
+
+
+def fewest_missed(pattern: Pattern, event: dict[str, Tree]) -> int:
+    """How many fields of the best alternative are not met; 0 exactly when the pattern matches."""
+    leaves = flatten(event, pattern.tree)
+    return min(len(one.fields) - len(_met_together(one, leaves)) for one in pattern.alternatives)
 
 
 def closest(patterns: Mapping[str, Pattern], event: bytes, limit: int = 3) -> list[tuple[str, Explanation]]:
@@ -119,17 +164,27 @@ def _explain(pattern: Pattern, tree: dict[str, Tree], paths: Sequence[str]) -> E
     return Explanation(tuple(_explain_alternative(one, leaves, paths) for one in pattern.alternatives))
 
 
+def _met_together(alternative: Alternative, leaves: Leaves) -> list[Field]:
+    """The fields that can be met together, each with those before it."""
+    met: list[Field] = []
+    for field in alternative.fields:
+        if first_unmet([*met, field], leaves) is None:
+            met.append(field)
+    return met
+
+
 def _explain_alternative(alternative: Alternative, leaves: Leaves, paths: Sequence[str]) -> AlternativeVerdict:
     """A field counts as met if it can be met together with the fields before it that are."""
+    together = dict(_met_together(alternative, leaves))
     met: list[Field] = []
     verdicts: list[FieldVerdict] = []
     for path, conditions in alternative.fields:
-        if first_unmet([*met, (path, conditions)], leaves) is None:
+        if path in together:
             met.append((path, conditions))
             verdicts.append(_met(path, conditions, leaves.get(path, [])))
         else:
             verdicts.append(_unmet(path, conditions, leaves, met, paths))
-    return AlternativeVerdict(all(verdict.matched for verdict in verdicts), tuple(verdicts))
+    return AlternativeVerdict(len(together) == len(verdicts), tuple(verdicts), alternative.branches)
 
 
 def _met(path: str, conditions: Sequence[Condition], present: Sequence[Leaf]) -> FieldVerdict:
@@ -167,9 +222,12 @@ def _found(present: Sequence[Leaf]) -> tuple[str, ...]:
 
 def _suggest(conditions: Sequence[Condition], values: Sequence[Scalar]) -> tuple[str | None, float]:
     """A guess at the intended value, and how near the event's values came to a wanted text."""
-    words = [word for condition in conditions for word in condition.words]
-    texts = [value for value in values if isinstance(value, str)]
+    words = [word for condition in conditions for word in condition.words][:COMPARED_MAX]
+    texts = [value for value in values if isinstance(value, str)][: COMPARED_MAX // max(1, len(words))]
     near = max((likeness(text, word) for text in texts for word in words), default=0.0)
+    spaced = next(((text, word) for text in texts for word in words if text.strip() == word.strip()), None)
+    if spaced is not None:
+        return f"the event's {shown(spaced[0])} and the pattern's {shown(spaced[1])} differ by a space", near
     word = nearest_word(texts, words)
     if word is not None:
         return f"did you mean {shown(word)}?", near

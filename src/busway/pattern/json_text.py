@@ -22,7 +22,7 @@ SNIPPET_CHARS_MAX = 500
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?")
+NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?")
 _LEADING_ZERO = re.compile(r"-?0[0-9]")
 _WORD = re.compile(r"[\w$]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -147,7 +147,7 @@ class Tokens:
         return char
 
     def _number(self) -> Kind:
-        found = _NUMBER.match(self.source, self.consumed)
+        found = NUMBER.match(self.source, self.consumed)
         if found is None:
             self.consumed += 1  # the minus sign
             self._bad_number("expected digit (0-9) to follow minus sign, for valid numeric value")

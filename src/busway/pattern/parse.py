@@ -11,6 +11,7 @@ multiplied out while reading: the alternatives so far are copied for each of its
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from busway.errors import InvalidPattern, MalformedJson
 from busway.pattern.address import AddressIs, parse_address
@@ -43,18 +44,30 @@ RESERVED = frozenset(
 )  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Draft:
+    """An alternative that is being read: its fields so far, and the branches that were taken to it."""
+
+    fields: dict[str, Conditions] = field(default_factory=dict[str, Conditions])
+    branches: tuple[str, ...] = ()
+
+    def within(self, branch: str) -> _Draft:
+        return _Draft(dict(self.fields), (*self.branches, branch))
+
+
 def parse(text: str) -> Pattern:
     """Compile an event pattern. Raises `InvalidPattern` with AWS's reason and, mostly, where it is."""
     tokens = PatternTokens(text)
-    alternatives: list[dict[str, Conditions]] = [{}]
+    alternatives = [_Draft()]
     try:
         if tokens.next() != "{":
             tokens.fail("Filter is not an object")
-        _Reader(tokens).object(alternatives, prefix="", inside_or=False, depth=1)
+        _Reader(tokens).object(alternatives, _Place("", "", False, 1))
     except MalformedJson as wrong:
         raise InvalidPattern(wrong.reason, f"\n at {location(text, wrong.consumed)}") from wrong
-    _check_size(alternatives)
-    return make_pattern(text, alternatives)
+    drafts = [draft.fields for draft in alternatives]
+    _check_size(drafts)
+    return make_pattern(text, zip(drafts, (draft.branches for draft in alternatives), strict=True))
 
 
 def _check_size(alternatives: list[dict[str, Conditions]]) -> None:
@@ -76,16 +89,32 @@ def _wildcards(conditions: Conditions) -> Iterator[Wildcard]:
             yield from _wildcards(condition.refused)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an object of the pattern stands. `prefix` leads to its fields; `way` names branches too."""
+
+    prefix: str
+    way: str
+    inside_or: bool
+    depth: int
+
+    def below(self, name: str) -> _Place:
+        return _Place(f"{self.prefix}{name}.", f"{self.way}{name}.", self.inside_or, self.depth + 1)
+
+    def branch(self, number: int) -> _Place:
+        return _Place(self.prefix, f"{self.way}$or[{number}].", True, self.depth + 1)
+
+
 class _Reader:
     """Reads objects into `alternatives`, every one of which gets every member: the last one of a path wins."""
 
     def __init__(self, tokens: PatternTokens) -> None:
         self._tokens = tokens
 
-    def object(self, alternatives: list[dict[str, Conditions]], prefix: str, inside_or: bool, depth: int) -> None:
+    def object(self, alternatives: list[_Draft], place: _Place) -> None:
         """Read the object whose opening brace is current, to its closing brace."""
         tokens = self._tokens
-        if depth > DEPTH_MAX:
+        if place.depth > DEPTH_MAX:
             tokens.fail(f"Pattern is nested deeper than {DEPTH_MAX} levels")
         if tokens.next() != "name":
             tokens.fail("Empty objects are not allowed")
@@ -93,37 +122,36 @@ class _Reader:
             name = tokens.text()
             if name == "$or":
                 tokens.next()
-                self._or(alternatives, prefix, depth)
+                self._or(alternatives, place)
             else:
-                if inside_or and name in RESERVED:
+                if place.inside_or and name in RESERVED:
                     tokens.fail(f"{name} is Ruler reserved fieldName which cannot be used inside $or.")
                 tokens.next()
-                self._member(alternatives, prefix, name, inside_or, depth)
+                self._member(alternatives, place, name)
             tokens.next()
 
-    def _member(
-        self, alternatives: list[dict[str, Conditions]], prefix: str, name: str, inside_or: bool, depth: int
-    ) -> None:
+    def _member(self, alternatives: list[_Draft], place: _Place, name: str) -> None:
         if self._tokens.kind == "{":
-            self.object(alternatives, f"{prefix}{name}.", inside_or, depth + 1)
+            self.object(alternatives, place.below(name))
         elif self._tokens.kind == "[":
             conditions = self._list()
-            for fields in alternatives:
-                fields[prefix + name] = conditions
+            for draft in alternatives:
+                draft.fields[place.prefix + name] = conditions
         else:
             self._tokens.fail(f'"{name}" must be an object or an array')
 
-    def _or(self, alternatives: list[dict[str, Conditions]], prefix: str, depth: int) -> None:
+    def _or(self, alternatives: list[_Draft], place: _Place) -> None:
         tokens = self._tokens
         if tokens.kind != "[":
             tokens.fail("It must be an Array followed with $or.")
-        multiplied: list[dict[str, Conditions]] = []
+        multiplied: list[_Draft] = []
         branches = 0
         while (kind := tokens.next()) != "]":
             if kind != "{":
                 tokens.fail("Only JSON object is allowed in array of $or relationship.")
-            branch = [dict(fields) for fields in alternatives]
-            self.object(branch, prefix, inside_or=True, depth=depth + 1)
+            inside = place.branch(branches)
+            branch = [draft.within(inside.way[:-1]) for draft in alternatives]
+            self.object(branch, inside)
             multiplied.extend(branch)
             branches += 1
             if len(multiplied) > ALTERNATIVES_MAX:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from busway.errors import InvalidPattern
 from busway.pattern.anything_but import NotLike, NotStrings
@@ -13,6 +14,8 @@ from busway.pattern.pattern_tokens import PatternTokens
 from busway.pattern.read_numeric import comparable
 from busway.pattern.text import Prefix, Suffix
 from busway.pattern.wildcard import parse_wildcard
+
+Read = TypeVar("Read")
 
 # AWS reuses this text for stray members after anything-but.
 _TOO_MANY = "Too many elements in numeric expression"
@@ -54,7 +57,7 @@ def read_anything_but(tokens: PatternTokens) -> Condition:
     return condition
 
 
-def _in_list(tokens: PatternTokens, read: Callable[[PatternTokens], Condition]) -> Condition:
+def _in_list(tokens: PatternTokens, read: Callable[[PatternTokens], Read]) -> Read:
     """Read a list. AWS catches the error of an element and throws it again, so its location comes twice."""
     try:
         return read(tokens)
@@ -69,7 +72,7 @@ def _read_values(tokens: PatternTokens) -> Condition:
         if tokens.kind == "string":
             texts.add(tokens.text())
         elif tokens.kind == "number":
-            numbers.append(NumberIs(comparable(tokens), tokens.text()))
+            numbers.append(NumberIs(comparable(tokens, tokens.text()), tokens.text()))
         else:
             tokens.fail(_BAD_ELEMENT)
     if bool(texts) == bool(numbers):
@@ -84,31 +87,31 @@ def _read_nested(tokens: PatternTokens) -> Condition:
     if operator not in _MAKE:
         tokens.fail(f"Unsupported anything-but pattern: {operator}")
     if tokens.next() == "[":
-        condition = _in_list(tokens, lambda inside: _read_nested_list(inside, operator))
+        texts: list[str] = []
+        _in_list(tokens, lambda inside: _read_nested_list(inside, operator, texts))
     elif tokens.kind in ("string", "number"):
-        condition = NotLike((_read_nested_text(tokens, operator),))
+        texts = [_read_nested_text(tokens, operator)]
     else:
         tokens.fail(_BAD_ARGUMENT)
+    try:  # wildcards are looked at only when the list is read
+        condition = NotLike(tuple(_MAKE[operator](text) for text in texts))
+    except InvalidPattern as wrong:
+        tokens.fail(wrong.reason)
     tokens.expect_end(_TOO_MANY)
     return condition
 
 
-def _read_nested_list(tokens: PatternTokens, operator: str) -> Condition:
-    conditions: list[Condition] = []
+def _read_nested_list(tokens: PatternTokens, operator: str, texts: list[str]) -> None:
     while tokens.next() != "]":
-        conditions.append(_read_nested_text(tokens, operator))
-    if not conditions:  # AWS compiles this and fails when it matches; ours
+        texts.append(_read_nested_text(tokens, operator))
+    if not texts:  # AWS compiles this and fails when it matches; ours
         tokens.fail("Empty arrays are not allowed")
-    return NotLike(tuple(conditions))
 
 
-def _read_nested_text(tokens: PatternTokens, operator: str) -> Condition:
+def _read_nested_text(tokens: PatternTokens, operator: str) -> str:
     if tokens.kind != "string":
         tokens.fail(_NOT_STRING[operator])
     text = tokens.text()
     if not text and operator in ("prefix", "suffix"):
         tokens.fail("Null prefix/suffix not allowed")
-    try:
-        return _MAKE[operator](text)
-    except InvalidPattern as wrong:
-        tokens.fail(wrong.reason)
+    return text

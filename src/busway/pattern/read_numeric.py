@@ -12,55 +12,64 @@ _OPERATORS = ("=", "<", "<=", ">", ">=")
 _TOO_MANY = "Too many elements in numeric expression"
 
 
-def comparable(tokens: PatternTokens) -> float:
-    """The number that is current. Fails if it says more than a double holds."""
-    number = canonical_text(tokens.text())
+def comparable(tokens: PatternTokens, text: str) -> float:
+    """The number that `text` is. Fails, where the tokens are, if it says more than a double holds."""
+    number = canonical_text(text)
     if isinstance(number, str):
         tokens.fail(f"Cannot compare number : {number}")
     return number
 
 
 def read_numeric(tokens: PatternTokens) -> Condition:
-    """Read the list that is current, to the operator's closing brace."""
+    """Read the list that is current, to the operator's closing brace.
+
+    As AWS does it, the list is read to its end before its numbers are compared.
+    """
     if tokens.kind != "[":
         tokens.fail("Value of numeric must be an array.")
     if tokens.next() != "string":
         tokens.fail(f"Invalid member in numeric match: {tokens.text()}")
     operator = tokens.text()
+    tokens.next()
     if operator not in _OPERATORS:
         tokens.fail(f"Unrecognized numeric range operator: {operator}")
-    number = _bound(tokens, operator)
-    if operator == "=":
-        condition: Condition = NumberIs(number, tokens.text())
-        _expect_close(tokens, _TOO_MANY)
-    elif operator in ("<", "<="):
-        condition = NumberBetween(-math.inf, True, number, operator == "<=")
-        _expect_close(tokens, _TOO_MANY)
+    text = _bound(tokens, operator)
+    if operator in (">", ">="):
+        condition = _read_upper(tokens, text, operator == ">=")
     else:
-        condition = _read_upper(tokens, number, operator == ">=")
+        _expect_close(tokens, _TOO_MANY)
+        number = comparable(tokens, text)
+        condition = _equal_or_below(operator, number, text)
     tokens.expect_end(_TOO_MANY)
     return condition
 
 
-def _read_upper(tokens: PatternTokens, low: float, low_included: bool) -> Condition:
+def _equal_or_below(operator: str, number: float, text: str) -> Condition:
+    return NumberIs(number, text) if operator == "=" else NumberBetween(-math.inf, True, number, operator == "<=")
+
+
+def _read_upper(tokens: PatternTokens, bottom: str, low_included: bool) -> Condition:
     if tokens.next() == "]":
-        return NumberBetween(low, low_included, math.inf, True)
+        return NumberBetween(comparable(tokens, bottom), low_included, math.inf, True)
     if tokens.kind != "string":
         tokens.fail(f"Bad value in numeric range: {tokens.text()}")
     operator = tokens.text()
     if operator not in ("<", "<="):
         tokens.fail(f"Bad numeric range operator: {operator}")
-    high = _bound(tokens, operator)
+    tokens.next()
+    top = _bound(tokens, operator)
     _expect_close(tokens, "Too many terms in numeric range expression")
+    low, high = comparable(tokens, bottom), comparable(tokens, top)
     if low >= high:
         tokens.fail("Bottom must be less than top")
     return NumberBetween(low, low_included, high, operator == "<=")
 
 
-def _bound(tokens: PatternTokens, operator: str) -> float:
-    if tokens.next() != "number":
+def _bound(tokens: PatternTokens, operator: str) -> str:
+    """The text of the number that is current."""
+    if tokens.kind != "number":
         tokens.fail(f"Value of {'equals' if operator == '=' else operator} must be numeric")
-    return comparable(tokens)
+    return tokens.text()
 
 
 def _expect_close(tokens: PatternTokens, reason: str) -> None:

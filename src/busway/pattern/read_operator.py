@@ -47,7 +47,8 @@ def _only_string(tokens: PatternTokens, operator: str) -> str:
 
 
 def _read_exactly(tokens: PatternTokens) -> Condition:
-    return StringIs(_only_string(tokens, "exactly"))
+    # AWS's message has the word of its own constant.
+    return StringIs(_only_string(tokens, "exact"))
 
 
 def _read_ignore_case(tokens: PatternTokens) -> Condition:
@@ -115,3 +116,4 @@ _READERS: Mapping[str, Callable[[PatternTokens], Condition]] = {
     "exists": _read_exists,
     "cidr": _read_cidr,
 }
+OPERATORS = frozenset(_READERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -16,9 +16,13 @@ Conditions: TypeAlias = "tuple[Condition, ...]"
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """Fields that must all be met, in the order of their paths."""
+    """Fields that must all be met, in the order of their paths.
+
+    `branches` are the places of the `$or` branches that lead to it, as "detail.$or[1]".
+    """
 
     fields: tuple[tuple[str, Conditions], ...]
+    branches: tuple[str, ...] = field(default=(), compare=False)
 
     def met_by(self, leaves: Leaves) -> bool:
         return first_unmet(self.fields, leaves) is None
@@ -44,13 +48,15 @@ class Pattern:
         return any(alternative.met_by(leaves) for alternative in self.alternatives)
 
 
-def make_pattern(text: str, alternatives: Iterable[Mapping[str, Conditions]]) -> Pattern:
-    """Put the fields of each alternative into AWS's order and leave out repeated alternatives."""
-    sorted_fields = dict.fromkeys(
-        Alternative(tuple(sorted(fields.items(), key=lambda item: path_order(item[0])))) for fields in alternatives
-    )
-    paths = (path for alternative in sorted_fields for path, _ in alternative.fields)
-    return Pattern(text, tuple(sorted_fields), FieldTree(paths))
+def make_pattern(text: str, alternatives: Iterable[tuple[Mapping[str, Conditions], Sequence[str]]]) -> Pattern:
+    """Put the fields of each alternative into AWS's order; of equal ones one is left, with the branches of all."""
+    branches: dict[tuple[tuple[str, Conditions], ...], dict[str, None]] = {}
+    for fields, taken in alternatives:
+        in_order = tuple(sorted(fields.items(), key=lambda item: path_order(item[0])))
+        branches.setdefault(in_order, {}).update(dict.fromkeys(taken))
+    paths = (path for fields in branches for path, _ in fields)
+    made = tuple(Alternative(fields, tuple(taken)) for fields, taken in branches.items())
+    return Pattern(text, made, FieldTree(paths))
 
 
 def path_order(path: str) -> bytes:

@@ -26,6 +26,12 @@ async def test_an_event_that_nothing_matched_names_the_closest_rule_and_what_it_
     assert field["found"] == ['"Customer Nofication"']
     assert "Customer Notification" in field["wanted"]
     assert field["suggestion"] == 'did you mean "Customer Notification"?'
+    assert [(edit["where"], edit["path"], edit["mistake"]) for edit in first["edits"]] == [
+        ("event", "detail-type", "typo"),
+        ("pattern", "detail-type[0]", "typo"),
+    ]
+    # It missed by more fields than the first, so nobody meant it.
+    assert told["closest"][1]["edits"] == []
 
 
 async def test_a_delivered_event_tells_when_and_what_its_handler_printed(door: Door, world: World):

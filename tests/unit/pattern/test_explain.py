@@ -74,6 +74,11 @@ def test_a_nearly_right_value_is_suggested():
     assert only(explained({"a": ["something else"]}, {"a": "x"})).suggestion is None
 
 
+def test_a_space_that_nobody_sees_is_named():
+    field = only(explained({"a": ["x "]}, {"a": "x"}))
+    assert field.suggestion == 'the event\'s "x" and the pattern\'s "x " differ by a space'
+
+
 def test_a_nearly_right_field_is_suggested():
     event = {"detail": {"state": "x"}, "other": 1}
     assert only(explained({"detail": {"sate": ["x"]}}, event)).suggestion == "did you mean the field detail.state?"
@@ -115,6 +120,33 @@ def test_each_branch_of_an_or_is_explained_and_the_best_one_leads():
     told = explanation.as_dict()
     assert told["missed"] == 1
     assert [branch["missed"] for branch in told["alternatives"]] == [2, 1]
+    assert [(branch["branch"], branch["matched"]) for branch in told["branches"]] == [
+        ("$or[0]", False),
+        ("$or[1]", False),
+    ]
+    assert [[field["path"] for field in branch["fields"]] for branch in told["branches"]] == [["a", "b"], ["c"]]
+
+
+def test_branches_of_several_ors_are_told_once_each():
+    pattern = {
+        "$or": [{"a": ["x"]}, {"b": ["x"]}],
+        "d": {"$or": [{"c": ["x"]}, {"e": ["x"], "$or": [{"f": ["x"]}, {"g": ["x"]}]}]},
+    }
+    explanation = explained(pattern, {"a": "x", "d": {"e": "x", "g": "x"}})
+    assert {branch.branch: branch.matched for branch in explanation.branches} == {
+        "$or[0]": True,
+        "$or[1]": False,
+        "d.$or[0]": False,
+        "d.$or[1]": True,
+        "d.$or[1].$or[0]": False,
+        "d.$or[1].$or[1]": True,
+    }
+
+
+def test_equal_branches_are_both_told():
+    explanation = explained({"$or": [{"a": ["x"]}, {"a": ["x"]}]}, {"a": "x"})
+    assert [branch.branch for branch in explanation.branches] == ["$or[0]", "$or[1]"]
+    assert len(explanation.alternatives) == 1
 
 
 def test_an_explanation_becomes_json():

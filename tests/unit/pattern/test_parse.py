@@ -5,6 +5,7 @@ import pytest
 
 from busway.errors import InvalidPattern
 from busway.pattern import Pattern, parse
+from busway.pattern.parse import RESERVED
 
 
 def refusal(text: str) -> InvalidPattern:
@@ -45,6 +46,21 @@ def test_an_error_inside_a_list_of_anything_but_carries_its_location_twice():
     text = '{"detail": {"state": [{"anything-but": {"prefix": [123, "test"]}}]}}'
     once = f'\n at [Source: (String)"{text}"; line: 1, column: 55]'
     assert refusal(text).location == once * 2
+
+
+@pytest.mark.parametrize(
+    ("matcher", "column"),
+    [
+        # An operator is judged when what follows it was read; numbers and wildcards when their list was.
+        ('{"numeric":["!=", 5]}', 26),
+        ('{"numeric":["=", 9007199254740993]}', 41),
+        ('{"numeric":[">", 5, "<=", 5]}', 35),
+        ('{"anything-but":{"wildcard":["a**", "b"]}}', 47),
+    ],
+)
+def test_what_is_judged_behind_its_place_is_located_there(matcher: str, column: int):
+    assert refusal(f'{{"a":[{matcher}]}}').location.endswith(f"; line: 1, column: {column}]")
+    assert refusal(f'{{"a":[{matcher}]}}').position == (1, column)
 
 
 @pytest.mark.parametrize("matcher", [{"cidr": "bad"}, {"anything-but": 9007199254740993}])
@@ -97,7 +113,14 @@ def test_text_that_is_not_json_is_refused_in_jacksons_words(text: str, reason: s
         ({"numeric": ["=", 9007199254740993]}, "Cannot compare number : 9007199254740993"),
         ({"suffix": {}}, "Suffix expression name not found"),
         ({"prefix": {"equals-ignore-case": "a", "x": 1}}, "Only one key allowed in match expression"),
-        ({"exactly": 5}, "exactly match pattern must be a string"),
+        ({"exactly": 5}, "exact match pattern must be a string"),
+        ({"suffix": 5}, "suffix match pattern must be a string"),
+        # What is behind a number is read before the number is compared.
+        ({"numeric": ["=", 9007199254740993, 1]}, "Too many elements in numeric expression"),
+        ({"numeric": [">", 9007199254740993, 5]}, "Bad value in numeric range: 5"),
+        ({"numeric": [">", 9, "<", 9007199254740993]}, "Cannot compare number : 9007199254740993"),
+        ({"anything-but": {"wildcard": ["a**", 5]}}, "wildcard match pattern must be a string"),
+        ({"anything-but": {"wildcard": ["a", "a**"]}}, "Consecutive wildcard characters at pos 2"),
         ({"wildcard": "a\\b"}, "Invalid escape character at pos 2"),
         ({"wildcard": "é**"}, "Consecutive wildcard characters at pos 3"),
         ({"anything-but": {"suffix": ""}}, "Null prefix/suffix not allowed"),
@@ -170,3 +193,31 @@ def test_fields_of_the_same_alternative_are_kept_once():
     pattern = parse('{"$or":[{"a":["x"]},{"a":["x"]}]}')
     assert isinstance(pattern, Pattern)
     assert len(pattern.alternatives) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event", "matched"),
+    [
+        ({"a": [{"anything-but": "x"}, {"anything-but": "y"}]}, {"a": "x"}, True),
+        ({"a": [{"anything-but": ["x", "y"]}]}, {"a": "x"}, False),
+        ({"total": {"numeric": [">", 5]}}, {"total": 9}, False),
+        ({"total": {"numeric": [">", 5]}}, {"total": {"numeric": 5}}, True),
+        ({"a": {"b": [{"exists": False}]}}, {"a": "text"}, True),
+        ({"a": {"b": [{"exists": False}]}}, {}, True),
+        ({"exists": ["x"], "numeric": [5]}, {"exists": "x", "numeric": 5}, True),
+    ],
+)
+def test_what_the_page_says_that_surprises_is_so(pattern: Any, event: Any, matched: bool):
+    assert parse(json.dumps(pattern)).matches(json.dumps(event).encode()) == matched
+
+
+def test_every_name_that_aws_keeps_is_refused_in_a_branch_and_taken_outside():
+    for name in RESERVED:
+        parse(json.dumps({name: ["x"]}))
+        wanted = f"{name} is Ruler reserved fieldName which cannot be used inside $or."
+        assert refusal(json.dumps({"$or": [{"a": ["x"]}, {"b": {name: ["x"]}}]})).reason == wanted
+
+
+def test_complexity_counts_what_alternatives_share_once_and_stops_above_ten():
+    parse(json.dumps({"a": [{"wildcard": "*:*:*:*:*"}], "$or": [{"b": ["x"]}, {"c": ["y"]}]}))
+    assert "too complex" in refusal(json.dumps({"a": [{"wildcard": "*:*:*:*:*:event-bus/*"}]})).reason

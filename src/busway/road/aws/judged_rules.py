@@ -9,20 +9,30 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from busway.errors import AwsRefused, InvalidEvent, InvalidPattern
-from busway.pattern import explain, parse
+from busway.pattern import edits, explain, parse
 from busway.road.aws.access import NOT_THERE, Aws
+
+# Ours: for how many of the closest rules it is looked for what would make them match.
+EDITED_MAX = 3
 
 
 def judged_rules(aws: Aws, bus: str, event: str) -> list[dict[str, Any]]:
     """Of each rule with a pattern the verdict, as a server of ours tells it: those that match, then the closest.
 
-    None for an event that is no object. Raises AwsUnusable, AwsRefused.
+    Those that missed by the fewest fields have `edits`, which would make them match. None for an event that is no
+    object. Raises AwsUnusable, AwsRefused.
     """
     try:
         found = [verdict for rule in _rules(aws, bus) if (verdict := _verdict(rule, event.encode())) is not None]
     except InvalidEvent:
         return []
-    return sorted(found, key=lambda one: (not one["matched"], one["missed"], one["rule"]))
+    found.sort(key=lambda one: (not one["matched"], one["missed"], one["rule"]))
+    missed = [verdict for verdict in found if not verdict["matched"] and verdict["missed"]]
+    for verdict in missed[:EDITED_MAX]:
+        if verdict["missed"] == missed[0]["missed"]:
+            mended = edits(parse(verdict["pattern"]), event.encode())
+            verdict["edits"] = [edit.as_dict() for edit in mended]
+    return found
 
 
 def _verdict(rule: Mapping[str, Any], event: bytes) -> dict[str, Any] | None:

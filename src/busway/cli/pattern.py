@@ -1,0 +1,107 @@
+"""`busway pattern`: many patterns and events at once, for tests in CI."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from busway.cli.options import json_option
+from busway.cli.output import counted, harmless, say
+
+if TYPE_CHECKING:
+    from busway.pattern.check import Verdict
+
+
+@click.group()
+def pattern() -> None:
+    """Event patterns by the file: `busway explain` is for one."""
+
+
+@pattern.command(short_help="Tell of many patterns and events, line by line, which match.")
+@click.argument("file", required=False, metavar="[FILE]")
+@click.option(
+    "--engine",
+    type=click.Choice(["reference", "compiled"]),
+    default="reference",
+    show_default=True,
+    help="What decides: the implementation in Python, or the compiled matcher, if that is installed.",
+)
+@click.option(
+    "--expect", is_flag=True, help="Compare with the match, or the error and reason, that a line itself has."
+)
+@json_option
+def check(file: str | None, engine: str, expect: bool, as_json: bool) -> None:
+    """Tell for each line of FILE, or of stdin, whether its pattern matches its event.
+
+    A line is a JSON object with id, pattern and event; pattern and event are objects, or strings with the JSON text
+    itself. A line with the same id comes out at once, in order: {"id": "a", "match": true}, or {"id": "a", "error":
+    "InvalidEventPatternException", "reason": "…"}, or "InvalidEvent" for an event that is no object. A line that is
+    no such object comes out as {"line": 3, "error": "InvalidLine", "reason": "…"}. Empty lines are passed over, other
+    members ignored. What comes out is JSON with or without --json.
+
+    Exits 0 when every line was answered, whatever the answers; 1 when one was no such object or, with --expect, when
+    an answer is not the one expected; 2 when it was asked wrongly, also for an engine that is not installed.
+
+    \b
+    Example:
+      busway pattern check rules.jsonl
+      busway pattern check --expect tests/rules.jsonl > /dev/null
+      echo '{"id": "a", "pattern": {"source": ["shop"]}, "event": {"source": "shop"}}' | busway pattern check
+    """
+    from busway.errors import EngineNotInstalled
+    from busway.pattern.check import ENGINES
+
+    try:
+        matches = ENGINES[engine]()
+    except EngineNotInstalled as missing:
+        raise click.UsageError(f"--engine {engine}: {missing}; --engine reference is always there") from missing
+    with _opened(file) as lines:
+        wrong = _answer(lines, sys.stdout.buffer, matches, expect)
+    if wrong:
+        say(f"{counted(wrong, 'line')} not as {'expected' if expect else 'it should be'}")
+    click.get_current_context().exit(1 if wrong else 0)
+
+
+def _answer(lines: BinaryIO, out: BinaryIO, matches: Verdict, expect: bool) -> int:
+    """Answer line by line; each is out before the next is read. Gives back how many were wrong."""
+    import msgspec
+
+    from busway.errors import InvalidCase
+    from busway.pattern.check import outcome_of, read_case, unexpected
+
+    encode, wrong = msgspec.json.Encoder().encode, 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            case = read_case(line)
+        except InvalidCase as fault:
+            wrong += 1
+            out.write(encode({"line": number, "error": "InvalidLine", "reason": str(fault)}) + b"\n")
+            out.flush()
+            continue
+        outcome = outcome_of(case, matches)
+        out.write(encode(outcome) + b"\n")
+        out.flush()
+        differs = unexpected(case, outcome) if expect else ""
+        if differs:
+            wrong += 1
+            say(harmless(f"line {number}, {bytes(case.id).decode()}: {differs}"))
+    return wrong
+
+
+@contextmanager
+def _opened(file: str | None) -> Generator[BinaryIO]:
+    """Raises UsageError for a file that there is not."""
+    if file is None or file == "-":
+        yield sys.stdin.buffer
+        return
+    if not Path(file).is_file():
+        raise click.UsageError(f"FILE is {file!r}: no such file")
+    with Path(file).open("rb") as lines:
+        yield lines
