@@ -165,6 +165,8 @@ def test_a_typo_is_explained(served: Shop):
     assert 'wanted "Customer Notification"' in told
     sample = "handlers/notify_customer/sample.json"
     assert "matches" in served.busway("explain", "--rule", "shop-notify-customer", sample)
+    made = served.busway("rule", "sample", "--rule", "shop-notify-customer")
+    assert "matches" in served.busway("explain", "--rule", "shop-notify-customer", made)
 
 
 def test_what_fails_is_retried_dead_lettered_and_redriven_to_its_handler(served: Shop):

@@ -30,7 +30,7 @@ def explain(pattern: str | None, event: str | None, rule: str | None, bus: str, 
     if rule is not None:
         if pattern is None or event is not None:
             raise click.UsageError("with --rule, give exactly one argument: the event")
-        event, pattern_text = pattern, _pattern_of(rule, bus, endpoint)
+        event, pattern_text = pattern, pattern_of(rule, bus, endpoint)
     elif pattern is None or event is None:
         raise click.UsageError(f"{'PATTERN' if pattern is None else 'EVENT'} is missing: {GIVEN}")
     else:
@@ -47,7 +47,8 @@ def explain(pattern: str | None, event: str | None, rule: str | None, bus: str, 
     click.get_current_context().exit(0 if explanation.matched else 1)
 
 
-def _pattern_of(rule: str, bus: str, endpoint: str) -> str:
+def pattern_of(rule: str, bus: str, endpoint: str) -> str:
+    """The pattern of a rule of the server, as JSON text. Raises ServerRefused when there is none."""
     from busway.errors import ServerRefused
 
     connection = connect(endpoint)

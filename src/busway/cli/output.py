@@ -60,6 +60,11 @@ def print_json(value: Any, *, indent: bool = True) -> None:
     click.echo((msgspec.json.format(text, indent=2) if indent else text).decode())
 
 
+def print_text(text: str) -> None:
+    """JSON that is written already."""
+    click.echo(text)
+
+
 def print_line(value: Any) -> None:
     """One JSON line of a stream, flushed."""
     print_json(value, indent=False)
