@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from busway.errors import NoSample
-from busway.pattern.conditions import Condition
 from busway.pattern.event_tree import Scalar
 from busway.pattern.explain import Explanation, explain, wanted
 from busway.pattern.likely_values import distinct, likely, unlikely
 from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Alternative, Pattern
+from busway.pattern.rule_pattern import Alternative, Conditions, Pattern
 from busway.pattern.sample_event import ENVELOPE, MISSING, Missing, build, event_text
 from busway.pattern.text import Prefix
 
@@ -99,7 +98,7 @@ def options_of(alternative: Alternative) -> Options:
     options: Options = {}
     paths = [path for path, _ in alternative.fields]
     for path, conditions in alternative.fields:
-        values: list[Scalar | Missing] = list(_envelope_first(path, conditions))
+        values: list[Scalar | Missing] = list(fit_envelope(path, [conditions], likely(conditions)))
         if ABSENT in conditions:
             below = any(other.startswith(f"{path}.") for other in paths)
             values.insert(0 if below else len(values), MISSING)
@@ -107,18 +106,22 @@ def options_of(alternative: Alternative) -> Options:
     return options
 
 
-def _envelope_first(path: str, conditions: Sequence[Condition]) -> list[Scalar]:
-    """Of the envelope, what a sample has anyway if it is accepted; and strings before everything else."""
-    values = likely(conditions)
+def fit_envelope(path: str, lists: Sequence[Conditions], values: Sequence[Scalar]) -> list[Scalar]:
+    """`values`, which all lists accept; of the envelope first what a sample has anyway, and strings before others."""
     usual = _usual(path)
     begun = [
         condition.text + text[len(condition.text) :]
+        for conditions in lists
         for condition in conditions
         if isinstance(condition, Prefix) and path in _FORMED
         for text in usual
     ]
-    first = [text for text in (*usual, *begun) if any(condition.accepts(text) for condition in conditions)]
+    first = [text for text in (*usual, *begun) if all(_accepts(conditions, text) for conditions in lists)]
     return distinct(iter([*first, *sorted(values, key=lambda value: bool(usual) and not isinstance(value, str))]))
+
+
+def _accepts(conditions: Conditions, value: Scalar) -> bool:
+    return any(condition.accepts(value) for condition in conditions)
 
 
 def _usual(path: str) -> list[str]:
@@ -158,11 +161,11 @@ def _missing_one(pattern: Pattern) -> Iterator[dict[str, Scalar | Missing]]:
 
 
 def _spoil(
-    best: dict[str, Scalar | Missing], path: str, conditions: Sequence[Condition]
+    best: dict[str, Scalar | Missing], path: str, conditions: Conditions
 ) -> Iterator[dict[str, Scalar | Missing]]:
     values = unlikely(conditions)
     if usual := _usual(path):
-        usual = [text for text in usual if not any(condition.accepts(text) for condition in conditions)]
+        usual = [text for text in usual if not _accepts(conditions, text)]
         strings = [value for value in values if isinstance(value, str)]
         values = distinct(iter([*(usual if path in _FORMED else ()), *strings, *values]))
     yield from ({**best, path: value} for value in values)
