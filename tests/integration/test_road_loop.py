@@ -165,6 +165,10 @@ def test_a_typo_is_explained(served: Shop):
     assert 'wanted "Customer Notification"' in told
     sample = "handlers/notify_customer/sample.json"
     assert "matches" in served.busway("explain", "--rule", "shop-notify-customer", sample)
+    for of_server in ((), ("--bus", "default")):
+        told = served.json("rule", "lint", *of_server)
+        assert told["rules"] > 0
+        assert [each for each in told["findings"] if each["level"] == "error"] == []
     made = served.busway("rule", "sample", "--rule", "shop-notify-customer")
     assert "matches" in served.busway("explain", "--rule", "shop-notify-customer", made)
 

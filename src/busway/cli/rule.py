@@ -12,6 +12,7 @@ import click
 from busway.cli.environments import server_of, target_of
 from busway.cli.options import connect, project_root, server_options
 from busway.cli.output import ago, brief, line, print_json, say
+from busway.cli.rule_lint import lint
 from busway.cli.rule_sample import sample
 from busway.errors import BrokenProject
 from busway.handling import duration_s
@@ -34,6 +35,7 @@ def rule() -> None:
 
 
 rule.add_command(sample)
+rule.add_command(lint)
 
 
 @rule.command(short_help="Tell what a change of a pattern would do, by past events.")
