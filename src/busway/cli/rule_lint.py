@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from busway.cli.options import connect, read_given, server_options
-from busway.cli.output import counted, line, print_json
+from busway.cli.output import counted, line, print_text
 
 if TYPE_CHECKING:
     from busway.cli.rule_files import NamedPattern
@@ -47,12 +47,15 @@ def lint(files: Sequence[str], bus: str | None, fail_on: str, endpoint: str, as_
       busway rule lint --fail-on warning
       busway rule lint --endpoint http://127.0.0.1:4566 --bus shop --json
     """
+    from busway.pattern import event_text
+
     source = click.get_current_context().get_parameter_source("endpoint")
     given = _given(files, bus, endpoint, source == ParameterSource.COMMANDLINE)
     wanted = [each for each in given if bus is None or each.bus == bus]
     findings, reports = _linted(wanted)
     if as_json:
-        print_json(_plain(wanted, findings, reports))
+        # Not print_json: a pattern may hold what is no Unicode text, and that too is shown.
+        print_text(event_text(_plain(wanted, findings, reports), step="  "))
     else:
         _show(wanted, findings, reports)
     serious = LEVELS[: LEVELS.index(fail_on) + 1]

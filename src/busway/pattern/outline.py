@@ -24,23 +24,23 @@ class Overridden:
 def overridden(text: str) -> list[Overridden]:
     """The paths with more than one list, each once, in the order of the lists that count. `text` is a pattern."""
     found: dict[str, Overridden] = {}
-    for lost in _Walk().object(_members(text), "", frozenset()):
+    for lost in _Walk().object(_read(text)[0], "", frozenset()):
         found.setdefault(lost.path, lost)
     return list(found.values())
 
 
 def text_behind(text: str) -> str:
     """What stands behind the pattern's closing brace; nobody reads it."""
-    start = len(text) - len(text.lstrip())
-    _, end = json.JSONDecoder().raw_decode(text, start)
+    _, end = _read(text)
     return text[end:].strip()
 
 
-def _members(text: str) -> Members:
-    # Repeated names stay; numbers do not matter here, and a long one would cost.
+def _read(text: str) -> tuple[Members, int]:
+    """The members, and where the text behind them begins."""
+    # Repeated names stay; numbers do not matter here, and Python refuses to read very long ones.
     decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: pairs, parse_int=str, parse_float=str)
-    members, _ = decoder.raw_decode(text, len(text) - len(text.lstrip()))
-    return cast(Members, members)
+    members, end = decoder.raw_decode(text, len(text) - len(text.lstrip()))
+    return cast(Members, members), end
 
 
 class _Walk:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice, product
+from itertools import combinations, product
 
 from busway.pattern.exact import StringIs
 from busway.pattern.findings import Finding, worst_first
@@ -46,7 +46,10 @@ class Report:
 
 
 def lint(patterns: Mapping[str, Pattern], pairs_max: int = PAIRS_MAX) -> Report:
-    """Everything that is found in the rules of one bus, by name: in each, and of each two."""
+    """Everything that is found in the rules of one bus, by name: in each, and of each two.
+
+    `pairs_max` counts pairs of alternatives, which are pairs of rules where there is no `$or`.
+    """
     found = [finding for name, pattern in patterns.items() for finding in traps(name, pattern)]
     reaches = {name: Reach(pattern) for name, pattern in patterns.items()}
     alike: dict[object, list[str]] = defaultdict(list)
@@ -54,28 +57,36 @@ def lint(patterns: Mapping[str, Pattern], pairs_max: int = PAIRS_MAX) -> Report:
         if reach.alternatives:
             alike[reach.key].append(name)
     groups = {tuple(names): reaches[names[0]] for names in alike.values()}
-    pairs = _pairs(groups)
-    compared = _Compared()
-    for one, other in islice(pairs, pairs_max):
+    compared = _Compared(pairs_max)
+    for one, other in _pairs(groups):
         compared.take(one, other, groups)
     found += [_equal(names) for names in (*(names for names in groups if len(names) > 1), *compared.equal)]
     found += [_covered(name, whole) for part, whole in compared.covering.items() for name in part]
     found += compared.overlaps
-    pairs_left = sum(1 for _ in pairs)
-    return Report(tuple(sorted(found, key=worst_first)), compared.pairs, pairs_left, compared.events_left)
+    ranked = tuple(sorted(found, key=worst_first))
+    return Report(ranked, compared.pairs, compared.pairs_left, compared.events_left)
 
 
 class _Compared:
-    """What came of the pairs so far. `covering`: for some rules those that have all their events."""
+    """What came of the pairs so far. `covering`: for some rules those that have all their events.
 
-    def __init__(self) -> None:
+    A pair costs as many comparisons as it has pairs of alternatives, since `$or` may make a thousand of one rule.
+    """
+
+    def __init__(self, comparisons_max: int) -> None:
+        self.comparisons_left = comparisons_max
         self.equal: list[Names] = []
         self.covering: dict[Names, list[str]] = defaultdict(list)
         self.overlaps: list[Finding] = []
-        self.pairs = self.events_tried = self.events_left = 0
+        self.pairs = self.pairs_left = self.events_tried = self.events_left = 0
 
     def take(self, one: Names, other: Names, groups: Mapping[Names, Reach]) -> None:
+        cost = len(groups[one].alternatives) * len(groups[other].alternatives)
+        if cost > self.comparisons_left:
+            self.pairs_left += 1
+            return
         self.pairs += 1
+        self.comparisons_left -= cost
         found = relation(groups[one], groups[other])
         if found == "equal":
             self.equal.append((*one, *other))

@@ -175,8 +175,9 @@ def _of_neighbours(name: str, pattern: Pattern) -> Iterator[Finding]:
     """Lists whose meaning hangs on other fields of the same alternative."""
     for alternative in pattern.alternatives:
         paths = [path for path, _ in alternative.fields]
+        inner = _inner(paths)
         for path, conditions in alternative.fields:
-            below = next((other for other in paths if other.startswith(f"{path}.")), None)
+            below = inner.get(path)
             if ABSENT in conditions and (below is not None or path == "detail"):
                 inside = f" with {below} in it" if below is not None else ""
                 said = f"{path}: exists: false is met by an object too{inside}: only values exist"
@@ -190,6 +191,16 @@ def _of_neighbours(name: str, pattern: Pattern) -> Iterator[Finding]:
                     "(fields go in the order of their names), so no element may have it"
                 )
                 yield Finding("note", "absent-in-lists", (name,), said, path)
+
+
+def _inner(paths: Sequence[str]) -> dict[str, str]:
+    """For each field that has fields below it the first of them."""
+    found: dict[str, str] = {}
+    for path in paths:
+        above = path
+        while above := above.rpartition(".")[0]:
+            found.setdefault(above, path)
+    return found
 
 
 def _later_in_arrays(path: str, paths: Sequence[str]) -> list[str]:

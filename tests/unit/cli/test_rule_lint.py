@@ -99,3 +99,10 @@ def test_without_files_outside_of_a_project_a_server_is_asked(
 def test_a_file_that_is_not_there_is_2(capfd: pytest.CaptureFixture[str]):
     assert main(["rule", "lint", "nowhere.json"]) == 2
     assert "FILES is 'nowhere.json': no such file" in capfd.readouterr().err
+
+
+def test_a_pattern_with_half_a_character_is_shown_escaped(capfd: pytest.CaptureFixture[str]):
+    half = '{"detail": {"\\ud800": ["*\\udc00"]}}'
+    assert main(["rule", "lint", half, half, '{"detail": {"a": ["x"]}}', "--json"]) == 0
+    assert "\\ud800" in capfd.readouterr().out
+    assert main(["rule", "lint", half, half, '{"detail": {"a": ["x"]}}']) == 0

@@ -37,6 +37,11 @@ def test_text_behind_the_brace_is_told():
     assert text_behind('{"a": ["x"]} {"b": ["y"]}') == '{"b": ["y"]}'
 
 
+def test_a_number_of_any_length_is_passed_over():
+    text = f'{{"a": [{"1" * 5000}], "a": [1]}}'
+    assert (lost(text), text_behind(text)) == ([("a", False)], "")
+
+
 def replaced(members: list[tuple[str, Any]], prefix: str, alternatives: list[set[str]]) -> set[str]:
     """As the compiler multiplies `$or` out: the paths whose list is put in place of another one."""
     found: set[str] = set()

@@ -4,6 +4,7 @@ import json
 import os
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from busway.errors import NoSample
@@ -11,13 +12,14 @@ from busway.pattern import event_text, parse
 from busway.pattern.event_tree import Scalar
 from busway.pattern.overlap import Reach, apart, both, covers, relation
 from busway.pattern.sample import options_of
+from busway.pattern.sample_event import Missing
 from busway.pattern.value_sets import accepts_nothing, apart as values_apart, covers as values_cover
 from busway.testing import events_matching
 
 from .random_patterns import LISTS, NAMES, PATTERNS, TEXTS, VALUES, array_text, object_text
 
 # For each claim.
-EXAMPLES = 3_000 if os.environ.get("BUSWAY_NIGHTLY") else 60
+EXAMPLES = 1_000 if os.environ.get("BUSWAY_NIGHTLY") else 60
 
 # Lists are few, so that two patterns often have the same ones.
 FEW = st.sampled_from(
@@ -91,6 +93,7 @@ def drawn_events(data: st.DataObject, texts: list[str]) -> list[str]:
     return events
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(BUS_PATTERNS, BUS_PATTERNS, st.data())
 def test_no_event_refutes_what_is_said_of_two_patterns(one: str, other: str, data: st.DataObject):
@@ -106,6 +109,7 @@ def test_no_event_refutes_what_is_said_of_two_patterns(one: str, other: str, dat
         assert not (said[2] and here and there), event
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.one_of(BUS_PATTERNS, MOSTLY_IMPOSSIBLE), st.data())
 def test_no_event_refutes_that_a_pattern_can_never_match(text: str, data: st.DataObject):
@@ -134,7 +138,8 @@ def test_a_pattern_has_the_same_events_as_itself(text: str):
 def values_of(*lists: str) -> list[Scalar]:
     """Values that any of the lists may accept."""
     alternatives = [alternative for text in lists for alternative in parse(f'{{"a": {text}}}').alternatives]
-    return [value for one in alternatives for values in options_of(one).values() for value in values]  # pyright: ignore
+    found = [value for one in alternatives for values in options_of(one).values() for value in values]
+    return [value for value in found if not isinstance(value, Missing)]
 
 
 SPELLED: list[Any] = [
@@ -156,6 +161,7 @@ SPELLED: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=5 * EXAMPLES, deadline=None)
 @given(MIXED, MIXED, st.text(alphabet="xyXY*0.1", max_size=4))
 def test_no_value_refutes_what_is_said_of_two_lists(one: str, other: str, text: str):
@@ -163,8 +169,6 @@ def test_no_value_refutes_what_is_said_of_two_lists(one: str, other: str, text: 
     ((_, there),) = parse(f'{{"a": {other}}}').alternatives[0].fields
     said = values_cover(here, there), values_cover(there, here), values_apart(here, there)
     for value in [*values_of(one, other), *SPELLED, text, 0, 5, 6, -1, None, True, False]:
-        if not isinstance(value, str | int | bool | bytes | None) and not hasattr(value, "copy"):
-            continue
         first, second = any(each.accepts(value) for each in here), any(each.accepts(value) for each in there)
         assert not (said[0] and second and not first), value
         assert not (said[1] and first and not second), value
@@ -188,6 +192,10 @@ def test_lists_of_one_field_are_compared_operator_by_operator():
     assert listed([{"prefix": {"equals-ignore-case": "p"}}], [{"equals-ignore-case": "Paid"}]) == "covers"
     assert listed([{"numeric": [">", 0]}], [{"numeric": [">", 5, "<", 9]}]) == "covers"
     assert listed([{"numeric": ["<=", 5]}, {"numeric": [">", 5]}], [{"numeric": [">", 3]}]) == "covers"
+    assert listed([{"numeric": [">", 5]}], [{"numeric": [">=", 5]}]) == "covered"
+    assert listed([{"numeric": ["<", 5]}], [{"numeric": ["<=", 5]}]) == "covered"
+    assert listed([{"numeric": ["<", 5]}, {"numeric": [">", 5]}], [{"numeric": [">", 3]}]) == "unknown"
+    assert listed([{"equals-ignore-case": "ς"}], [{"equals-ignore-case": "σ"}]) == "unknown"
     assert listed([{"exists": True}], [{"anything-but": "x"}]) == "covers"
     assert listed([{"anything-but": "x"}, "x"], [{"exists": True}]) == "equal"
     assert listed([{"anything-but": "x"}], [{"anything-but": {"prefix": "x"}}]) == "covers"

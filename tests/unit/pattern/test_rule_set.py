@@ -55,6 +55,17 @@ def test_pairs_beyond_the_limit_are_counted():
     assert (report.pairs, report.pairs_left) == (50, 20 * 19 // 2 - 50)
 
 
+def test_a_branch_counts_as_a_rule_towards_the_limit():
+    branches = [{"detail": {"total": [number]}} for number in range(10)]
+    rules = {
+        "many": {"$or": branches},
+        "more": {"$or": [*branches, {"region": ["r"]}]},
+        "few": {"detail": {"a": ["x"]}},
+    }
+    report = linted(rules, pairs_max=100)
+    assert (report.pairs, report.pairs_left) == (2, 1)
+
+
 def test_many_covering_rules_are_counted_in_the_message():
     rules = {f"r{number}": {"detail": {"total": [{"numeric": [">", number]}]}} for number in range(9)}
     assert linted(rules).findings[-1].message == "every event of r8 is one of r0, r1, r2, r3 and 4 others too"
