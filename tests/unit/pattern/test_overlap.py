@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings, strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 from busway.errors import NoSample
 from busway.pattern import event_text, parse
@@ -20,6 +20,9 @@ from .random_patterns import LISTS, NAMES, PATTERNS, TEXTS, VALUES, array_text, 
 
 # For each claim.
 EXAMPLES = 1_000 if os.environ.get("BUSWAY_NIGHTLY") else 60
+
+# Many pairs have nothing to do with each other, and a busy machine draws slowly.
+CROWDED = [HealthCheck.filter_too_much, HealthCheck.too_slow]
 
 # Lists are few, so that two patterns often have the same ones.
 FEW = st.sampled_from(
@@ -94,7 +97,7 @@ def drawn_events(data: st.DataObject, texts: list[str]) -> list[str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=CROWDED)
 @given(BUS_PATTERNS, BUS_PATTERNS, st.data())
 def test_no_event_refutes_what_is_said_of_two_patterns(one: str, other: str, data: st.DataObject):
     first, second = Reach(parse(one)), Reach(parse(other))
@@ -110,14 +113,14 @@ def test_no_event_refutes_what_is_said_of_two_patterns(one: str, other: str, dat
 
 
 @pytest.mark.slow
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=CROWDED)
 @given(st.one_of(BUS_PATTERNS, MOSTLY_IMPOSSIBLE), st.data())
 def test_no_event_refutes_that_a_pattern_can_never_match(text: str, data: st.DataObject):
     assume(not Reach(parse(text)).alternatives)
     assert not any(matched(text, event) for event in drawn_events(data, [text]))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=CROWDED)
 @given(BUS_PATTERNS, BUS_PATTERNS)
 def test_an_example_is_an_event_of_a_bus_that_both_match(one: str, other: str):
     event = both(Reach(parse(one)), Reach(parse(other)))
@@ -127,7 +130,7 @@ def test_an_example_is_an_event_of_a_bus_that_both_match(one: str, other: str):
     assert not apart(Reach(parse(one)), Reach(parse(other)))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=CROWDED)
 @given(BUS_PATTERNS)
 def test_a_pattern_has_the_same_events_as_itself(text: str):
     reach = Reach(parse(text))
