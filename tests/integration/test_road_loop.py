@@ -169,6 +169,12 @@ def test_a_typo_is_explained(served: Shop):
     assert served.json("explain", '{"detail-type": ["Customer Nofication"]}', "--event", event_id)["matched"]
     sample = "handlers/notify_customer/sample.json"
     assert "matches" in served.busway("explain", "--rule", "shop-notify-customer", sample)
+    for of_server in ((), ("--bus", "default")):
+        told = served.json("rule", "lint", *of_server)
+        assert told["rules"] > 0
+        assert [each for each in told["findings"] if each["level"] == "error"] == []
+    made = served.busway("rule", "sample", "--rule", "shop-notify-customer")
+    assert "matches" in served.busway("explain", "--rule", "shop-notify-customer", made)
 
 
 def test_what_fails_is_retried_dead_lettered_and_redriven_to_its_handler(served: Shop):

@@ -34,7 +34,7 @@ COMMANDS = {
     "trace": ("busway.cli.trace:trace", "Draw what an event led to, try by try, in time."),
     "explain": ("busway.cli.explain:explain", "Tell why a pattern matches an event or not."),
     "pattern": ("busway.cli.pattern:pattern", "Check many patterns and events at once, for CI."),
-    "rule": ("busway.cli.rule:rule", "Tell what a change of a rule would do, by past events."),
+    "rule": ("busway.cli.rule:rule", "Tell what rules match, and what a change of one would do."),
     "dlq": ("busway.cli.dlq:dlq", "List dead letters."),
     "doctor": ("busway.cli.doctor:doctor", "Tell where a project on AWS would lose events."),
     "redrive": ("busway.cli.redrive:redrive", "Send dead letters back to the handler that failed."),

@@ -81,7 +81,7 @@ def _given(
         raise click.UsageError("only one of PATTERN and EVENT can be read from stdin")
     texts = {name: read_given(name, given) for name, given in zip(wanted, arguments, strict=True)}
     if rule is not None:
-        texts["PATTERN"] = _pattern_of(rule, bus, endpoint)
+        texts["PATTERN"] = pattern_of(rule, bus, endpoint)
     if event_id is not None:
         texts["EVENT"] = _event_of(event_id, endpoint)
     return texts["PATTERN"], texts["EVENT"]
@@ -124,7 +124,8 @@ def _event_of(event_id: str, endpoint: str) -> str:
     return bytes(msgspec.json.decode(answer, type=dict[str, msgspec.Raw])["event"]).decode()
 
 
-def _pattern_of(rule: str, bus: str, endpoint: str) -> str:
+def pattern_of(rule: str, bus: str, endpoint: str) -> str:
+    """The pattern of a rule of the server, as JSON text. Raises ServerRefused when there is none."""
     from busway.errors import ServerRefused
 
     connection = connect(endpoint)

@@ -64,6 +64,11 @@ def print_json(value: Any, *, indent: bool = True) -> None:
     click.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", shown))
 
 
+def print_text(text: str) -> None:
+    """JSON that is written already."""
+    click.echo(text)
+
+
 def print_line(value: Any) -> None:
     """One JSON line of a stream, flushed."""
     print_json(value, indent=False)

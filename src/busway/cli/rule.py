@@ -1,4 +1,4 @@
-"""`busway rule`: what a change of a rule would do, before it is deployed."""
+"""`busway rule`: what rules do and what a change of one would do, before it is deployed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import click
 from busway.cli.environments import server_of, target_of
 from busway.cli.options import connect, project_root, server_options
 from busway.cli.output import ago, brief, line, print_json, say
+from busway.cli.rule_lint import lint
+from busway.cli.rule_sample import sample
 from busway.errors import BrokenProject
 from busway.handling import duration_s
 
@@ -29,7 +31,11 @@ _STOPPED = {
 
 @click.group()
 def rule() -> None:
-    """What a change of a rule, or of a handler's pattern, would do."""
+    """What rules match, and what a change of one, or of a handler's pattern, would do."""
+
+
+rule.add_command(sample)
+rule.add_command(lint)
 
 
 @rule.command(short_help="Tell what a change of a pattern would do, by past events.")

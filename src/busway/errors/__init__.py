@@ -2,7 +2,7 @@
 
     BuswayError
      +-- StorageFull, CorruptRecord, VersionConflict, EngineStopped, DataInUse, DataTooNew, DataUnusable   (engine)
-     +-- InvalidPattern, InvalidEvent, InvalidCase, EngineNotInstalled                        (pattern)
+     +-- InvalidPattern, InvalidEvent, NoSample, InvalidCase, EngineNotInstalled              (pattern)
      +-- and one file a group of rooms, beside this one
 
 The message says where, what was found, what was wanted; what it names is also an attribute. AWS codes and
@@ -51,6 +51,7 @@ from busway.errors.event import (
     InvalidPattern as InvalidPattern,
     MalformedJson as MalformedJson,
     NoEnvelope as NoEnvelope,
+    NoSample as NoSample,
     OnceUnavailable as OnceUnavailable,
     PublishFailed as PublishFailed,
     Refusal as Refusal,

@@ -53,6 +53,14 @@ class MalformedJson(BuswayError):
         self.reason, self.consumed = reason, consumed
 
 
+class NoSample(BuswayError):
+    """No event was found that a pattern matches, or misses as asked. `field`: the one that none can meet, if any."""
+
+    def __init__(self, field: str | None, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
 class InvalidEventClass(BuswayError):
     """An event class, or a sample asked of it, that makes no sense as written."""
 

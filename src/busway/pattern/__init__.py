@@ -1,4 +1,7 @@
-"""The event-pattern language: parse, match, explain, mend. Pure. The language is in docs/patterns.md."""
+"""The event-pattern language: parse, match, explain, mend, make events of it. Pure: no clock, no I/O.
+
+The language is in docs/patterns.md.
+"""
 
 from busway.pattern.edits import Change, Edit, edits, mend, mend_for
 from busway.pattern.event_matcher import EventMatcher, new_matcher
@@ -6,6 +9,8 @@ from busway.pattern.explain import AlternativeVerdict, BranchVerdict, Explanatio
 from busway.pattern.matcher import Matcher
 from busway.pattern.parse import parse
 from busway.pattern.rule_pattern import Pattern
+from busway.pattern.sample import NearMiss, near_miss, near_misses, sample, samples
+from busway.pattern.sample_event import event_text
 
 __all__ = [
     "AlternativeVerdict",
@@ -16,12 +21,18 @@ __all__ = [
     "Explanation",
     "FieldVerdict",
     "Matcher",
+    "NearMiss",
     "Pattern",
     "closest",
     "edits",
+    "event_text",
     "explain",
     "mend",
     "mend_for",
+    "near_miss",
+    "near_misses",
     "new_matcher",
     "parse",
+    "sample",
+    "samples",
 ]

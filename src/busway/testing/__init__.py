@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from busway.testing.attempts import Attempt as Attempt, Letter as Letter
     from busway.testing.lambda_batch import batch_of as batch_of
     from busway.testing.local_bus import LocalBus as LocalBus
+    from busway.testing.matching import events_matching as events_matching
 
 # Who tests in another language needs no pytest, and asks for the bus alone.
 if TYPE_CHECKING or find_spec("pytest") is not None:
@@ -50,6 +51,7 @@ _WHEN_ASKED = {
     "Letter": "busway.testing.attempts",
     "LocalBus": "busway.testing.local_bus",
     "batch_of": "busway.testing.lambda_batch",
+    "events_matching": "busway.testing.matching",
 }
 
 

@@ -16,84 +16,10 @@ from busway.pattern.flatten import FieldTree, Leaves, collect, flatten
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Alternative, Conditions
 
+from .random_patterns import EVENTS, PATTERNS, VALUES, object_text
+
 # For each claim; 4,000 were run when this was written.
 EXAMPLES = 50
-
-NAMES = st.sampled_from(["a", "b", "c", "a.b", "ab"])
-TEXTS = st.sampled_from(["x", "y", "xy", "X", "", "5", "10.0.0.1", "10.0.00.1", "é", "straße", "STRASSE"])
-# Literal texts, so that the same number comes in several spellings, some beyond a double.
-NUMBERS = st.sampled_from(["5", "5.0", "50e-1", "0", "-0", "-1", "6.25", "9007199254740993", "1e400", "1E400"])
-LITERALS = st.sampled_from(["null", "true", "false"])
-SCALARS = st.one_of(TEXTS.map(json.dumps), NUMBERS, LITERALS)
-
-
-def _object(members: list[tuple[str, str]]) -> str:
-    return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members) + "}"
-
-
-def _array(elements: list[str]) -> str:
-    return "[" + ",".join(elements) + "]"
-
-
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(_array),
-        # Names may repeat: then the values accumulate.
-        st.lists(st.tuples(NAMES, inner), max_size=3).map(_object),
-    ),
-    max_leaves=12,
-)
-EVENTS = st.lists(st.tuples(NAMES, VALUES), max_size=4).map(_object)
-
-
-def _operator(name: str, argument: Any) -> dict[str, Any]:
-    return {name: argument}
-
-
-WILDCARDS = st.sampled_from(["*", "x*", "*y", "x*y", "*x*", "", "10.*"])
-COMPARABLE = st.sampled_from([0, 5, 6.25, -1])
-RANGES = st.one_of(
-    st.tuples(st.sampled_from(["=", "<", "<=", ">", ">="]), COMPARABLE).map(list),
-    st.just([">", -1, "<=", 5]),
-    st.just([">=", 0, "<", 100]),
-)
-IGNORING = TEXTS.map(lambda text: {"equals-ignore-case": text})
-ANYTHING_BUT = st.one_of(
-    TEXTS,
-    COMPARABLE,
-    st.lists(TEXTS, min_size=1, max_size=2),
-    TEXTS.filter(bool).map(lambda text: {"prefix": text}),
-    TEXTS.filter(bool).map(lambda text: {"suffix": text}),
-    IGNORING,
-    WILDCARDS.map(lambda text: {"wildcard": text}),
-)
-OPERATORS = st.one_of(
-    TEXTS.map(lambda text: _operator("prefix", text)),
-    TEXTS.map(lambda text: _operator("suffix", text)),
-    IGNORING.map(lambda nested: _operator("prefix", nested)),
-    IGNORING.map(lambda nested: _operator("suffix", nested)),
-    IGNORING,
-    TEXTS.map(lambda text: _operator("exactly", text)),
-    WILDCARDS.map(lambda text: _operator("wildcard", text)),
-    ANYTHING_BUT.map(lambda argument: _operator("anything-but", argument)),
-    RANGES.map(lambda argument: _operator("numeric", argument)),
-    st.booleans().map(lambda present: _operator("exists", present)),
-    st.sampled_from(["10.0.0.0/24", "::/8"]).map(lambda network: _operator("cidr", network)),
-)
-MATCHERS = st.one_of(SCALARS, OPERATORS.map(json.dumps))
-LISTS = st.lists(MATCHERS, min_size=1, max_size=3).map(_array)
-
-
-def _pattern_object(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    plain = st.tuples(NAMES, st.one_of(LISTS, inner))
-    branches = st.lists(inner, min_size=2, max_size=2).map(_array)
-    alternatives = st.tuples(st.just("$or"), branches)
-    return st.lists(st.one_of(plain, plain, plain, alternatives), min_size=1, max_size=3).map(_object)
-
-
-_FLAT = st.lists(st.tuples(NAMES, LISTS), min_size=1, max_size=3).map(_object)
-PATTERNS = st.recursive(_FLAT, _pattern_object, max_leaves=4)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -113,7 +39,7 @@ def test_the_matcher_agrees_with_each_pattern(texts: list[str], events: list[str
 MEMBERS = ("a", "b", "ab")
 # The event's own names once each, as in an envelope; what they hold is anything.
 ENVELOPES = st.lists(st.tuples(st.sampled_from(MEMBERS), VALUES), max_size=3, unique_by=lambda member: member[0]).map(
-    _object
+    object_text
 )
 
 

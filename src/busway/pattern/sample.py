@@ -1,0 +1,188 @@
+"""Events made from a pattern: some that it matches, and some that it misses by exactly one field.
+
+Every event is asked of the pattern before it is given, so none is a guess. Deterministic: the same pattern, the same
+events. Without lists, unless a field that has a value must have fields below it too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from busway.errors import NoSample
+from busway.pattern.event_tree import Scalar
+from busway.pattern.explain import Explanation, explain, wanted
+from busway.pattern.likely_values import distinct, likely, unlikely
+from busway.pattern.presence import ABSENT
+from busway.pattern.rule_pattern import Alternative, Conditions, Pattern
+from busway.pattern.sample_event import ENVELOPE, MISSING, Missing, build, event_text
+from busway.pattern.text import Prefix
+
+# Ours: how many events are made from one pattern before it is given up.
+TRIES_MAX = 400
+
+Options: TypeAlias = "dict[str, list[Scalar | Missing]]"
+# Members of the envelope whose strings have a form: what else they may be. A beginning is filled up from these.
+_FORMED: Mapping[str, Sequence[str]] = {
+    "id": ("00000000-0000-4000-8000-000000000002",),
+    "account": ("210987654321",),
+    "time": ("2026-07-01T12:00:00Z",),
+    "region": ("eu-west-1", "ap-southeast-2", "sa-east-1"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """An event that the pattern does not match because of `field` alone; `wanted` says in words what it accepts."""
+
+    event: dict[str, Any]
+    field: str
+    wanted: str
+
+
+def sample(pattern: Pattern) -> dict[str, Any]:
+    """An event that the pattern matches; see `samples`."""
+    return samples(pattern, 1)[0]
+
+
+def samples(pattern: Pattern, count: int) -> list[dict[str, Any]]:
+    """At most `count` different events that the pattern matches, fewer when no more were found, never none.
+
+    Each is a whole event as EventBridge delivers it; `event_text` makes JSON of it. Raises `NoSample`.
+    """
+    told = [options for alternative in pattern.alternatives if all((options := options_of(alternative)).values())]
+    if not told:
+        raise NoSample(*_contradiction(pattern.alternatives[0]))
+    found: dict[str, dict[str, Any]] = {}
+    for filling in itertools.islice(_fillings(told), max(TRIES_MAX, 4 * count)):
+        event = build(filling)
+        text = event_text(event)
+        if text not in found and pattern.matches(text.encode()):
+            found[text] = event
+            if len(found) == count:
+                break
+    if not found:
+        raise NoSample(None, "no event was found that the pattern matches")
+    return list(found.values())
+
+
+def near_miss(pattern: Pattern) -> NearMiss:
+    """An event that is missed by exactly one field; see `near_misses`."""
+    return near_misses(pattern, 1)[0]
+
+
+def near_misses(pattern: Pattern, count: int) -> list[NearMiss]:
+    """At most `count` events that the pattern misses, each by one field as `explain` counts, a field of detail first.
+
+    Raises `NoSample` when the pattern matches no event, or when no field can be missed alone.
+    """
+    sample(pattern)
+    found: dict[str, NearMiss] = {}
+    for filling in itertools.islice(_missing_one(pattern), max(TRIES_MAX, 4 * count)):
+        event = build(filling)
+        text = event_text(event)
+        explanation = explain(pattern, text.encode())
+        if text not in found and explanation.missed == 1:
+            found[text] = _near_miss(event, explanation)
+            if len(found) == count:
+                break
+    if not found:
+        raise NoSample(None, "no event was found that the pattern misses by exactly one field")
+    return list(found.values())
+
+
+def options_of(alternative: Alternative) -> Options:
+    """What each field may be, the best first; [] for a field that no value meets."""
+    options: Options = {}
+    paths = [path for path, _ in alternative.fields]
+    for path, conditions in alternative.fields:
+        values: list[Scalar | Missing] = list(fit_envelope(path, [conditions], likely(conditions)))
+        if ABSENT in conditions:
+            below = any(other.startswith(f"{path}.") for other in paths)
+            values.insert(0 if below else len(values), MISSING)
+        options[path] = values
+    return options
+
+
+def fit_envelope(path: str, lists: Sequence[Conditions], values: Sequence[Scalar]) -> list[Scalar]:
+    """`values`, which all lists accept; of the envelope first what a sample has anyway, and strings before others."""
+    usual = _usual(path)
+    begun = [
+        condition.text + text[len(condition.text) :]
+        for conditions in lists
+        for condition in conditions
+        if isinstance(condition, Prefix) and path in _FORMED
+        for text in usual
+    ]
+    first = [text for text in (*usual, *begun) if all(_accepts(conditions, text) for conditions in lists)]
+    return distinct(iter([*first, *sorted(values, key=lambda value: bool(usual) and not isinstance(value, str))]))
+
+
+def _accepts(conditions: Conditions, value: Scalar) -> bool:
+    return any(condition.accepts(value) for condition in conditions)
+
+
+def _usual(path: str) -> list[str]:
+    usual = ENVELOPE.get(path)
+    return [usual, *_FORMED.get(path, ())] if isinstance(usual, str) else []
+
+
+def _fillings(alternatives: Sequence[Options]) -> Iterator[dict[str, Scalar | Missing]]:
+    """The best of each alternative, then those that differ from it in one field, then all others."""
+    best = [{path: values[0] for path, values in options.items()} for options in alternatives]
+    yield from best
+    most = max(len(values) for options in alternatives for values in options.values())
+    for place in range(1, most):
+        for filling, options in zip(best, alternatives, strict=True):
+            for path in _detail_first(options):
+                if place < len(options[path]):
+                    yield {**filling, path: options[path][place]}
+    for options in alternatives:
+        for values in itertools.product(*options.values()):
+            yield dict(zip(options, values, strict=True))
+
+
+def _missing_one(pattern: Pattern) -> Iterator[dict[str, Scalar | Missing]]:
+    """Fillings that spoil one field each: first every field by its nearest value, then by the next one …"""
+    spoiled: list[Iterator[dict[str, Scalar | Missing]]] = []
+    for alternative in pattern.alternatives:
+        options = options_of(alternative)
+        if not all(options.values()):
+            continue
+        best = {path: values[0] for path, values in options.items()}
+        lists = dict(alternative.fields)
+        spoiled += [_spoil(best, path, lists[path]) for path in _detail_first(options)]
+    while spoiled:
+        rest = [(next(one, None), one) for one in spoiled]
+        yield from (filling for filling, _ in rest if filling is not None)
+        spoiled = [one for filling, one in rest if filling is not None]
+
+
+def _spoil(
+    best: dict[str, Scalar | Missing], path: str, conditions: Conditions
+) -> Iterator[dict[str, Scalar | Missing]]:
+    values = unlikely(conditions)
+    if usual := _usual(path):
+        usual = [text for text in usual if not _accepts(conditions, text)]
+        strings = [value for value in values if isinstance(value, str)]
+        values = distinct(iter([*(usual if path in _FORMED else ()), *strings, *values]))
+    yield from ({**best, path: value} for value in values)
+    if ABSENT not in conditions:
+        yield {**best, path: MISSING}
+
+
+def _detail_first(options: Mapping[str, object]) -> list[str]:
+    return sorted(options, key=lambda path: not path.startswith("detail."))
+
+
+def _near_miss(event: dict[str, Any], explanation: Explanation) -> NearMiss:
+    (field,) = [field for field in explanation.fields if not field.matched]
+    return NearMiss(event, field.path, field.wanted)
+
+
+def _contradiction(alternative: Alternative) -> tuple[str, str]:
+    options = options_of(alternative)
+    path, conditions = next((path, conditions) for path, conditions in alternative.fields if not options[path])
+    return path, f"no event can match: {path} wants {wanted(conditions)}, and no value is that"

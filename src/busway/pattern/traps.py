@@ -1,0 +1,224 @@
+"""Traps in one pattern: what compiles, and does something else than it seems to. docs/patterns.md lists them.
+
+What is an error is proven. Warnings and notes say what the pattern does, which may be what was meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from busway.pattern.address import AddressIs
+from busway.pattern.bus_events import MEMBERS, STRINGS, share_arrays, unmet
+from busway.pattern.conditions import Condition, quoted, shown
+from busway.pattern.exact import LiteralIs, StringIs
+from busway.pattern.explain import wanted
+from busway.pattern.findings import Finding, Level
+from busway.pattern.ignore_case import IgnoreCase
+from busway.pattern.likeness import nearest_word
+from busway.pattern.numbers import NumberBetween, NumberIs
+from busway.pattern.outline import overridden, text_behind
+from busway.pattern.overlap import Reach, fields_cover
+from busway.pattern.presence import ABSENT, Present
+from busway.pattern.rule_pattern import Conditions, Pattern, path_order
+from busway.pattern.text import Prefix, Suffix
+from busway.pattern.value_sets import covers, refused_by
+from busway.pattern.wildcard import Wildcard
+
+# AWS documents numbers only up to here, though its matcher takes all doubles.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
+DOCUMENTED_MAX = 5.0e9
+# Ours: more alternatives than this are not compared with each other.
+ALTERNATIVES_COMPARED_MAX = 50
+
+
+def traps(name: str, pattern: Pattern) -> list[Finding]:
+    """What is found in the pattern of the rule `name`, each once."""
+    found = [*_as_written(name, pattern.text), *_never(name, pattern)]
+    for path, conditions in _lists(pattern):
+        for code, (level, judge) in _OF_LISTS.items():
+            found += [Finding(level, code, (name,), f"{path}: {said}", path) for said in judge(path, conditions)]
+    found += _of_neighbours(name, pattern)
+    found += _needless_branches(name, pattern)
+    return list({(each.code, each.message): each for each in found}.values())
+
+
+def _lists(pattern: Pattern) -> list[tuple[str, Conditions]]:
+    return list(dict.fromkeys(field for alternative in pattern.alternatives for field in alternative.fields))
+
+
+def _as_written(name: str, text: str) -> Iterator[Finding]:
+    for lost in overridden(text):
+        where = (
+            "a list of it does not count, in or beside a branch of $or"
+            if lost.branch
+            else "only its last list counts"
+        )
+        said = f"{lost.path} is given more than once, and {where}"
+        yield Finding("error", "overridden", (name,), said, lost.path)
+    if behind := text_behind(text):
+        yield Finding(
+            "warning", "text-behind", (name,), f"{quoted(behind[:40])} behind the closing brace is not read"
+        )
+
+
+def _never(name: str, pattern: Pattern) -> Iterator[Finding]:
+    """A pattern that no event of a bus can match, or branches of which that is so."""
+    reasons: dict[str, str] = {}
+    possible = 0
+    for alternative in pattern.alternatives:
+        wrong = [
+            (path, conditions, why) for path, conditions in alternative.fields if (why := unmet(path, conditions))
+        ]
+        possible += not wrong
+        for path, conditions, why in wrong:
+            reasons[path] = f"{path} wants {wanted(conditions)}, but {why}{_meant(path)}"
+    for path, reason in reasons.items():
+        if not possible:
+            yield Finding("error", "never", (name,), f"no event can match: {reason}", path)
+        else:
+            yield Finding("warning", "branch-never", (name,), f"a branch of $or can never match: {reason}", path)
+
+
+def _meant(path: str) -> str:
+    first = path.split(".")[0]
+    if first in MEMBERS:
+        return ""
+    near = nearest_word([first.replace("_", "-")], MEMBERS)
+    return f"; did you mean {near if near is not None else f'detail.{path}'}?"
+
+
+def _beyond_a_double(path: str, conditions: Conditions) -> Iterator[str]:
+    for condition in conditions:
+        if isinstance(condition, NumberIs) and isinstance(condition.key, str):
+            yield f"{condition.text} has more digits than a double keeps, so it equals only a number written just so"
+
+
+def _undocumented(path: str, conditions: Conditions) -> Iterator[str]:
+    for condition in conditions:
+        bounds = (condition.low, condition.high) if isinstance(condition, NumberBetween) else ()
+        if any(DOCUMENTED_MAX < abs(bound) < float("inf") for bound in bounds):
+            yield f"{condition.wanted} is beyond 5.0e9, up to which AWS documents numeric matching"
+
+
+def _address(path: str, conditions: Conditions) -> Iterator[str]:
+    for condition in conditions:
+        if isinstance(condition, AddressIs):
+            spelled = f'[{{"exactly": {quoted(condition.text)}}}]'
+            yield f"{quoted(condition.text)} is compared as an address, in any spelling; as text it is {spelled}"
+
+
+def _accepts_null(path: str, conditions: Conditions) -> Iterator[str]:
+    if path in STRINGS or path == "resources" or any(isinstance(condition, Present) for condition in conditions):
+        return
+    for condition in conditions:
+        if refused_by(condition) is not None:
+            kind = "number" if _refuses_text(condition) else "string"
+            yield f"{condition.wanted} accepts null and every {kind} too, but not a missing field"
+
+
+def _refuses_text(condition: Condition) -> bool:
+    return not any(isinstance(each, NumberIs) for each in refused_by(condition) or ())
+
+
+def _accepts_all(path: str, conditions: Conditions) -> Iterator[str]:
+    several = [condition for condition in conditions if refused_by(condition) is not None]
+    if len(conditions) > 1 and several and covers(conditions, [Present()]) and Present() not in conditions:
+        yield f"{wanted(conditions)} together accept every value; one anything-but with a list refuses several"
+
+
+def _needless(path: str, conditions: Conditions) -> Iterator[str]:
+    for place, condition in enumerate(conditions):
+        if condition == ABSENT:
+            continue
+        for at, other in enumerate(conditions):
+            # Of two that accept the same, the second is one too many.
+            if at != place and covers([other], [condition]) and (at < place or not covers([condition], [other])):
+                yield f"{condition.wanted} adds nothing to {other.wanted}"
+                break
+
+
+def _asterisk(path: str, conditions: Conditions) -> Iterator[str]:
+    for condition in conditions:
+        if isinstance(condition, StringIs | Prefix | Suffix | IgnoreCase) and "*" in condition.text:
+            yield f'the * in {condition.wanted} is an asterisk; any text is meant by {{"wildcard": "…*"}} only'
+        elif isinstance(condition, Wildcard) and len(condition.literals) == 1:
+            yield f"{condition.wanted} has no *, so it accepts that very text"
+
+
+def _own_text(path: str, conditions: Conditions) -> Iterator[str]:
+    for condition in conditions:
+        if isinstance(condition, IgnoreCase) and not condition.accepts(condition.text):
+            yield f"{condition.wanted} does not accept {quoted(condition.text)} itself: AWS folds it letter by letter"
+
+
+def _number_or_text(path: str, conditions: Conditions) -> Iterator[str]:
+    texts = {condition.text for condition in conditions if isinstance(condition, StringIs)}
+    literals = [condition for condition in conditions if isinstance(condition, LiteralIs)]
+    for text in sorted(texts & {"true", "false", "null"} - {shown(each.literal) for each in literals}):
+        yield f"{quoted(text)} is a string; the value is {text} without quotes"
+
+
+_OF_LISTS: dict[str, tuple[Level, Callable[[str, Conditions], Iterator[str]]]] = {
+    "accepts-all": ("warning", _accepts_all),
+    "asterisk": ("warning", _asterisk),
+    "beyond-a-double": ("warning", _beyond_a_double),
+    "needless-value": ("warning", _needless),
+    "not-its-own-text": ("warning", _own_text),
+    "quoted-literal": ("note", _number_or_text),
+    "accepts-null": ("note", _accepts_null),
+    "address": ("note", _address),
+    "beyond-documented": ("note", _undocumented),
+}
+
+
+def _of_neighbours(name: str, pattern: Pattern) -> Iterator[Finding]:
+    """Lists whose meaning hangs on other fields of the same alternative."""
+    for alternative in pattern.alternatives:
+        paths = [path for path, _ in alternative.fields]
+        inner = _inner(paths)
+        for path, conditions in alternative.fields:
+            below = inner.get(path)
+            if ABSENT in conditions and (below is not None or path == "detail"):
+                inside = f" with {below} in it" if below is not None else ""
+                said = f"{path}: exists: false is met by an object too{inside}: only values exist"
+                yield Finding("warning", "object-is-absent", (name,), said, path)
+            elif below is not None:
+                said = f"{path} wants a value and {below} an object there: only a list that holds both has the two"
+                yield Finding("warning", "value-and-object", (name,), said, path)
+            if ABSENT in conditions and (later := _later_in_arrays(path, paths)):
+                said = (
+                    f"{path}: in a list of objects, exists: false is asked before {later[0]} has chosen an element "
+                    "(fields go in the order of their names), so no element may have it"
+                )
+                yield Finding("note", "absent-in-lists", (name,), said, path)
+
+
+def _inner(paths: Sequence[str]) -> dict[str, str]:
+    """For each field that has fields below it the first of them."""
+    found: dict[str, str] = {}
+    for path in paths:
+        above = path
+        while above := above.rpartition(".")[0]:
+            found.setdefault(above, path)
+    return found
+
+
+def _later_in_arrays(path: str, paths: Sequence[str]) -> list[str]:
+    """Fields beside it, or below, in objects that a list may hold."""
+    parent = path.rpartition(".")[0]
+    beside = [other for other in paths if parent.count(".") and other.startswith(f"{parent}.") and other != path]
+    return [other for other in beside if share_arrays(path, other) and path_order(other) > path_order(path)]
+
+
+def _needless_branches(name: str, pattern: Pattern) -> Iterator[Finding]:
+    """Branches whose every event another branch has too."""
+    alternatives = Reach(pattern).alternatives
+    if not 1 < len(alternatives) <= ALTERNATIVES_COMPARED_MAX:
+        return
+    for place, part in enumerate(alternatives):
+        for at, whole in enumerate(alternatives):
+            if at != place and fields_cover(whole, part) and (at < place or not fields_cover(part, whole)):
+                told = " and ".join(f"{path} {wanted(conditions)}" for path, conditions in part.items()) or "anything"
+                said = f"the branch of $or with {told} adds nothing: another one has every event that it has"
+                yield Finding("warning", "needless-branch", (name,), said)
+                break

@@ -1,0 +1,123 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from busway.pattern import parse
+from busway.pattern.findings import Finding
+from busway.pattern.traps import traps
+
+from .random_patterns import PATTERNS, object_text
+
+PAGE = Path(__file__).parents[3] / "docs/patterns.md"
+GOOD = {"source": ["shop"], "detail-type": ["Order Placed"], "detail": {"total": [{"numeric": [">", 100]}]}}
+
+
+def found(pattern: Any) -> list[Finding]:
+    return traps("r", parse(pattern if isinstance(pattern, str) else json.dumps(pattern)))
+
+
+def of_detail(**lists: Any) -> dict[str, Any]:
+    return {"source": ["shop"], "detail": lists}
+
+
+# A pattern for each code, what is found in it, and words of what is said.
+EXAMPLES: dict[str, tuple[Any, str, str]] = {
+    "overridden": ('{"source": ["a"], "source": ["b"]}', "error", "source is given more than once"),
+    "never": ({"source": [5]}, "error", "source wants the number 5, but source is always a string"),
+    "text-behind": ('{"source": ["a"]} x', "warning", '"x" behind the closing brace is not read'),
+    "branch-never": (
+        {"$or": [{"source": [None]}, {"region": ["r"]}]},
+        "warning",
+        "a branch of $or can never match: source wants null",
+    ),
+    "needless-branch": (
+        {"$or": [{"source": ["a"]}, {"source": ["a"], "region": ["r"]}]},
+        "warning",
+        'the branch of $or with region "r" and source "a" adds nothing',
+    ),
+    "needless-value": (of_detail(a=["xy", {"prefix": "x"}]), "warning", '"xy" adds nothing to a string that begins'),
+    "accepts-all": (of_detail(a=[{"anything-but": "x"}, {"anything-but": "y"}]), "warning", "accept every value"),
+    "asterisk": (of_detail(a=["img-*"]), "warning", 'the * in "img-*" is an asterisk'),
+    "beyond-a-double": (of_detail(a=[9007199254740993]), "warning", "more digits than a double keeps"),
+    "not-its-own-text": (of_detail(a=[{"equals-ignore-case": "ǅ"}]), "warning", "does not accept"),
+    "object-is-absent": (
+        of_detail(a=[{"exists": False}], **{"a.b": ["x"]}),
+        "warning",
+        "detail.a: exists: false is met by an object too with detail.a.b in it",
+    ),
+    "value-and-object": (of_detail(a=[{"exists": True}], **{"a.b": ["x"]}), "warning", "only a list that holds both"),
+    "accepts-null": (of_detail(a=[{"anything-but": {"prefix": "x"}}]), "note", "accepts null and every number too"),
+    "address": (of_detail(ip=["10.0.0.1"]), "note", '"10.0.0.1" is compared as an address'),
+    "quoted-literal": (of_detail(a=["true"]), "note", '"true" is a string'),
+    "beyond-documented": (of_detail(a=[{"numeric": [">", 6e9]}]), "note", "AWS documents numeric matching"),
+    "absent-in-lists": (
+        of_detail(items={"discount": [{"exists": False}], "sku": ["A"]}),
+        "note",
+        "exists: false is asked before detail.items.sku has chosen an element",
+    ),
+}
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_each_trap_is_found_and_said(code: str):
+    pattern, level, words = EXAMPLES[code]
+    (finding,) = [each for each in found(pattern) if each.code == code]
+    assert (finding.level, finding.rules) == (level, ("r",))
+    assert words in finding.message
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_each_trap_is_in_the_page_s_table(code: str):
+    assert f"| `{code}` | {EXAMPLES[code][1]} |" in PAGE.read_text()
+
+
+def test_an_ordinary_pattern_has_none():
+    assert found(GOOD) == []
+    assert found({"detail": {"coupon": [{"exists": False}], "state": ["a", "b", {"prefix": "x"}]}}) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ({"Source": ["shop"]}, "no event has a member 'Source'; did you mean source?"),
+        ({"detail_type": ["x"]}, "did you mean detail-type?"),
+        ({"state": ["x"]}, "did you mean detail.state?"),
+        ({"detail": ["x"]}, "detail is an object, never a value"),
+        ({"source": {"name": ["x"]}}, "source has nothing in it"),
+        ({"account": [123456789012]}, "account is always a string"),
+        ({"source": [{"exists": False}]}, "source is always a string"),
+        ({"region": [{"anything-but": {"wildcard": "*"}}]}, "region is always a string"),
+        ({"resources": [1]}, "resources is a list of strings"),
+        (of_detail(a=[{"numeric": ["<", -1.7976931348623157e308]}]), "no value is that"),
+    ],
+)
+def test_what_can_never_match_says_why(pattern: Any, words: str):
+    (finding,) = [each for each in found(pattern) if each.code == "never"]
+    assert words in finding.message
+
+
+def test_what_a_bus_may_have_is_not_called_impossible():
+    for pattern in (
+        {"replay-name": ["again"]},
+        {"replay-name": [{"exists": False}]},
+        {"resources": [{"exists": False}]},
+        {"resources": [{"suffix": "/x"}]},
+        {"other": [{"exists": False}]},
+    ):
+        assert [each for each in found(pattern) if each.level == "error"] == []
+
+
+def test_of_two_equal_values_the_second_is_needless():
+    assert [each.message for each in found(of_detail(a=["x", "x"]))] == ['detail.a: "x" adds nothing to "x"']
+
+
+@settings(max_examples=200, deadline=None)
+@given(PATTERNS)
+def test_any_pattern_can_be_looked_at_and_nothing_is_said_twice(text: str):
+    for pattern in (text, object_text([("detail", text)])):
+        said = [(each.code, each.message) for each in found(pattern)]
+        assert len(set(said)) == len(said)
+        assert json.dumps([each.as_dict() for each in found(pattern)])
