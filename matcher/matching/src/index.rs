@@ -1,0 +1,375 @@
+//! From a value of a field to the predicates that it opens, or whose mind it may change.
+//!
+//! A posting is a predicate's number, doubled, plus one when the value surely meets it; otherwise the predicate must be
+//! asked. A broad predicate (`anything-but`, `exists`) is kept by what it refuses: it is met unless a value leads to
+//! it. What has no value to be looked up by is looked up by a part: a wildcard by one of its literals, a text in any
+//! case by its beginning.
+
+use std::borrow::Cow;
+
+use hashbrown::HashTable;
+
+use crate::address::{self, Address};
+use crate::condition::{Condition, Literal, Value};
+use crate::fold::{self, Edge};
+use crate::hash::Seed;
+use crate::intervals::Intervals;
+use crate::number;
+use crate::postings::Postings;
+use crate::radix::Radix;
+use crate::wildcard::Anchor;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tag {
+    Text,
+    Number,
+    NumberText,
+    Literal,
+    Address,
+    Network,
+    Folded,
+}
+
+const TAGS: usize = 7;
+
+/// Where a condition is looked up.
+enum Spot<'a> {
+    Key(Tag, Cow<'a, [u8]>),
+    Beginning(Beginnings, Cow<'a, [u8]>),
+    Range(u64, u64),
+}
+
+/// Which of a field's trees of beginnings; ends are beginnings backwards.
+#[derive(Clone, Copy)]
+enum Beginnings {
+    Prefix,
+    Suffix,
+    Inside,
+    FoldedPrefix,
+    FoldedSuffix,
+}
+
+struct Entry {
+    field: u32,
+    tag: Tag,
+    key: Box<[u8]>,
+    postings: Postings,
+}
+
+/// One field's part; its exact keys are in the table that all fields share.
+#[derive(Default)]
+struct FieldIndex {
+    keys: [u32; TAGS],
+    /// Families and masks of networks, with how many there are.
+    masks: Vec<(u8, u8, u32)>,
+    beginnings: [Option<Box<Radix>>; 5],
+    ranges: Option<Box<Intervals>>,
+    /// Predicates that any value meets unless one leads to them.
+    broad: Vec<u32>,
+}
+
+/// Room for values that are turned around or made one case.
+#[derive(Default)]
+pub struct Buffers {
+    reversed: Vec<u8>,
+    simple: Vec<u8>,
+}
+
+pub struct Index {
+    seed: Seed,
+    table: HashTable<Entry>,
+    fields: Vec<Option<Box<FieldIndex>>>,
+}
+
+fn address_key(address: Address) -> [u8; 17] {
+    let mut key = [address.bits; 17];
+    key[1..].copy_from_slice(&address.number.to_le_bytes());
+    key
+}
+
+fn network_key(address: Address, mask: u8) -> [u8; 18] {
+    let mut key = [mask; 18];
+    key[1..].copy_from_slice(&address_key(Address { bits: address.bits, number: address.network(mask) }));
+    key
+}
+
+fn literal_key(literal: Literal) -> &'static [u8] {
+    match literal {
+        Literal::Null => b"n",
+        Literal::True => b"t",
+        Literal::False => b"f",
+    }
+}
+
+fn reversed(text: &[u8]) -> Vec<u8> {
+    text.iter().rev().copied().collect()
+}
+
+/// Every spot of a condition, and whether a value that leads there surely meets it.
+fn spots<'a>(condition: &'a Condition, give: &mut dyn FnMut(Spot<'a>, bool)) {
+    let mut key = |tag, key: Cow<'a, [u8]>| give(Spot::Key(tag, key), true);
+    match condition {
+        Condition::Text(text) => key(Tag::Text, Cow::Borrowed(text)),
+        Condition::Number(bits) => key(Tag::Number, bits.to_le_bytes().to_vec().into()),
+        Condition::NumberText(text) => key(Tag::NumberText, Cow::Borrowed(text)),
+        Condition::Literal(literal) => key(Tag::Literal, literal_key(*literal).into()),
+        Condition::Address(address) => key(Tag::Address, address_key(**address).to_vec().into()),
+        Condition::Network(address, mask) => key(Tag::Network, network_key(**address, *mask).to_vec().into()),
+        Condition::Prefix(text) => give(Spot::Beginning(Beginnings::Prefix, Cow::Borrowed(text)), true),
+        Condition::Suffix(text) => give(Spot::Beginning(Beginnings::Suffix, reversed(text).into()), true),
+        Condition::Range(low, high) => give(Spot::Range(*low, *high), true),
+        Condition::Folded(edge, folded) => {
+            let (anchor, whole) = folded.anchor(*edge);
+            let spot = match edge {
+                Edge::Whole if whole => Spot::Key(Tag::Folded, anchor.into()),
+                Edge::Suffix => Spot::Beginning(Beginnings::FoldedSuffix, reversed(&anchor).into()),
+                _ => Spot::Beginning(Beginnings::FoldedPrefix, anchor.into()),
+            };
+            give(spot, false);
+        }
+        Condition::Wildcard(wildcard) => {
+            let spot = match wildcard.anchor() {
+                Anchor::Prefix(text) => Spot::Beginning(Beginnings::Prefix, text.into()),
+                Anchor::Suffix(text) => Spot::Beginning(Beginnings::Suffix, reversed(text).into()),
+                Anchor::Inside(text) => Spot::Beginning(Beginnings::Inside, text.into()),
+                Anchor::Anything => Spot::Beginning(Beginnings::Prefix, (&b""[..]).into()),
+            };
+            give(spot, false);
+        }
+        Condition::NotTexts(texts) => {
+            texts.iter().for_each(|text| give(Spot::Key(Tag::Text, Cow::Borrowed(text)), false));
+        }
+        Condition::Not(refused) => {
+            refused.iter().for_each(|condition| spots(condition, &mut |spot, _| give(spot, false)));
+        }
+        Condition::Present | Condition::Absent => {}
+    }
+}
+
+impl Index {
+    pub fn new(seed: Seed) -> Self {
+        Self { seed, table: HashTable::new(), fields: Vec::new() }
+    }
+
+    fn field(&mut self, field: u32) -> &mut FieldIndex {
+        let at = field as usize;
+        if self.fields.len() <= at {
+            self.fields.resize_with(at + 1, || None);
+        }
+        self.fields[at].get_or_insert_default()
+    }
+
+    fn hash(&self, field: u32, tag: Tag, key: &[u8]) -> u64 {
+        self.seed.of(u64::from(field) << 8 | tag as u64, key)
+    }
+
+    fn entry(&self, field: u32, tag: Tag, key: &[u8]) -> Option<&Entry> {
+        self.table.find(self.hash(field, tag, key), |entry| same(entry, field, tag, key))
+    }
+
+    /// Let values lead to a predicate.
+    pub fn put(&mut self, field: u32, predicate: u32, conditions: &[Condition]) {
+        for condition in conditions {
+            spots(condition, &mut |spot, sure| self.put_spot(field, spot, predicate << 1 | u32::from(sure)));
+        }
+        if conditions.iter().any(Condition::is_broad) {
+            self.field(field).broad.push(predicate);
+        }
+    }
+
+    fn put_spot(&mut self, field: u32, spot: Spot<'_>, posting: u32) {
+        match spot {
+            Spot::Key(tag, key) => {
+                self.field(field).keys[tag as usize] += 1;
+                if let (Tag::Network, &[mask, bits, ..]) = (tag, &*key) {
+                    count_mask(&mut self.field(field).masks, bits, mask);
+                }
+                let hash = self.hash(field, tag, &key);
+                let seed = self.seed;
+                let hash_of = |entry: &Entry| seed.of(u64::from(entry.field) << 8 | entry.tag as u64, &entry.key);
+                self.table
+                    .entry(hash, |entry| same(entry, field, tag, &key), hash_of)
+                    .or_insert_with(|| Entry { field, tag, key: key.as_ref().into(), postings: Postings::None })
+                    .get_mut()
+                    .postings
+                    .add(posting);
+            }
+            Spot::Beginning(edge, text) => {
+                self.field(field).beginnings[edge as usize].get_or_insert_default().add(&text, posting);
+            }
+            Spot::Range(low, high) => self.field(field).ranges.get_or_insert_default().add(low, high, posting),
+        }
+    }
+
+    /// Undo one `put`.
+    pub fn take(&mut self, field: u32, predicate: u32, conditions: &[Condition]) {
+        for condition in conditions {
+            spots(condition, &mut |spot, sure| self.take_spot(field, spot, predicate << 1 | u32::from(sure)));
+        }
+        let index = self.field(field);
+        if let Some(at) = index.broad.iter().rposition(|&other| other == predicate) {
+            index.broad.swap_remove(at);
+        }
+        if index.is_empty() {
+            self.fields[field as usize] = None;
+        }
+    }
+
+    fn take_spot(&mut self, field: u32, spot: Spot<'_>, posting: u32) {
+        match spot {
+            Spot::Key(tag, key) => {
+                self.field(field).keys[tag as usize] -= 1;
+                if let (Tag::Network, &[mask, bits, ..]) = (tag, &*key) {
+                    let masks = &mut self.field(field).masks;
+                    masks
+                        .iter_mut()
+                        .filter(|known| (known.0, known.1) == (bits, mask))
+                        .for_each(|known| known.2 -= 1);
+                    masks.retain(|known| known.2 > 0);
+                }
+                let hash = self.hash(field, tag, &key);
+                if let Ok(mut entry) = self.table.find_entry(hash, |entry| same(entry, field, tag, &key)) {
+                    entry.get_mut().postings.remove(posting);
+                    if entry.get().postings.as_slice().is_empty() {
+                        entry.remove();
+                    }
+                }
+            }
+            Spot::Beginning(edge, text) => {
+                let tree = &mut self.field(field).beginnings[edge as usize];
+                tree.iter_mut().for_each(|tree| tree.remove(&text, posting));
+                if tree.as_ref().is_some_and(|tree| tree.texts == 0) {
+                    *tree = None;
+                }
+            }
+            Spot::Range(low, _) => {
+                let ranges = &mut self.field(field).ranges;
+                ranges.iter_mut().for_each(|ranges| ranges.remove(low, posting));
+                if ranges.as_ref().is_some_and(|ranges| ranges.len() == 0) {
+                    *ranges = None;
+                }
+            }
+        }
+    }
+
+    /// How many predicates the values that a condition accepts already lead to, about.
+    pub fn load(&self, field: u32, condition: &Condition) -> usize {
+        let Some(index) = self.fields.get(field as usize).and_then(Option::as_ref) else { return 0 };
+        let mut load = if condition.is_broad() { index.broad.len() } else { 0 };
+        spots(condition, &mut |spot, _| {
+            load += match spot {
+                Spot::Key(tag, key) => {
+                    self.entry(field, tag, &key).map_or(0, |entry| entry.postings.as_slice().len())
+                }
+                Spot::Beginning(edge, text) => {
+                    index.beginnings[edge as usize].as_ref().map_or(0, |tree| tree.load(&text))
+                }
+                Spot::Range(..) => 0,
+            };
+        });
+        load
+    }
+
+    pub fn broad(&self, field: u32) -> &[u32] {
+        self.fields.get(field as usize).and_then(Option::as_ref).map_or(&[], |index| &index.broad)
+    }
+
+    /// Append the postings that a value leads to.
+    #[inline]
+    pub fn find(&self, field: u32, value: Value<'_>, buffers: &mut Buffers, out: &mut Vec<u32>) {
+        let Some(index) = self.fields.get(field as usize).and_then(Option::as_ref) else { return };
+        let mut look = |tag: Tag, key: &[u8]| {
+            if index.keys[tag as usize] > 0
+                && let Some(entry) = self.entry(field, tag, key)
+            {
+                out.extend_from_slice(entry.postings.as_slice());
+            }
+        };
+        match value {
+            Value::Text(text) => {
+                look(Tag::Text, text);
+                if index.keys[Tag::Address as usize] + index.keys[Tag::Network as usize] > 0
+                    && let Some(address) = address::parse(text)
+                {
+                    look(Tag::Address, &address_key(address));
+                    for &(bits, mask, _) in &index.masks {
+                        if bits == address.bits {
+                            look(Tag::Network, &network_key(address, mask));
+                        }
+                    }
+                }
+                if index.keys[Tag::Folded as usize] > 0 {
+                    fold::simplify(text, &mut buffers.simple);
+                    look(Tag::Folded, &buffers.simple);
+                }
+                index.find_parts(text, buffers, out);
+            }
+            Value::Number(Some(number), _) => {
+                look(Tag::Number, &number.to_bits().to_le_bytes());
+                if let Some(ranges) = &index.ranges {
+                    ranges.find(number::order(number), |posting| out.push(posting));
+                }
+            }
+            Value::Number(None, text) => look(Tag::NumberText, text),
+            Value::Literal(literal) => look(Tag::Literal, literal_key(literal)),
+        }
+    }
+
+    /// Bytes that all of it takes, about.
+    pub fn bytes(&self) -> usize {
+        let keys: usize = self.table.iter().map(|entry| entry.key.len() + 16 + entry.postings.bytes()).sum();
+        let fields: usize = self.fields.iter().flatten().map(|index| index.bytes()).sum();
+        self.table.capacity() * (size_of::<Entry>() + 1) * 8 / 7 + keys + self.fields.capacity() * 8 + fields
+    }
+}
+
+fn same(entry: &Entry, field: u32, tag: Tag, key: &[u8]) -> bool {
+    entry.field == field && entry.tag == tag && *entry.key == *key
+}
+
+fn count_mask(masks: &mut Vec<(u8, u8, u32)>, bits: u8, mask: u8) {
+    match masks.iter_mut().find(|known| (known.0, known.1) == (bits, mask)) {
+        Some(known) => known.2 += 1,
+        None => masks.push((bits, mask, 1)),
+    }
+}
+
+impl FieldIndex {
+    fn is_empty(&self) -> bool {
+        self.broad.is_empty()
+            && self.keys.iter().all(|&count| count == 0)
+            && self.beginnings.iter().all(Option::is_none)
+            && self.ranges.is_none()
+    }
+
+    fn find_parts(&self, text: &[u8], buffers: &mut Buffers, out: &mut Vec<u32>) {
+        let [prefixes, suffixes, inside, folded_prefixes, folded_suffixes] = &self.beginnings;
+        if let Some(tree) = prefixes {
+            tree.walk(text, |posting| out.push(posting));
+        }
+        if let Some(tree) = suffixes {
+            buffers.reversed.clear();
+            buffers.reversed.extend(text.iter().rev());
+            tree.walk(&buffers.reversed, |posting| out.push(posting));
+        }
+        if let Some(tree) = inside {
+            (0..text.len()).for_each(|from| tree.walk(&text[from..], |posting| out.push(posting)));
+        }
+        if folded_prefixes.is_some() || folded_suffixes.is_some() {
+            fold::simplify(text, &mut buffers.simple);
+        }
+        if let Some(tree) = folded_prefixes {
+            tree.walk(&buffers.simple, |posting| out.push(posting));
+        }
+        if let Some(tree) = folded_suffixes {
+            buffers.simple.reverse();
+            tree.walk(&buffers.simple, |posting| out.push(posting));
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let trees: usize = self.beginnings.iter().flatten().map(|tree| size_of::<Radix>() + tree.bytes()).sum();
+        let ranges = self.ranges.as_ref().map_or(0, |ranges| size_of::<Intervals>() + ranges.bytes());
+        size_of::<Self>() + self.masks.capacity() * 8 + self.broad.capacity() * 4 + trees + ranges
+    }
+}
