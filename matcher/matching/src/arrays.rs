@@ -33,15 +33,73 @@ pub struct Field<'a> {
 
 /// Whether all fields can be met together; they are in path order.
 pub fn met(fields: &[Field<'_>], found: &Found, event: &[u8]) -> bool {
-    let leaves = || fields.iter().flat_map(|field| found.of(field.number));
-    if leaves().all(|leaf| leaf.place == NOWHERE) {
-        return fields.iter().all(|field| {
-            let mut present = found.of(field.number).peekable();
-            (present.peek().is_none() && has_absent(field.conditions))
-                || present.any(|leaf| accepts(field, leaf, found, event))
-        });
+    match shape(fields, found) {
+        Shape::Plain => fields.iter().all(|field| met_alone(field, found, event)),
+        Shape::OneArray => met_in_one_array(fields, found, event),
+        Shape::Any => met_by_choices(fields, found, event),
     }
-    let pairs_max = PAIRS_PER_VALUE * leaves().count();
+}
+
+/// How the values of a rule's fields lie in arrays.
+enum Shape {
+    /// Those of at most one field do, so there is nothing that they could disagree about.
+    Plain,
+    /// All that do lie in the elements of one array, and none of these fields may be absent.
+    OneArray,
+    Any,
+}
+
+fn shape(fields: &[Field<'_>], found: &Found) -> Shape {
+    let mut placed = 0;
+    let mut absent = false;
+    let mut arrays = (NOWHERE, false);
+    for field in fields {
+        let mut inside = false;
+        for place in found.of(field.number).filter_map(|leaf| found.places.get(leaf.place as usize)) {
+            inside = true;
+            arrays = (place.array, arrays.1 || (arrays.0 != NOWHERE && arrays.0 != place.array));
+        }
+        placed += usize::from(inside);
+        absent |= inside && has_absent(field.conditions);
+    }
+    match placed {
+        0 | 1 => Shape::Plain,
+        _ if arrays.1 || absent => Shape::Any,
+        _ => Shape::OneArray,
+    }
+}
+
+fn met_alone(field: &Field<'_>, found: &Found, event: &[u8]) -> bool {
+    found.of(field.number).any(|leaf| accepts(field, leaf, found, event))
+        || (!found.has(field.number) && has_absent(field.conditions))
+}
+
+/// Look for an element that has an accepted value of every field. Places are numbered as they come.
+fn met_in_one_array(fields: &[Field<'_>], found: &Found, event: &[u8]) -> bool {
+    let mut common: Option<Vec<u32>> = None;
+    for field in fields {
+        let accepted =
+            || found.of(field.number).filter(|leaf| accepts(field, leaf, found, event)).map(|leaf| leaf.place);
+        if accepted().any(|place| place == NOWHERE) || !found.has(field.number) {
+            if !met_alone(field, found, event) {
+                return false;
+            }
+            continue;
+        }
+        let places: Vec<u32> = match common {
+            None => accepted().collect(),
+            Some(before) => accepted().filter(|place| before.binary_search(place).is_ok()).collect(),
+        };
+        if places.is_empty() {
+            return false;
+        }
+        common = Some(places);
+    }
+    true
+}
+
+fn met_by_choices(fields: &[Field<'_>], found: &Found, event: &[u8]) -> bool {
+    let pairs_max = PAIRS_PER_VALUE * fields.iter().map(|field| found.of(field.number).count()).sum::<usize>();
     let last = last_fields(fields, found);
     let mut choices = vec![Choice::new()];
     for (position, field) in fields.iter().enumerate() {

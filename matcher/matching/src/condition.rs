@@ -2,14 +2,14 @@
 
 use crate::address::{self, Address};
 use crate::fold::{Edge, Folded};
-use crate::number;
+use crate::number::{self, Number};
 use crate::wildcard::Wildcard;
 
-/// A scalar of an event. Texts are decoded; a number that is not comparable has only its text.
+/// A scalar of an event. Texts are decoded.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     Text(&'a [u8]),
-    Number(Option<f64>, &'a [u8]),
+    Number(Number<'a>),
     Literal(Literal),
 }
 
@@ -54,12 +54,22 @@ impl Condition {
             (Self::NotTexts(_), _) => true,
             (Self::Not(refused), _) => !refused.iter().any(|condition| condition.accepts(value)),
             (_, Value::Text(text)) => self.accepts_text(text),
-            (Self::Number(bits), Value::Number(Some(number), _)) => number.to_bits() == *bits,
-            (Self::NumberText(wanted), Value::Number(None, text)) => **wanted == *text,
-            (Self::Range(low, high), Value::Number(Some(number), _)) => {
-                (*low..=*high).contains(&number::order(number))
-            }
+            (_, Value::Number(number)) => self.accepts_number(number),
             (Self::Literal(wanted), Value::Literal(literal)) => *wanted == literal,
+            _ => false,
+        }
+    }
+
+    fn accepts_number(&self, number: Number<'_>) -> bool {
+        let candidate = number.candidate();
+        match self {
+            Self::Number(bits) => candidate.is_some_and(|double| double.to_bits() == *bits) && number.is_comparable(),
+            // The pattern's number is not comparable, so one of the same text isn't either.
+            Self::NumberText(wanted) => **wanted == *number.text,
+            Self::Range(low, high) => {
+                candidate.is_some_and(|double| (*low..=*high).contains(&number::order(double)))
+                    && number.is_comparable()
+            }
             _ => false,
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::condition::{Literal, Value};
 use crate::lexer::{DEPTH_MAX, Lexer, Read, Span, Word, decode};
 use crate::names::{NOWHERE, Names, ROOT};
-use crate::number;
+use crate::number::{Nearest, Number};
 
 /// A text that should be an event but is not a JSON object.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,10 +32,9 @@ pub struct Place {
     pub around: u32,
 }
 
-#[derive(Clone, Copy)]
 enum Kind {
     Text { decoded: bool },
-    Number(Option<f64>),
+    Number(Nearest),
     Literal(Literal),
 }
 
@@ -118,13 +117,13 @@ impl Found {
     }
 
     #[inline]
-    pub fn value<'a>(&'a self, event: &'a [u8], leaf: &Leaf) -> Value<'a> {
+    pub fn value<'a>(&'a self, event: &'a [u8], leaf: &'a Leaf) -> Value<'a> {
         let part = |from: &'a [u8]| from.get(leaf.start..leaf.end).unwrap_or_default();
-        match leaf.kind {
+        match &leaf.kind {
             Kind::Text { decoded: false } => Value::Text(part(event)),
             Kind::Text { decoded: true } => Value::Text(part(&self.decoded)),
-            Kind::Number(number) => Value::Number(number, part(event)),
-            Kind::Literal(literal) => Value::Literal(literal),
+            Kind::Number(nearest) => Value::Number(Number { nearest, text: part(event) }),
+            Kind::Literal(literal) => Value::Literal(*literal),
         }
     }
 
@@ -306,7 +305,7 @@ impl Reader<'_> {
             }
             b'-' | b'0'..=b'9' => {
                 let (start, end) = self.lexer.number()?;
-                let number = number::comparable(self.lexer.text.get(start..end).unwrap_or_default());
+                let number = Nearest::of(self.lexer.text.get(start..end).unwrap_or_default());
                 self.found.keep(field, Kind::Number(number), start, end, place);
             }
             _ => {

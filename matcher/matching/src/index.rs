@@ -304,14 +304,28 @@ impl Index {
                 }
                 index.find_parts(text, buffers, out);
             }
-            Value::Number(Some(number), _) => {
-                look(Tag::Number, &number.to_bits().to_le_bytes());
-                if let Some(ranges) = &index.ranges {
-                    ranges.find(number::order(number), |posting| out.push(posting));
+            Value::Number(number) => {
+                look(Tag::NumberText, number.text);
+                let before = out.len();
+                if let Some(double) = number.candidate() {
+                    self.find_number(index, field, double, out);
+                }
+                if out.len() > before && !number.is_comparable() {
+                    out.truncate(before);
                 }
             }
-            Value::Number(None, text) => look(Tag::NumberText, text),
             Value::Literal(literal) => look(Tag::Literal, literal_key(literal)),
+        }
+    }
+
+    fn find_number(&self, index: &FieldIndex, field: u32, double: f64, out: &mut Vec<u32>) {
+        if index.keys[Tag::Number as usize] > 0
+            && let Some(entry) = self.entry(field, Tag::Number, &double.to_bits().to_le_bytes())
+        {
+            out.extend_from_slice(entry.postings.as_slice());
+        }
+        if let Some(ranges) = &index.ranges {
+            ranges.find(number::order(double), |posting| out.push(posting));
         }
     }
 

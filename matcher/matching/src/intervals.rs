@@ -2,6 +2,8 @@
 //!
 //! A treap: random priorities keep it shallow whatever the order of adds and removes.
 
+use std::hash::{BuildHasher, RandomState};
+
 struct Node {
     low: u64,
     high: u64,
@@ -23,7 +25,7 @@ pub struct Intervals {
 
 impl Default for Intervals {
     fn default() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), root: NONE, random: 0x2545_F491_4F6C_DD1D }
+        Self { nodes: Vec::new(), free: Vec::new(), root: NONE, random: RandomState::new().hash_one(0u8) | 1 }
     }
 }
 
@@ -113,19 +115,17 @@ impl Intervals {
 
     /// Give every posting whose range holds `number`.
     pub fn find(&self, number: u64, mut found: impl FnMut(u32)) {
-        let mut waiting = vec![self.root];
-        while let Some(at) = waiting.pop() {
-            let Some(node) = self.nodes.get(at as usize) else { continue };
-            if node.highest < number {
-                continue;
+        self.find_below(self.root, number, &mut found);
+    }
+
+    fn find_below(&self, at: u32, number: u64, found: &mut impl FnMut(u32)) {
+        let Some(node) = self.nodes.get(at as usize).filter(|node| node.highest >= number) else { return };
+        self.find_below(node.left, number, found);
+        if node.low <= number {
+            if number <= node.high {
+                found(node.posting);
             }
-            waiting.push(node.left);
-            if node.low <= number {
-                if number <= node.high {
-                    found(node.posting);
-                }
-                waiting.push(node.right);
-            }
+            self.find_below(node.right, number, found);
         }
     }
 

@@ -150,6 +150,16 @@ impl<'a> Lexer<'a> {
     #[inline]
     fn digits(&self, from: usize) -> Read<usize> {
         let mut at = from;
+        while let Some(chunk) = self.text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+            let values = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(b'0'));
+            // A carry can only spoil bytes above the lowest that is no digit.
+            let others = (values.wrapping_add(ONES * 0x76) | values) & HIGHS;
+            if others != 0 {
+                at += (others.trailing_zeros() / 8) as usize;
+                return if at == from { Err("expected a digit") } else { Ok(at) };
+            }
+            at += 8;
+        }
         while matches!(self.text.get(at), Some(b'0'..=b'9')) {
             at += 1;
         }
