@@ -1,7 +1,7 @@
 """The compiled matcher behind the seam: patterns go in as text, after the reference has read them.
 
-The reference says what is wrong with a pattern, in AWS's words; the compiled parser only has to take the same texts. So
-it repeats none of AWS's messages, and no second form of a pattern has to be kept equal on both sides.
+The reference says what is wrong with a pattern, in AWS's words; the compiled parser only has to take the same texts.
+So it repeats none of AWS's messages, and no second form of a pattern has to be kept equal on both sides.
 """
 
 from __future__ import annotations
