@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use crate::condition::Condition;
-use crate::event::{Found, Leaf};
+use crate::found::{Found, Leaf};
 use crate::names::NOWHERE;
 
 /// Arrays with the element chosen in each, by ascending array: one has a smaller number than those inside it.

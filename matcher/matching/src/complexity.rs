@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::lexer;
+use crate::texts;
 
 /// Inferred from patterns that AWS accepted and refused; it publishes no number.
 pub const COMPLEXITY_MAX: usize = 10;
@@ -31,7 +31,7 @@ pub fn complexity(wildcards: &BTreeSet<Vec<Vec<u8>>>) -> usize {
 /// The literals but the first, as code points. The end of the value counts as one, written as a quote.
 fn after_asterisks(literals: &[Vec<u8>]) -> Vec<Vec<u32>> {
     let mut after: Vec<Vec<u32>> =
-        literals.iter().skip(1).map(|literal| lexer::code_points(literal).collect()).collect();
+        literals.iter().skip(1).map(|literal| texts::code_points(literal).collect()).collect();
     after.last_mut().into_iter().for_each(|last| last.push(u32::from(b'"')));
     after
 }

@@ -3,7 +3,7 @@
 //! AWS folds the pattern, not the event: each character of the pattern stands for its upper-case and its lower-case
 //! form (full mappings, so "ß" also stands for "SS") and for nothing else.
 
-use crate::lexer;
+use crate::texts;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Edge {
@@ -28,7 +28,7 @@ fn encode(chars: impl Iterator<Item = char>) -> Box<[u8]> {
 fn forms(code: u32) -> Forms {
     let Some(char) = char::from_u32(code) else {
         let mut half = Vec::new();
-        lexer::push(code, &mut half);
+        texts::push(code, &mut half);
         return vec![half.into()];
     };
     let (upper, lower) = (encode(char.to_uppercase()), encode(char.to_lowercase()));
@@ -48,7 +48,7 @@ pub struct Folded {
 
 impl Folded {
     pub fn new(text: &[u8]) -> Self {
-        let forms = (!text.is_ascii()).then(|| lexer::code_points(text).map(forms).collect());
+        let forms = (!text.is_ascii()).then(|| texts::code_points(text).map(forms).collect());
         Self { text: text.into(), forms }
     }
 
@@ -72,7 +72,7 @@ impl Folded {
     /// The beginning (or for a suffix, the end) of every accepted value after `simple`: what an index may ask for.
     /// Whether it is all of the text comes second.
     pub fn anchor(&self, edge: Edge) -> (Vec<u8>, bool) {
-        let codes: Vec<u32> = lexer::code_points(&self.text).collect();
+        let codes: Vec<u32> = texts::code_points(&self.text).collect();
         let sure = |code: &&u32| forms_are_simple(**code);
         let kept: Vec<u32> = match edge {
             Edge::Suffix => {
@@ -84,7 +84,7 @@ impl Folded {
         };
         let mut anchor = Vec::new();
         for &code in &kept {
-            lexer::push(simple(code), &mut anchor);
+            texts::push(simple(code), &mut anchor);
         }
         (anchor, kept.len() == codes.len())
     }
@@ -136,7 +136,7 @@ fn simple(code: u32) -> u32 {
 
 fn forms_are_simple(code: u32) -> bool {
     forms(code).iter().all(|form| {
-        let mut codes = lexer::code_points(form);
+        let mut codes = texts::code_points(form);
         matches!((codes.next(), codes.next()), (Some(only), None) if simple(only) == simple(code))
     })
 }
@@ -147,7 +147,7 @@ pub fn simplify(value: &[u8], out: &mut Vec<u8>) {
     if value.is_ascii() {
         out.extend(value.iter().map(u8::to_ascii_lowercase));
     } else {
-        lexer::code_points(value).for_each(|code| lexer::push(simple(code), out));
+        texts::code_points(value).for_each(|code| texts::push(simple(code), out));
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
                 let mut simplified = Vec::new();
                 simplify(form, &mut simplified);
                 let mut wanted = Vec::new();
-                lexer::push(simple(code), &mut wanted);
+                texts::push(simple(code), &mut wanted);
                 assert_eq!(simplified, wanted, "{code:x}");
             }
         }

@@ -5,49 +5,16 @@
 //! it. What has no value to be looked up by is looked up by a part: a wildcard by one of its literals, a text in any
 //! case by its beginning.
 
-use std::borrow::Cow;
-
 use hashbrown::HashTable;
 
-use crate::address::{self, Address};
-use crate::condition::{Condition, Literal, Value};
-use crate::fold::{self, Edge};
+use crate::address;
+use crate::condition::{Condition, Value};
+use crate::field_index::{Buffers, FieldIndex, count_mask};
+use crate::fold;
 use crate::hash::Seed;
-use crate::intervals::Intervals;
 use crate::number;
 use crate::postings::Postings;
-use crate::radix::Radix;
-use crate::wildcard::Anchor;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tag {
-    Text,
-    Number,
-    NumberText,
-    Literal,
-    Address,
-    Network,
-    Folded,
-}
-
-const TAGS: usize = 7;
-
-/// Where a condition is looked up.
-enum Spot<'a> {
-    Key(Tag, Cow<'a, [u8]>),
-    Beginning(Beginnings, Cow<'a, [u8]>),
-    Range(u64, u64),
-}
-
-/// Which of a field's trees of beginnings; ends are beginnings backwards.
-#[derive(Clone, Copy)]
-enum Beginnings {
-    Prefix,
-    Suffix,
-    Inside,
-    FoldedPrefix,
-    FoldedSuffix,
-}
+use crate::spots::{Spot, Tag, address_key, literal_key, network_key, spots};
 
 struct Entry {
     field: u32,
@@ -56,94 +23,10 @@ struct Entry {
     postings: Postings,
 }
 
-/// One field's part; its exact keys are in the table that all fields share.
-#[derive(Default)]
-struct FieldIndex {
-    keys: [u32; TAGS],
-    /// Families and masks of networks, with how many there are.
-    masks: Vec<(u8, u8, u32)>,
-    beginnings: [Option<Box<Radix>>; 5],
-    ranges: Option<Box<Intervals>>,
-    /// Predicates that any value meets unless one leads to them.
-    broad: Vec<u32>,
-}
-
-/// Room for values that are turned around or made one case.
-#[derive(Default)]
-pub struct Buffers {
-    reversed: Vec<u8>,
-    simple: Vec<u8>,
-}
-
 pub struct Index {
     seed: Seed,
     table: HashTable<Entry>,
     fields: Vec<Option<Box<FieldIndex>>>,
-}
-
-fn address_key(address: Address) -> [u8; 17] {
-    let mut key = [address.bits; 17];
-    key[1..].copy_from_slice(&address.number.to_le_bytes());
-    key
-}
-
-fn network_key(address: Address, mask: u8) -> [u8; 18] {
-    let mut key = [mask; 18];
-    key[1..].copy_from_slice(&address_key(Address { bits: address.bits, number: address.network(mask) }));
-    key
-}
-
-fn literal_key(literal: Literal) -> &'static [u8] {
-    match literal {
-        Literal::Null => b"n",
-        Literal::True => b"t",
-        Literal::False => b"f",
-    }
-}
-
-fn reversed(text: &[u8]) -> Vec<u8> {
-    text.iter().rev().copied().collect()
-}
-
-/// Every spot of a condition, and whether a value that leads there surely meets it.
-fn spots<'a>(condition: &'a Condition, give: &mut dyn FnMut(Spot<'a>, bool)) {
-    let mut key = |tag, key: Cow<'a, [u8]>| give(Spot::Key(tag, key), true);
-    match condition {
-        Condition::Text(text) => key(Tag::Text, Cow::Borrowed(text)),
-        Condition::Number(bits) => key(Tag::Number, bits.to_le_bytes().to_vec().into()),
-        Condition::NumberText(text) => key(Tag::NumberText, Cow::Borrowed(text)),
-        Condition::Literal(literal) => key(Tag::Literal, literal_key(*literal).into()),
-        Condition::Address(address) => key(Tag::Address, address_key(**address).to_vec().into()),
-        Condition::Network(address, mask) => key(Tag::Network, network_key(**address, *mask).to_vec().into()),
-        Condition::Prefix(text) => give(Spot::Beginning(Beginnings::Prefix, Cow::Borrowed(text)), true),
-        Condition::Suffix(text) => give(Spot::Beginning(Beginnings::Suffix, reversed(text).into()), true),
-        Condition::Range(low, high) => give(Spot::Range(*low, *high), true),
-        Condition::Folded(edge, folded) => {
-            let (anchor, whole) = folded.anchor(*edge);
-            let spot = match edge {
-                Edge::Whole if whole => Spot::Key(Tag::Folded, anchor.into()),
-                Edge::Suffix => Spot::Beginning(Beginnings::FoldedSuffix, reversed(&anchor).into()),
-                _ => Spot::Beginning(Beginnings::FoldedPrefix, anchor.into()),
-            };
-            give(spot, false);
-        }
-        Condition::Wildcard(wildcard) => {
-            let spot = match wildcard.anchor() {
-                Anchor::Prefix(text) => Spot::Beginning(Beginnings::Prefix, text.into()),
-                Anchor::Suffix(text) => Spot::Beginning(Beginnings::Suffix, reversed(text).into()),
-                Anchor::Inside(text) => Spot::Beginning(Beginnings::Inside, text.into()),
-                Anchor::Anything => Spot::Beginning(Beginnings::Prefix, (&b""[..]).into()),
-            };
-            give(spot, false);
-        }
-        Condition::NotTexts(texts) => {
-            texts.iter().for_each(|text| give(Spot::Key(Tag::Text, Cow::Borrowed(text)), false));
-        }
-        Condition::Not(refused) => {
-            refused.iter().for_each(|condition| spots(condition, &mut |spot, _| give(spot, false)));
-        }
-        Condition::Present | Condition::Absent => {}
-    }
 }
 
 impl Index {
@@ -339,51 +222,4 @@ impl Index {
 
 fn same(entry: &Entry, field: u32, tag: Tag, key: &[u8]) -> bool {
     entry.field == field && entry.tag == tag && *entry.key == *key
-}
-
-fn count_mask(masks: &mut Vec<(u8, u8, u32)>, bits: u8, mask: u8) {
-    match masks.iter_mut().find(|known| (known.0, known.1) == (bits, mask)) {
-        Some(known) => known.2 += 1,
-        None => masks.push((bits, mask, 1)),
-    }
-}
-
-impl FieldIndex {
-    fn is_empty(&self) -> bool {
-        self.broad.is_empty()
-            && self.keys.iter().all(|&count| count == 0)
-            && self.beginnings.iter().all(Option::is_none)
-            && self.ranges.is_none()
-    }
-
-    fn find_parts(&self, text: &[u8], buffers: &mut Buffers, out: &mut Vec<u32>) {
-        let [prefixes, suffixes, inside, folded_prefixes, folded_suffixes] = &self.beginnings;
-        if let Some(tree) = prefixes {
-            tree.walk(text, |posting| out.push(posting));
-        }
-        if let Some(tree) = suffixes {
-            buffers.reversed.clear();
-            buffers.reversed.extend(text.iter().rev());
-            tree.walk(&buffers.reversed, |posting| out.push(posting));
-        }
-        if let Some(tree) = inside {
-            (0..text.len()).for_each(|from| tree.walk(&text[from..], |posting| out.push(posting)));
-        }
-        if folded_prefixes.is_some() || folded_suffixes.is_some() {
-            fold::simplify(text, &mut buffers.simple);
-        }
-        if let Some(tree) = folded_prefixes {
-            tree.walk(&buffers.simple, |posting| out.push(posting));
-        }
-        if let Some(tree) = folded_suffixes {
-            buffers.simple.reverse();
-            tree.walk(&buffers.simple, |posting| out.push(posting));
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        let trees: usize = self.beginnings.iter().flatten().map(|tree| size_of::<Radix>() + tree.bytes()).sum();
-        let ranges = self.ranges.as_ref().map_or(0, |ranges| size_of::<Intervals>() + ranges.bytes());
-        size_of::<Self>() + self.masks.capacity() * 8 + self.broad.capacity() * 4 + trees + ranges
-    }
 }

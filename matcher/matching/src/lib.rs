@@ -16,7 +16,10 @@ mod arrays;
 mod complexity;
 mod condition;
 mod event;
+mod field_index;
+mod finding;
 mod fold;
+mod found;
 mod hash;
 mod index;
 mod intervals;
@@ -28,11 +31,16 @@ mod operators;
 mod pattern;
 mod postings;
 mod radix;
+mod scratch;
 #[cfg(test)]
 mod seeded;
+mod slab;
+mod spots;
+mod texts;
 mod tree;
 mod wildcard;
 
 pub use event::InvalidEvent;
-pub use matcher::{Matcher, Scratch};
+pub use matcher::Matcher;
 pub use pattern::InvalidPattern;
+pub use scratch::Scratch;

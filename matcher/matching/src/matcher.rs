@@ -6,154 +6,56 @@
 //! is asked at most once an event for each predicate.
 //!
 //! A tree of states, one step a field, as the reference has it, was the other way: it asks less of rules with common
-//! beginnings, but a rule's place in it depends on the rules that came before, and it takes several times the memory.
+//! beginnings, but needs a state with an index of its own for each of them. Where a rule waits is decided when it is
+//! added and not again, so that adding and removing touch nothing else.
 
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::arrays::{self, Field};
 use crate::condition::Condition;
-use crate::event::{Found, InvalidEvent, read};
 use crate::hash::Seed;
-use crate::index::{Buffers, Index};
+use crate::index::Index;
 use crate::names::Names;
 use crate::pattern::{Alternative as Fields, Conditions, InvalidPattern, parse, path_order};
 use crate::postings::Postings;
+use crate::slab::Slab;
 
-struct Predicate {
-    field: u32,
-    uses: u32,
-    hash: u64,
-    conditions: Conditions,
+pub struct Predicate {
+    pub(crate) field: u32,
+    pub(crate) uses: u32,
+    pub(crate) hash: u64,
+    pub(crate) conditions: Conditions,
     /// The alternatives that wait here.
-    waiting: Postings,
+    pub(crate) waiting: Postings,
 }
 
-struct Alternative {
-    rule: u32,
+pub struct Alternative {
+    pub(crate) rule: u32,
     /// The predicate that it waits under.
-    under: u32,
+    pub(crate) under: u32,
     /// All its predicates, in path order.
-    predicates: Box<[u32]>,
+    pub(crate) predicates: Box<[u32]>,
 }
 
-struct Rule {
-    id: Arc<str>,
-    alternatives: Box<[u32]>,
-}
-
-/// Things by number; numbers are used again.
-struct Slab<T> {
-    items: Vec<Option<T>>,
-    free: Vec<u32>,
-}
-
-impl<T> Slab<T> {
-    fn add(&mut self, item: T) -> u32 {
-        if let Some(at) = self.free.pop() {
-            self.items[at as usize] = Some(item);
-            return at;
-        }
-        self.items.push(Some(item));
-        self.items.len() as u32 - 1
-    }
-
-    fn get(&self, at: u32) -> Option<&T> {
-        self.items.get(at as usize)?.as_ref()
-    }
-
-    fn get_mut(&mut self, at: u32) -> Option<&mut T> {
-        self.items.get_mut(at as usize)?.as_mut()
-    }
-
-    fn remove(&mut self, at: u32) -> Option<T> {
-        let item = self.items.get_mut(at as usize)?.take();
-        if item.is_some() {
-            self.free.push(at);
-        }
-        item
-    }
-
-    fn bytes(&self) -> usize {
-        self.items.capacity() * size_of::<Option<T>>() + self.free.capacity() * 4
-    }
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self { items: Vec::new(), free: Vec::new() }
-    }
-}
-
-/// What one match needs besides the matcher. Kept by the caller to be used again, by one thread at a time.
-#[derive(Default)]
-pub struct Scratch {
-    found: Found,
-    epoch: u32,
-    /// By predicate: the epoch it was asked in, doubled, plus one when it is met.
-    verdicts: Vec<u32>,
-    /// By rule: the epoch in which it was found to match.
-    rules: Vec<u32>,
-    opened: Vec<u32>,
-    postings: Vec<u32>,
-    buffers: Buffers,
-    matched: Vec<u32>,
-}
-
-const EPOCH_MAX: u32 = u32::MAX >> 1;
-
-impl Scratch {
-    fn begin(&mut self, predicates: usize, rules: usize) {
-        if self.epoch == EPOCH_MAX {
-            self.verdicts.fill(0);
-            self.rules.fill(0);
-            self.epoch = 0;
-        }
-        self.epoch += 1;
-        if self.verdicts.len() < predicates {
-            self.verdicts.resize(predicates, 0);
-        }
-        if self.rules.len() < rules {
-            self.rules.resize(rules, 0);
-        }
-        self.opened.clear();
-        self.matched.clear();
-    }
-
-    /// What was found out about a predicate in this event.
-    #[inline]
-    fn known(&self, predicate: u32) -> Option<bool> {
-        let verdict = self.verdicts[predicate as usize];
-        (verdict >> 1 == self.epoch).then_some(verdict & 1 == 1)
-    }
-
-    #[inline]
-    fn learn(&mut self, predicate: u32, met: bool) -> bool {
-        self.verdicts[predicate as usize] = self.epoch << 1 | u32::from(met);
-        met
-    }
-
-    fn open(&mut self, predicate: u32, met: bool) {
-        if self.learn(predicate, met) {
-            self.opened.push(predicate);
-        }
-    }
+pub struct Rule {
+    pub(crate) id: Arc<str>,
+    pub(crate) alternatives: Box<[u32]>,
 }
 
 /// Many patterns, asked at once.
 pub struct Matcher {
     seed: Seed,
-    names: Names,
-    index: Index,
-    predicates: Slab<Predicate>,
-    alternatives: Slab<Alternative>,
-    rules: Slab<Rule>,
+    pub(crate) names: Names,
+    pub(crate) index: Index,
+    pub(crate) predicates: Slab<Predicate>,
+    pub(crate) alternatives: Slab<Alternative>,
+    pub(crate) rules: Slab<Rule>,
     ids: HashTable<u32>,
     /// Predicates by their field and list.
     interned: HashTable<u32>,
     /// Predicates that absence meets, and under which some alternative waits.
-    absent: Vec<u32>,
+    pub(crate) absent: Vec<u32>,
 }
 
 impl Default for Matcher {
@@ -298,99 +200,8 @@ impl Matcher {
         (kind + load + predicate.waiting.as_slice().len(), predicate.uses)
     }
 
-    /// The numbers of the rules that match, each once, in no promised order; `id` gives their names.
-    pub fn find<'s>(&self, event: &[u8], scratch: &'s mut Scratch) -> Result<&'s [u32], InvalidEvent> {
-        read(event, &self.names, &mut scratch.found)?;
-        scratch.begin(self.predicates.items.len(), self.rules.items.len());
-        self.open(event, scratch);
-        for next in 0..scratch.opened.len() {
-            let Some(predicate) = self.predicates.get(scratch.opened[next]) else { continue };
-            for &at in predicate.waiting.as_slice() {
-                self.ask(at, event, scratch);
-            }
-        }
-        Ok(&scratch.matched)
-    }
-
     pub fn id(&self, rule: u32) -> Option<&Arc<str>> {
         self.rules.get(rule).map(|rule| &rule.id)
-    }
-
-    /// Find the predicates that the event opens. Where values lie in arrays of objects a field may be absent for one
-    /// element and present for another, so absence is taken as possible there.
-    fn open(&self, event: &[u8], scratch: &mut Scratch) {
-        for next in 0..scratch.found.fields.len() {
-            let field = scratch.found.fields[next];
-            scratch.postings.clear();
-            for leaf in scratch.found.of(field) {
-                let value = scratch.found.value(event, leaf);
-                self.index.find(field, value, &mut scratch.buffers, &mut scratch.postings);
-            }
-            for next in 0..scratch.postings.len() {
-                let posting = scratch.postings[next];
-                let predicate = posting >> 1;
-                if scratch.known(predicate).is_none() {
-                    let met = posting & 1 == 1 || self.possible(predicate, event, &scratch.found);
-                    scratch.open(predicate, met);
-                }
-            }
-            for &predicate in self.index.broad(field) {
-                if scratch.known(predicate).is_none() {
-                    scratch.open(predicate, true);
-                }
-            }
-        }
-        for &predicate in &self.absent {
-            let Some(field) = self.predicates.get(predicate).map(|predicate| predicate.field) else { continue };
-            let possible = scratch.found.placed || !scratch.found.has(field);
-            if possible && scratch.known(predicate) != Some(true) {
-                scratch.open(predicate, true);
-            }
-        }
-    }
-
-    /// Whether some value of the field meets a predicate by itself, or its absence may.
-    fn possible(&self, predicate: u32, event: &[u8], found: &Found) -> bool {
-        let Some(Predicate { field, conditions, .. }) = self.predicates.get(predicate) else { return false };
-        let mut leaves = found.of(*field);
-        leaves.any(|leaf| {
-            let value = found.value(event, leaf);
-            conditions.iter().any(|condition| condition.accepts(value))
-        }) || ((found.placed || !found.has(*field)) && conditions.contains(&Condition::Absent))
-    }
-
-    /// Take the rule of an alternative in if the event matches it.
-    fn ask(&self, at: u32, event: &[u8], scratch: &mut Scratch) {
-        let Some(alternative) = self.alternatives.get(at) else { return };
-        let rule = alternative.rule;
-        if scratch.rules[rule as usize] == scratch.epoch {
-            return;
-        }
-        for &predicate in &alternative.predicates {
-            let met = match scratch.known(predicate) {
-                Some(met) => met,
-                None => {
-                    let met = self.possible(predicate, event, &scratch.found);
-                    scratch.learn(predicate, met)
-                }
-            };
-            if !met {
-                return;
-            }
-        }
-        if scratch.found.placed {
-            let fields: Vec<Field<'_>> = alternative
-                .predicates
-                .iter()
-                .filter_map(|&at| self.predicates.get(at))
-                .map(|predicate| Field { number: predicate.field, conditions: &predicate.conditions })
-                .collect();
-            if !arrays::met(&fields, &scratch.found, event) {
-                return;
-            }
-        }
-        scratch.rules[rule as usize] = scratch.epoch;
-        scratch.matched.push(rule);
     }
 
     /// Bytes that the rules take, about; what a match needs besides grows with them by some eight bytes a rule.

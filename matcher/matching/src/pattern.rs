@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::complexity::{COMPLEXITY_MAX, complexity};
 use crate::condition::Condition;
-use crate::lexer;
 use crate::operators::condition;
+use crate::texts;
 use crate::tree::{Tree, read};
 
 /// AWS refuses more combinations of branches.
@@ -188,7 +188,7 @@ fn collect_wildcards(conditions: &[Condition], into: &mut BTreeSet<Vec<Vec<u8>>>
 /// A path's UTF-16 code units, in whose order AWS takes the fields of a rule.
 pub fn path_order(path: &[u8]) -> Vec<u16> {
     let mut units = Vec::with_capacity(path.len());
-    for code in lexer::code_points(path) {
+    for code in texts::code_points(path) {
         match char::from_u32(code) {
             Some(char) => units.extend_from_slice(char.encode_utf16(&mut [0; 2])),
             None => units.push(code as u16),

@@ -1,6 +1,7 @@
 //! A pattern's text as a tree that keeps the order and repetition of members and the text of numbers.
 
-use crate::lexer::{Lexer, Read, Span, Word, decode};
+use crate::lexer::{Lexer, Read, Span, Word};
+use crate::texts::decode;
 
 /// Brackets that a pattern may open at once: its own nesting, and what its operators add.
 const OPEN_MAX: usize = 110;

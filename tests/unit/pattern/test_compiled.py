@@ -113,6 +113,20 @@ def test_it_agrees_on_arrays_of_objects(conditions: list[dict[str, Any]], table:
     agree([json.dumps(each) for each in conditions], [json.dumps(table).encode()])
 
 
+TABLES = st.lists(st.dictionaries(st.sampled_from("bcd"), st.sampled_from("xy"), min_size=1), min_size=2, max_size=4)
+CELLS = st.sampled_from([["x"], ["y"], ["x", "y"], [{"anything-but": "x"}], [{"exists": True}], [{"exists": False}]])
+
+
+@SETTINGS
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["a.b", "a.c", "a.d", "k"]), CELLS, min_size=2), min_size=5, max_size=5),
+    st.sampled_from(['{"a":%s}', '{"a":[%s]}', '{"a":[{"b":"x"},%s]}', '{"a":%s,"k":"x"}', '{"a.d":"x","a":%s}']),
+    TABLES,
+)
+def test_it_agrees_on_tables(patterns: list[dict[str, Any]], around: str, table: list[dict[str, str]]):
+    agree([json.dumps(each) for each in patterns], [(around % json.dumps(table)).encode()])
+
+
 # Characters whose forms differ in length, that look alike, that are halves of others, that wildcards are made of.
 CHARS = st.sampled_from([*"aAbkKsSßẞſﬁiİıΣσςΚéÉ*\\.:/10", "\u212a", "😀", "𐐀", "\ud83d", "\ude00", "\u0000", "ŉ"])
 TEXTS = st.lists(CHARS, max_size=5).map("".join)
