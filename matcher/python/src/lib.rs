@@ -16,6 +16,10 @@ create_exception!(
     "Bytes that should be an event but are not a JSON object."
 );
 
+/// Ours: a shorter event is matched sooner than the GIL is given away and had again. With threads that take it from each
+/// other after every event, two matched fewer events than one.
+const RELEASE_BYTES_MIN: usize = 4_096;
+
 /// A text that may come as str or as bytes.
 #[derive(FromPyObject)]
 enum Text {
@@ -23,7 +27,8 @@ enum Text {
     Bytes(Vec<u8>),
 }
 
-/// Many event patterns, asked at once. Safe for use by several threads; matching lets other Python threads run.
+/// Many event patterns, asked at once. Safe for use by several threads; matching an event of 4 KiB or more lets other
+/// Python threads run.
 #[pyclass(module = "busway_matcher", frozen)]
 #[derive(Default)]
 struct Matcher {
@@ -45,7 +50,7 @@ impl Matcher {
             Text::Str(text) => text.into_bytes(),
             Text::Bytes(bytes) => bytes,
         };
-        // Without the GIL: a match that holds the lock may be waiting for it.
+        // Without the GIL: whoever holds the lock may be waiting for it.
         py.detach(|| self.rules.write().unwrap_or_else(PoisonError::into_inner).add(id, &pattern))
             .map_err(|wrong| InvalidPattern::new_err(wrong.to_string()))
     }
@@ -58,7 +63,9 @@ impl Matcher {
     /// The ids whose pattern matches, each once, in no promised order. Raises InvalidEvent.
     #[pyo3(name = "match")]
     fn find<'py>(&self, py: Python<'py>, event: &[u8]) -> PyResult<Vec<Bound<'py, PyString>>> {
-        let ids = py.detach(|| self.ids_for(event)).map_err(|wrong| InvalidEvent::new_err(wrong.to_string()))?;
+        let found =
+            if event.len() < RELEASE_BYTES_MIN { self.ids_for(event) } else { py.detach(|| self.ids_for(event)) };
+        let ids = found.map_err(|wrong| InvalidEvent::new_err(wrong.to_string()))?;
         Ok(ids.iter().map(|id| PyString::new(py, id)).collect())
     }
 
