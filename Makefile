@@ -5,8 +5,11 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # The peers that `make bench` measures beside ours live in an environment of their own.
 PEERS  := .build/peers
+# So does what builds the compiled matcher, which needs Rust; nothing else does.
+MATURIN := .build/maturin
+CARGO   := CARGO_TARGET_DIR=$(CURDIR)/.build/rust cargo
 
-.PHONY: setup demo test check bench nightly lock clean
+.PHONY: setup demo test check bench matcher wheels nightly lock clean
 .DEFAULT_GOAL := setup
 
 $(BIN)/uv:
@@ -22,6 +25,11 @@ $(READY): requirements.lock pyproject.toml | $(BIN)/uv
 $(PEERS)/.ready: | $(BIN)/uv
 	$(BIN)/uv venv --quiet --clear $(PEERS)
 	$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python "moto[server]==5.2.5" "ministack==1.5.33"
+	@touch $@
+
+$(MATURIN)/.ready: | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear $(MATURIN)
+	$(BIN)/uv pip install --quiet --python $(MATURIN)/bin/python "maturin==1.15.0"
 	@touch $@
 
 setup: $(READY)  ## make the environment in .venv
@@ -41,6 +49,15 @@ check: $(READY)  ## format, lint, types, tidiness
 
 bench: $(READY) $(PEERS)/.ready  ## speed beside the peers, written to bench/
 	$(BIN)/python bench/run.py
+
+matcher: wheels $(READY)  ## build the compiled matcher, try it in Rust and put it into .venv
+	cd matcher && $(CARGO) test --quiet --package busway-matching
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --reinstall .build/wheels/busway_matcher-*.whl
+
+wheels: $(MATURIN)/.ready  ## wheels of the compiled matcher for this platform, in .build/wheels
+	@command -v cargo >/dev/null || { echo "error: cargo is not installed; hint: install Rust 1.88 or newer"; exit 1; }
+	rm -rf .build/wheels
+	cd matcher/python && CARGO_TARGET_DIR=$(CURDIR)/.build/rust $(CURDIR)/$(MATURIN)/bin/maturin build --quiet --release -o $(CURDIR)/.build/wheels
 
 nightly: $(READY)  ## the long fault and fuzz runs
 	BUSWAY_NIGHTLY=1 $(BIN)/pytest -q -m slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ PACKAGES = {
     "bwrap": "the package `bubblewrap`",
     "root": "running as root",
     "ministack": "the peers: make .build/peers/.ready",
+    "matcher": "the compiled matcher, which needs Rust: make matcher",
 }
 PEERS = Path(__file__).parents[1] / ".build" / "peers" / "bin"
 
@@ -27,6 +29,8 @@ PEERS = Path(__file__).parents[1] / ".build" / "peers" / "bin"
 def _present(tool: str) -> bool:
     if tool == "root":
         return os.geteuid() == 0
+    if tool == "matcher":
+        return importlib.util.find_spec("busway_matcher") is not None
     return (PEERS / tool).exists() if tool == "ministack" else shutil.which(tool) is not None
 
 

@@ -21,7 +21,7 @@ from busway.bus.record import Rule, RuleChange, decode_change, rule_of, settle_s
 from busway.delivery import Subscriber
 from busway.engine import Entry
 from busway.errors import InvalidPattern
-from busway.pattern import Matcher, Pattern, parse
+from busway.pattern import Pattern, new_matcher, parse
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class MatchingRules:
     """All rules in one pass: what an event costs doesn't grow with rules that look at other values."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
-        self._matcher = Matcher(MEMBERS)
+        self._matcher = new_matcher(members=MEMBERS)
         self._armed: dict[str, Armed] = {}
         for rule in rules:
             self.put(rule.arn, rule)

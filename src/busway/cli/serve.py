@@ -88,6 +88,7 @@ def _forgotten(settings: Settings) -> Generator[Settings]:
 async def _serve(settings: Any, as_json: bool) -> int:
     from busway import __version__
     from busway.errors import BuswayError
+    from busway.pattern import default_implementation
     from busway.server import Server, data_problem
 
     stop = asyncio.Event()
@@ -110,8 +111,10 @@ async def _serve(settings: Any, as_json: bool) -> int:
         return _complain(str(error), "see `busway serve --help`")
     except click.UsageError as error:
         return _complain(error.message, "see `busway serve --help`")
-    facts = {"url": server.url, "data": settings.data, "pid": os.getpid(), "version": __version__}
-    click.echo(_json(facts) if as_json else f"Busway {__version__} is ready at {server.url} (data: {settings.data})")
+    matcher = default_implementation()[1]
+    facts = {"url": server.url, "data": settings.data, "pid": os.getpid(), "version": __version__, "matcher": matcher}
+    ready = f"Busway {__version__} is ready at {server.url} (data: {settings.data}, matcher: {matcher})"
+    click.echo(_json(facts) if as_json else ready)
     sys.stdout.flush()
     # What was made until here stays, so it is not looked through for cycles again and again.
     gc.freeze()

@@ -13,7 +13,7 @@ import msgspec
 
 from busway.bus.envelope import MEMBERS, Envelope, event_id, is_event, unframe
 from busway.engine import Entry
-from busway.pattern import Matcher, Pattern
+from busway.pattern import Pattern, new_matcher
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Change:
     """Counts while it looks at events: `more` are what only the new patterns match, `fewer` only the old ones."""
 
     def __init__(self, old: Sequence[Pattern], new: Sequence[Pattern], samples_max: int) -> None:
-        self._matcher = Matcher(MEMBERS)
+        self._matcher = new_matcher(members=MEMBERS)
         for word, patterns in ((_OLD, old), (_NEW, new)):
             for number, pattern in enumerate(patterns):
                 self._matcher.add(f"{word} {number}", pattern)

@@ -14,6 +14,7 @@ from busway.inspect import workload
 from busway.inspect.absent import problem_of
 from busway.inspect.http import Answer, Request
 from busway.inspect.ports import Inspection
+from busway.pattern import default_implementation
 
 # Ours: how far behind its journal a router is counted to be.
 BEHIND_MAX = 1_000
@@ -24,7 +25,7 @@ PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 async def health(server: Inspection, request: Request) -> Answer:
     """200 as long as the server answers and routes; `accepting` is False while the disk is full."""
     told: dict[str, Any] = {"version": server.version, "uptime_s": server.metrics.uptime_s}
-    told["sandbox"] = server.sandbox
+    told |= {"sandbox": server.sandbox, "matcher": default_implementation()[1]}
     try:
         engine = await server.engine.health()
     except EngineStopped as error:

@@ -4,7 +4,7 @@ The language is in docs/patterns.md.
 """
 
 from busway.pattern.edits import Change, Edit, edits, mend, mend_for
-from busway.pattern.event_matcher import EventMatcher, new_matcher
+from busway.pattern.event_matcher import EventMatcher, default_implementation, new_matcher
 from busway.pattern.explain import AlternativeVerdict, BranchVerdict, Explanation, FieldVerdict, closest, explain
 from busway.pattern.matcher import Matcher
 from busway.pattern.parse import parse
@@ -24,6 +24,7 @@ __all__ = [
     "NearMiss",
     "Pattern",
     "closest",
+    "default_implementation",
     "edits",
     "event_text",
     "explain",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Protocol
 
 from busway.errors import EngineNotInstalled
 from busway.pattern.rule_pattern import Pattern
 
-# Name -> "module:Class". The compiled one is a package of its own, which may not be there.
+# Name -> "module:Class".
 IMPLEMENTATIONS: Mapping[str, str] = {
     "python": "busway.pattern.matcher:Matcher",
-    "compiled": "busway_matcher:Matcher",
+    "compiled": "busway.pattern.compiled:CompiledMatcher",
 }
+# The versions of the package `busway-matcher` that were compared with the reference begin like this.
+COMPILED_VERSION = "0.1."
 
 
 class EventMatcher(Protocol):
@@ -36,16 +39,28 @@ class EventMatcher(Protocol):
         ...
 
 
-def new_matcher(implementation: str = "python") -> EventMatcher:
-    """An empty matcher of the implementation named.
+def new_matcher(implementation: str | None = None, members: Iterable[str] | None = None) -> EventMatcher:
+    """An empty matcher of the implementation named, by default the best that is there.
 
-    Raises KeyError for an unknown name, `EngineNotInstalled` for one whose package is not there.
+    `members`: the caller vouches that events have these members, each once, and no others; None: anything. Raises
+    KeyError for an unknown name, `EngineNotInstalled` for one whose package is not there.
     """
-    module, _, name = IMPLEMENTATIONS[implementation].partition(":")
+    wanted = implementation or default_implementation()[0]
+    module, _, name = IMPLEMENTATIONS[wanted].partition(":")
+    make: Callable[[Iterable[str] | None], EventMatcher] = getattr(import_module(module), name)
     try:
-        make: Callable[[], EventMatcher] = getattr(import_module(module), name)
+        return make(members)
     except ModuleNotFoundError as missing:
-        if missing.name != module:
-            raise
-        raise EngineNotInstalled(implementation, module) from missing
-    return make()
+        raise EngineNotInstalled(wanted, str(missing.name)) from missing
+
+
+@cache
+def default_implementation() -> tuple[str, str]:
+    """The name of the implementation that is taken by default, and words for people: which it is, or why it is."""
+    try:
+        version: str = import_module("busway_matcher").__version__
+    except ImportError:
+        return "python", "python"
+    if not version.startswith(COMPILED_VERSION):
+        return "python", f"python (busway-matcher {version} is installed, {COMPILED_VERSION}x is wanted)"
+    return "compiled", f"compiled {version}"

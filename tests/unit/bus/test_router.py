@@ -253,7 +253,8 @@ async def test_an_event_that_the_matcher_cannot_read_stops_nothing(world, monkey
     def fail(self: object, event: bytes) -> list[str]:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr("busway.pattern.Matcher.match", fail)
+    for implementation in ("matcher.Matcher", "compiled.CompiledMatcher"):
+        monkeypatch.setattr(f"busway.pattern.{implementation}.match", fail)
     await world.put(world.entry('{"n":1}'))
     assert await numbers(world, queue) == [1]
     monkeypatch.setattr("busway.pattern.Pattern.matches", fail)

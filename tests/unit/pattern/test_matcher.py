@@ -1,11 +1,13 @@
 import json
 import re
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from busway.errors import InvalidEvent
-from busway.pattern import Matcher, Pattern, new_matcher, parse
+from busway.pattern import Matcher, Pattern, default_implementation, new_matcher, parse
 from busway.pattern.address import parse_address
 from busway.pattern.matcher import _State
 from busway.pattern.value_index import ValueIndex
@@ -123,6 +125,23 @@ def test_the_seam_gives_a_matcher_by_name():
     assert isinstance(new_matcher("python"), Matcher)
     with pytest.raises(KeyError):
         new_matcher("abacus")
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "words"),
+    [
+        (None, "python", "python"),
+        ("0.1.9", "compiled", "compiled 0.1.9"),
+        ("0.2.0", "python", "python (busway-matcher 0.2.0 is installed, 0.1.x is wanted)"),
+    ],
+)
+def test_only_a_compiled_matcher_of_the_right_version_is_taken(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, name: str, words: str
+):
+    # None in its place makes an import fail.
+    installed = None if version is None else SimpleNamespace(__version__=version)
+    monkeypatch.setitem(sys.modules, "busway_matcher", installed)
+    assert default_implementation.__wrapped__() == (name, words)
 
 
 def test_addresses_are_recognised_without_a_resolver():

@@ -1,0 +1,117 @@
+//! What one event holds for the fields that rules look at.
+
+use crate::condition::{Literal, Value};
+use crate::event::Frame;
+use crate::names::NOWHERE;
+use crate::number::{Nearest, Number};
+
+/// An element of an array that a value lies in, and the place around it. A scalar that is itself an element does not
+/// carry its own place: only objects and arrays inside arrays give one.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub array: u32,
+    pub element: u32,
+    pub around: u32,
+}
+
+pub enum Kind {
+    Text { decoded: bool },
+    Number(Nearest),
+    Literal(Literal),
+}
+
+/// A value of a field, as a part of the event's text or of what was decoded from it.
+pub struct Leaf {
+    kind: Kind,
+    start: usize,
+    end: usize,
+    /// NOWHERE outside all arrays of objects.
+    pub place: u32,
+    next: u32,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    epoch: u32,
+    first: u32,
+    last: u32,
+}
+
+/// What one event holds for the fields that rules look at; used again for the next event.
+#[derive(Default)]
+pub struct Found {
+    epoch: u32,
+    pub decoded: Vec<u8>,
+    pub name: Vec<u8>,
+    leaves: Vec<Leaf>,
+    ends: Vec<Ends>,
+    pub frames: Vec<Frame>,
+    pub arrays: u32,
+    pub places: Vec<Place>,
+    /// Fields that have a value, each once.
+    pub fields: Vec<u32>,
+    /// Whether some value lies in an array of objects.
+    pub placed: bool,
+}
+
+impl Found {
+    /// Forget the event before; `fields` is how many there are.
+    pub fn begin(&mut self, fields: usize) {
+        self.epoch = self.epoch.wrapping_add(1);
+        if self.epoch == 0 {
+            self.ends.fill(Ends::default());
+            self.epoch = 1;
+        }
+        if self.ends.len() < fields {
+            self.ends.resize(fields, Ends::default());
+        }
+        self.decoded.clear();
+        self.leaves.clear();
+        self.frames.clear();
+        self.places.clear();
+        self.fields.clear();
+        (self.arrays, self.placed) = (0, false);
+    }
+
+    /// The values of a field, in the event's order.
+    #[inline]
+    pub fn of(&self, field: u32) -> impl Iterator<Item = &Leaf> {
+        let ends = self.ends.get(field as usize).filter(|ends| ends.epoch == self.epoch);
+        let mut at = ends.map_or(NOWHERE, |ends| ends.first);
+        std::iter::from_fn(move || {
+            let leaf = self.leaves.get(at as usize)?;
+            at = leaf.next;
+            Some(leaf)
+        })
+    }
+
+    #[inline]
+    pub fn has(&self, field: u32) -> bool {
+        self.ends.get(field as usize).is_some_and(|ends| ends.epoch == self.epoch)
+    }
+
+    #[inline]
+    pub fn value<'a>(&'a self, event: &'a [u8], leaf: &'a Leaf) -> Value<'a> {
+        let part = |from: &'a [u8]| from.get(leaf.start..leaf.end).unwrap_or_default();
+        match &leaf.kind {
+            Kind::Text { decoded: false } => Value::Text(part(event)),
+            Kind::Text { decoded: true } => Value::Text(part(&self.decoded)),
+            Kind::Number(nearest) => Value::Number(Number { nearest, text: part(event) }),
+            Kind::Literal(literal) => Value::Literal(*literal),
+        }
+    }
+
+    pub fn keep(&mut self, field: u32, kind: Kind, start: usize, end: usize, place: u32) {
+        let at = self.leaves.len() as u32;
+        self.leaves.push(Leaf { kind, start, end, place, next: NOWHERE });
+        self.placed |= place != NOWHERE;
+        let ends = &mut self.ends[field as usize];
+        if ends.epoch == self.epoch {
+            self.leaves[ends.last as usize].next = at;
+            ends.last = at;
+        } else {
+            *ends = Ends { epoch: self.epoch, first: at, last: at };
+            self.fields.push(field);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! All patterns at once.
+//!
+//! Every alternative of a pattern is a set of *predicates*: a field with a value list. Equal predicates are one. Each
+//! alternative waits under that one of its predicates that the fewest events are expected to meet; an event's values
+//! open predicates through the index, and only the alternatives that wait there are looked at. What else they ask for
+//! is asked at most once an event for each predicate.
+//!
+//! A tree of states, one step a field, as the reference has it, was the other way: it asks less of rules with common
+//! beginnings, but needs a state with an index of its own for each of them. Where a rule waits is decided when it is
+//! added and not again, so that adding and removing touch nothing else.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use crate::condition::Condition;
+use crate::hash::Seed;
+use crate::index::Index;
+use crate::names::Names;
+use crate::pattern::{Alternative as Fields, Conditions, InvalidPattern, parse, path_order};
+use crate::postings::Postings;
+use crate::slab::Slab;
+
+pub struct Predicate {
+    pub(crate) field: u32,
+    pub(crate) uses: u32,
+    pub(crate) hash: u64,
+    pub(crate) conditions: Conditions,
+    /// The alternatives that wait here.
+    pub(crate) waiting: Postings,
+}
+
+pub struct Alternative {
+    pub(crate) rule: u32,
+    /// The predicate that it waits under.
+    pub(crate) under: u32,
+    /// All its predicates, in path order.
+    pub(crate) predicates: Box<[u32]>,
+}
+
+pub struct Rule {
+    pub(crate) id: Arc<str>,
+    pub(crate) alternatives: Box<[u32]>,
+}
+
+/// Many patterns, asked at once.
+pub struct Matcher {
+    seed: Seed,
+    pub(crate) names: Names,
+    pub(crate) index: Index,
+    pub(crate) predicates: Slab<Predicate>,
+    pub(crate) alternatives: Slab<Alternative>,
+    pub(crate) rules: Slab<Rule>,
+    ids: HashTable<u32>,
+    /// Predicates by their field and list.
+    interned: HashTable<u32>,
+    /// Predicates that absence meets, and under which some alternative waits.
+    pub(crate) absent: Vec<u32>,
+}
+
+impl Default for Matcher {
+    fn default() -> Self {
+        let seed = Seed::default();
+        Self {
+            seed,
+            names: Names::new(seed),
+            index: Index::new(seed),
+            predicates: Slab::default(),
+            alternatives: Slab::default(),
+            rules: Slab::default(),
+            ids: HashTable::new(),
+            interned: HashTable::new(),
+            absent: Vec::new(),
+        }
+    }
+}
+
+impl Matcher {
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Take a pattern in under `id`, in place of the one it had. On an error nothing changes.
+    pub fn add(&mut self, id: &str, pattern: &[u8]) -> Result<(), InvalidPattern> {
+        let fields = parse(pattern)?;
+        self.remove(id);
+        let rule = self.rules.add(Rule { id: id.into(), alternatives: Box::default() });
+        let mut alternatives: Vec<u32> = Vec::new();
+        let mut known: Vec<Box<[u32]>> = Vec::new();
+        for fields in fields {
+            let predicates = self.predicates_of(fields);
+            if known.contains(&predicates) {
+                predicates.iter().for_each(|&predicate| self.release(predicate));
+                continue;
+            }
+            alternatives.push(self.wait(rule, predicates.clone()));
+            known.push(predicates);
+        }
+        if let Some(made) = self.rules.get_mut(rule) {
+            made.alternatives = alternatives.into();
+        }
+        let (rules, seed) = (&self.rules, self.seed);
+        let hash_of = |&at: &u32| seed.of(0, rules.get(at).map_or("", |rule| &rule.id).as_bytes());
+        self.ids.insert_unique(seed.of(0, id.as_bytes()), rule, hash_of);
+        Ok(())
+    }
+
+    /// Forget an id; false for an unknown one.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let rules = &self.rules;
+        let same = |&at: &u32| rules.get(at).is_some_and(|rule| *rule.id == *id);
+        let Ok(entry) = self.ids.find_entry(self.seed.of(0, id.as_bytes()), same) else { return false };
+        let (rule, _) = entry.remove();
+        for at in self.rules.remove(rule).map(|rule| rule.alternatives).unwrap_or_default() {
+            if let Some(alternative) = self.alternatives.remove(at) {
+                self.leave(alternative.under, at);
+                alternative.predicates.iter().for_each(|&predicate| self.release(predicate));
+            }
+        }
+        true
+    }
+
+    /// The predicates of an alternative, each retained once, in path order.
+    fn predicates_of(&mut self, fields: Fields) -> Box<[u32]> {
+        let mut ordered: Vec<_> = fields.into_iter().collect();
+        ordered.sort_by_cached_key(|(path, _)| path_order(path));
+        ordered.into_iter().map(|(path, conditions)| self.retain(&path, conditions)).collect()
+    }
+
+    fn retain(&mut self, path: &[u8], conditions: Conditions) -> u32 {
+        let field = self.names.retain(path);
+        let hash = self.seed.of_value(&(field, &*conditions));
+        let predicates = &self.predicates;
+        let same = |&at: &u32| {
+            predicates.get(at).is_some_and(|known| known.field == field && known.conditions == conditions)
+        };
+        if let Some(&at) = self.interned.find(hash, same) {
+            self.names.release(field);
+            self.predicates.get_mut(at).into_iter().for_each(|known| known.uses += 1);
+            return at;
+        }
+        let at = self.predicates.add(Predicate { field, uses: 1, hash, conditions, waiting: Postings::None });
+        let predicates = &self.predicates;
+        self.interned.insert_unique(hash, at, |&at| predicates.get(at).map_or(0, |known| known.hash));
+        at
+    }
+
+    fn release(&mut self, at: u32) {
+        let Some(predicate) = self.predicates.get_mut(at) else { return };
+        predicate.uses -= 1;
+        if predicate.uses == 0 {
+            let (hash, field) = (predicate.hash, predicate.field);
+            if let Ok(entry) = self.interned.find_entry(hash, |&other| other == at) {
+                entry.remove();
+            }
+            self.names.release(field);
+            self.predicates.remove(at);
+        }
+    }
+
+    /// Let an alternative wait under the best of its predicates.
+    fn wait(&mut self, rule: u32, predicates: Box<[u32]>) -> u32 {
+        let under = predicates.iter().copied().min_by_key(|&at| self.cost(at)).unwrap_or_default();
+        let at = self.alternatives.add(Alternative { rule, under, predicates });
+        let Some(predicate) = self.predicates.get_mut(under) else { return at };
+        let first = predicate.waiting.as_slice().is_empty();
+        predicate.waiting.add(at);
+        if first {
+            let (field, conditions) = (predicate.field, predicate.conditions.clone());
+            self.index.put(field, under, &conditions);
+            if conditions.contains(&Condition::Absent) {
+                self.absent.push(under);
+            }
+        }
+        at
+    }
+
+    fn leave(&mut self, under: u32, alternative: u32) {
+        let Some(predicate) = self.predicates.get_mut(under) else { return };
+        predicate.waiting.remove(alternative);
+        if predicate.waiting.as_slice().is_empty() {
+            let (field, conditions) = (predicate.field, predicate.conditions.clone());
+            self.index.take(field, under, &conditions);
+            if let Some(at) = self.absent.iter().rposition(|&other| other == under) {
+                self.absent.swap_remove(at);
+            }
+        }
+    }
+
+    /// How little a predicate narrows, and how many alternatives would be looked at beside one that waits there.
+    fn cost(&self, at: u32) -> (usize, u32) {
+        let Some(predicate) = self.predicates.get(at) else { return (usize::MAX, 0) };
+        let kind: usize = predicate.conditions.iter().map(kind_cost).max().unwrap_or_default();
+        let load: usize =
+            predicate.conditions.iter().map(|condition| self.index.load(predicate.field, condition)).sum();
+        (kind + load + predicate.waiting.as_slice().len(), predicate.uses)
+    }
+
+    pub fn id(&self, rule: u32) -> Option<&Arc<str>> {
+        self.rules.get(rule).map(|rule| &rule.id)
+    }
+
+    /// Bytes that the rules take, about; what a match needs besides grows with them by some eight bytes a rule.
+    pub fn bytes(&self) -> usize {
+        let conditions: usize = self
+            .predicates
+            .items
+            .iter()
+            .flatten()
+            .map(|predicate| {
+                let lists = predicate.conditions.iter().map(|condition| size_of::<Condition>() + condition.bytes());
+                16 + lists.sum::<usize>() + predicate.waiting.bytes()
+            })
+            .sum();
+        let alternatives: usize =
+            self.alternatives.items.iter().flatten().map(|alternative| alternative.predicates.len() * 4 + 16).sum();
+        let rules: usize =
+            self.rules.items.iter().flatten().map(|rule| rule.id.len() + 32 + rule.alternatives.len() * 4 + 16).sum();
+        let slabs = self.predicates.bytes() + self.alternatives.bytes() + self.rules.bytes();
+        let tables = (self.ids.capacity() + self.interned.capacity()) * 6 + self.absent.capacity() * 4;
+        self.names.bytes() + self.index.bytes() + conditions + alternatives + rules + slabs + tables
+    }
+}
+
+/// Ours: what asking one such condition is worth in exact look-ups. Broad ones and absence only where nothing else is.
+fn kind_cost(condition: &Condition) -> usize {
+    match condition {
+        Condition::Text(_) | Condition::Number(_) | Condition::NumberText(_) | Condition::Literal(_) => 0,
+        Condition::Address(_) | Condition::Network(..) | Condition::Prefix(_) | Condition::Suffix(_) => 4,
+        Condition::Range(..) | Condition::Folded(..) => 4,
+        Condition::Wildcard(_) => 16,
+        Condition::Present | Condition::NotTexts(_) | Condition::Not(_) => 1 << 32,
+        Condition::Absent => 1 << 33,
+    }
+}

@@ -1,0 +1,60 @@
+//! Room that a match needs besides the rules, used again for the next event.
+
+use crate::field_index::Buffers;
+use crate::found::Found;
+
+/// What one match needs besides the matcher. Kept by the caller to be used again, by one thread at a time.
+#[derive(Default)]
+pub struct Scratch {
+    pub found: Found,
+    pub epoch: u32,
+    /// By predicate: the epoch it was asked in, doubled, plus one when it is met.
+    verdicts: Vec<u32>,
+    /// By rule: the epoch in which it was found to match.
+    pub rules: Vec<u32>,
+    pub opened: Vec<u32>,
+    pub postings: Vec<u32>,
+    pub buffers: Buffers,
+    pub matched: Vec<u32>,
+}
+
+const EPOCH_MAX: u32 = u32::MAX >> 1;
+
+impl Scratch {
+    /// Begin another event, with so many predicates and rules.
+    pub fn begin(&mut self, predicates: usize, rules: usize) {
+        if self.epoch == EPOCH_MAX {
+            self.verdicts.fill(0);
+            self.rules.fill(0);
+            self.epoch = 0;
+        }
+        self.epoch += 1;
+        if self.verdicts.len() < predicates {
+            self.verdicts.resize(predicates, 0);
+        }
+        if self.rules.len() < rules {
+            self.rules.resize(rules, 0);
+        }
+        self.opened.clear();
+        self.matched.clear();
+    }
+
+    /// What was found out about a predicate in this event.
+    #[inline]
+    pub fn known(&self, predicate: u32) -> Option<bool> {
+        let verdict = self.verdicts[predicate as usize];
+        (verdict >> 1 == self.epoch).then_some(verdict & 1 == 1)
+    }
+
+    #[inline]
+    pub fn learn(&mut self, predicate: u32, met: bool) -> bool {
+        self.verdicts[predicate as usize] = self.epoch << 1 | u32::from(met);
+        met
+    }
+
+    pub fn open(&mut self, predicate: u32, met: bool) {
+        if self.learn(predicate, met) {
+            self.opened.push(predicate);
+        }
+    }
+}
