@@ -147,6 +147,9 @@ class _Lane:
             parts.metrics.count(NAMESPACE, "InvocationAttempts", of=delivery.rule_arn, **dimensions)
             if item.attempts > 1:
                 parts.metrics.count(NAMESPACE, "RetryInvocationAttempts", of=delivery.rule_arn, **dimensions)
+        elif not is_notification(delivery):
+            route = delivery.target_arn.rsplit(":", 1)[-1]
+            parts.metrics.count("Busway/Alerts", "Attempts", of=delivery.target_arn, Route=route)
         if parts.trail.listening:
             parts.trail.note("attempt", **facts_of(delivery), attempt=item.attempts)
         target = parts.targets.get(delivery.target_kind)
