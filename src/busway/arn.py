@@ -8,6 +8,8 @@ from dataclasses import dataclass
 DEFAULT_ACCOUNT = "000000000000"
 DEFAULT_REGION = "us-east-1"
 DEFAULT_BUS = "default"
+# What stands behind a handler's name in that of its queue of dead letters, and of the alarm on it.
+DEAD_LETTERS = "-dead-letters"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from busway.alarm.notice import AlarmMessage
 from busway.alert.routes import Route
+from busway.arn import DEAD_LETTERS
 from busway.mail.compose import Letter
 
 
@@ -61,9 +62,6 @@ class Unready:
     reason: str
 
 
-# How the road calls a handler's queue of dead letters.
-QUEUE_SUFFIX = "-dead-letters"
-
 Rendered = AlertRequest | AlertMail | Unready
 Render = Callable[[Route, str, Alert], Rendered]
 
@@ -91,7 +89,7 @@ def handler_name(message: AlarmMessage) -> str:
     """The name of the handler that failed most; when nothing failed, as at an end, of the one that has the queue."""
     failures = message.Busway.failures
     arn = failures[0].handler if failures else message.Busway.queue_arn or message.AlarmArn
-    return arn.rsplit(":", 1)[-1].removesuffix(QUEUE_SUFFIX)
+    return arn.rsplit(":", 1)[-1].removesuffix(DEAD_LETTERS)
 
 
 def headline(message: AlarmMessage) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from busway.arn import DEAD_LETTERS
 from busway.cli.aws_history import look, wanted_id
 from busway.cli.aws_options import OnAws
 from busway.cli.output import STYLES, counted, day, line, moment, print_json, say, visible
@@ -137,7 +138,7 @@ def _lines(lines: Sequence[Mapping[str, Any]], left_out: int, every: bool) -> No
 def _letter(letter: AwsLetter, prefix: str, profile: str) -> None:
     problem = ": ".join(part for part in (letter.error_code, letter.error_message) if part)
     line(("dead-lettered", "bold red"), f" {day(letter.failed_at)}, kept in {letter.queue}: ", (problem, "yellow"))
-    handler = letter.queue.removeprefix(prefix).removesuffix("-dead-letters")
+    handler = letter.queue.removeprefix(prefix).removesuffix(DEAD_LETTERS)
     again = letter.event_id or letter.message_id
     command = f"busway redrive {quote(handler)} --event {quote(again)} --profile {quote(profile)}"
     line(f"  └ `{command}` sends it back")

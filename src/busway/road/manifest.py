@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from busway.arn import Scope
+from busway.arn import DEAD_LETTERS, Scope
 from busway.errors import BrokenProject
 from busway.handling import FOLDER_TAG as FOLDER_TAG
 from busway.road.rules import RuleEntry
@@ -102,11 +102,11 @@ def function_name(project: str, handler: str) -> str:
 
 
 def dead_letter_queue(function: str) -> str:
-    return f"{function}-dead-letters"
+    return function + DEAD_LETTERS
 
 
 def alarm_name(function: str) -> str:
-    return f"{function}-dead-letters"
+    return function + DEAD_LETTERS
 
 
 def route_arn(scope: Scope, route: str) -> str:

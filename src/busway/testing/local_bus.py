@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from busway.arn import DEFAULT_BUS, Scope
+from busway.arn import DEAD_LETTERS, DEFAULT_BUS, Scope
 from busway.batch_handling import BatchHandler
 from busway.bus.put_events import EventEntry
 from busway.bus.record import TargetSpec
@@ -333,4 +333,4 @@ def _sent_by(rule: str) -> str:
 
 
 def _letters_of(name: str) -> str:
-    return SCOPE.arn("sqs", f"{name}-dead-letters")
+    return SCOPE.arn("sqs", name + DEAD_LETTERS)

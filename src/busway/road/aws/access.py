@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -58,6 +58,27 @@ class Aws:
             raise AwsRefused(f"{service}:{operation}", "ParamValidation", str(error)) from error
         except exceptions.BotoCoreError as error:
             raise _unusable(error) from error
+
+    def paged(
+        self, service: str, operation: str, member: str, *, token: str = "NextToken", absent_ok: bool = False,
+        **parameters: Any,
+    ) -> Iterator[Any]:  # fmt: skip
+        """What is in `member` of all pages. `token`: how the service spells it. Raises as `call`.
+
+        `absent_ok`: of what is not there, or goes meanwhile, there is no more.
+        """
+        while True:
+            try:
+                answer = self.call(service, operation, **parameters)
+            except AwsRefused as refusal:
+                if absent_ok and refusal.code in NOT_THERE:
+                    return
+                raise
+            yield from answer.get(member, [])
+            # A page may be empty and yet not the last one.
+            if not answer.get(token):
+                return
+            parameters[token] = answer[token]
 
     def queue_url(self, name: str) -> str | None:
         """None for a queue that is not there. Raises as `call`."""

@@ -56,15 +56,11 @@ def rung_since(aws: Aws, name: str, came_at: float) -> Rung | None:
 
 
 def _history(aws: Aws, name: str, since: float) -> Iterator[Mapping[str, Any]]:
-    page: dict[str, Any] = {
-        "AlarmName": name, "StartDate": datetime.fromtimestamp(since, UTC), "ScanBy": "TimestampAscending",
-    }  # fmt: skip
-    while True:
-        answer = aws.call("cloudwatch", "DescribeAlarmHistory", **page)
-        yield from answer.get("AlarmHistoryItems", [])
-        if not answer.get("NextToken"):
-            return
-        page["NextToken"] = answer["NextToken"]
+    begin = datetime.fromtimestamp(since, UTC)
+    return aws.paged(
+        "cloudwatch", "DescribeAlarmHistory", "AlarmHistoryItems",
+        AlarmName=name, StartDate=begin, ScanBy="TimestampAscending",
+    )  # fmt: skip
 
 
 class _State(msgspec.Struct):

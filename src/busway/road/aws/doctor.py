@@ -49,8 +49,8 @@ def gather(aws: Aws, names: Names, buses: Sequence[str], handlers: Sequence[str]
 
 
 def _targets(aws: Aws, bus: str, prefix: str) -> Iterator[TargetFacts]:
-    for rule in _paged(aws, "events", "ListRules", "Rules", EventBusName=bus, NamePrefix=prefix):
-        for target in _paged(aws, "events", "ListTargetsByRule", "Targets", EventBusName=bus, Rule=rule["Name"]):
+    for rule in aws.paged("events", "ListRules", "Rules", EventBusName=bus, NamePrefix=prefix):
+        for target in aws.paged("events", "ListTargetsByRule", "Targets", EventBusName=bus, Rule=rule["Name"]):
             yield TargetFacts(
                 rule=rule["Name"],
                 rule_arn=rule["Arn"],
@@ -101,7 +101,7 @@ def _queue(aws: Aws, queue: LetterQueue) -> QueueFacts:
 
 
 def _alarms(aws: Aws, prefix: str) -> Iterator[AlarmFacts]:
-    for alarm in _paged(aws, "cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNamePrefix=prefix):
+    for alarm in aws.paged("cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNamePrefix=prefix):
         dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions", [])}
         of_queue = alarm.get("Namespace") == "AWS/SQS"
         yield AlarmFacts(
@@ -110,15 +110,6 @@ def _alarms(aws: Aws, prefix: str) -> Iterator[AlarmFacts]:
             actions=len(alarm.get("AlarmActions", [])),
             enabled=bool(alarm.get("ActionsEnabled", True)),
         )
-
-
-def _paged(aws: Aws, service: str, operation: str, member: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-    while True:
-        answer = aws.call(service, operation, **parameters)
-        yield from answer.get(member, [])
-        if not answer.get("NextToken"):
-            return
-        parameters["NextToken"] = answer["NextToken"]
 
 
 def _document(text: str | None) -> dict[str, Any]:

@@ -5,12 +5,12 @@ The rules are those that there are now. AWS keeps none of those that there were 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from busway.errors import AwsRefused, InvalidEvent, InvalidPattern
+from busway.errors import InvalidEvent, InvalidPattern
 from busway.pattern import edits, explain, parse
-from busway.road.aws.access import NOT_THERE, Aws
+from busway.road.aws.access import Aws
 
 # Ours: for how many of the closest rules it is looked for what would make them match.
 EDITED_MAX = 3
@@ -23,7 +23,11 @@ def judged_rules(aws: Aws, bus: str, event: str) -> list[dict[str, Any]]:
     object. Raises AwsUnusable, AwsRefused.
     """
     try:
-        found = [verdict for rule in _rules(aws, bus) if (verdict := _verdict(rule, event.encode())) is not None]
+        found = [
+            verdict
+            for rule in aws.paged("events", "ListRules", "Rules", absent_ok=True, EventBusName=bus)
+            if (verdict := _verdict(rule, event.encode())) is not None
+        ]
     except InvalidEvent:
         return []
     found.sort(key=lambda one: (not one["matched"], one["missed"], one["rule"]))
@@ -48,19 +52,3 @@ def _verdict(rule: Mapping[str, Any], event: bytes) -> dict[str, Any] | None:
         # A word that EventBridge knows and we do not yet.
         return {**told, "matched": False, "missed": 0, "fields": [], "unreadable": str(error)}
     return {**told, **explained, "matched": explained["matched"] and enabled}
-
-
-def _rules(aws: Aws, bus: str) -> Iterator[Mapping[str, Any]]:
-    """None of a bus that is gone."""
-    page: dict[str, Any] = {"EventBusName": bus}
-    while True:
-        try:
-            answer = aws.call("events", "ListRules", **page)
-        except AwsRefused as refusal:
-            if refusal.code not in NOT_THERE:
-                raise
-            return
-        yield from answer.get("Rules", [])
-        if not answer.get("NextToken"):
-            return
-        page["NextToken"] = answer["NextToken"]

@@ -17,12 +17,12 @@ from typing import Any
 
 import msgspec
 
+from busway.arn import DEAD_LETTERS
 from busway.errors import AwsRefused
 from busway.road.aws.access import Aws
 from busway.road.aws.letter import QUEUE, AwsLetter, Wanted, WayBack, read_letter, way_back
 from busway.road.aws.names import Names
 
-SUFFIX = "-dead-letters"
 # Ours: how long what is looked at is hidden; SQS gives ten at a time.
 HIDDEN_S = 60
 RECEIVED_AT_ONCE = 10
@@ -70,23 +70,15 @@ def letter_queues(aws: Aws, names: Names, entry: str | None = None) -> list[Lett
         url = aws.queue_url(names.dead_letters(entry))
         found = [url] if url else []
     else:
-        found = list(_pages(aws, prefix))
+        found = [
+            str(url) for url in aws.paged("sqs", "ListQueues", "QueueUrls", QueueNamePrefix=prefix, MaxResults=1000)
+        ]
     queues = [(url.rsplit("/", 1)[-1], url) for url in found]
     return [
-        LetterQueue(name, url, name[len(prefix) : -len(SUFFIX)], name[: -len(SUFFIX)])
+        LetterQueue(name, url, name[len(prefix) : -len(DEAD_LETTERS)], name[: -len(DEAD_LETTERS)])
         for name, url in sorted(queues)
-        if name.endswith(SUFFIX)
+        if name.endswith(DEAD_LETTERS)
     ]
-
-
-def _pages(aws: Aws, prefix: str) -> Iterator[str]:
-    page: dict[str, Any] = {"QueueNamePrefix": prefix, "MaxResults": 1000}
-    while True:
-        answer = aws.call("sqs", "ListQueues", **page)
-        yield from answer.get("QueueUrls", [])
-        if not answer.get("NextToken"):
-            return
-        page["NextToken"] = answer["NextToken"]
 
 
 def look(aws: Aws, queue: LetterQueue, wanted: Wanted, limit: int) -> tuple[list[AwsLetter], bool]:

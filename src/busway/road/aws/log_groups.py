@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from busway.errors import AwsRefused, AwsUnusable, UnknownHandler
-from busway.road.aws.access import NOT_THERE, Aws
+from busway.errors import AwsUnusable, UnknownHandler
+from busway.road.aws.access import Aws
 from busway.road.aws.attempt_log import GROUPS, LogLine, Window, log_line
 from busway.road.aws.names import Names
 
@@ -44,13 +44,8 @@ def function_groups(aws: Aws, names: Names, handler: str | None = None) -> list[
 
 
 def _groups(aws: Aws, prefix: str) -> Iterator[str]:
-    page: dict[str, Any] = {"logGroupNamePrefix": prefix}
-    while True:
-        answer = aws.call("logs", "DescribeLogGroups", **page)
-        yield from (str(group["logGroupName"]) for group in answer.get("logGroups", []))
-        if not answer.get("nextToken"):
-            return
-        page["nextToken"] = answer["nextToken"]
+    groups = aws.paged("logs", "DescribeLogGroups", "logGroups", token="nextToken", logGroupNamePrefix=prefix)
+    return (str(group["logGroupName"]) for group in groups)
 
 
 def search(
@@ -70,18 +65,7 @@ def _events(
         page["filterPattern"] = pattern
     if stream:
         page["logStreamNames"] = [stream]
-    while True:
-        try:
-            answer = aws.call("logs", "FilterLogEvents", **page)
-        except AwsRefused as refusal:
-            if refusal.code not in NOT_THERE:
-                raise
-            return
-        yield from answer.get("events", [])
-        # A page may be empty and yet not the last one.
-        if not answer.get("nextToken"):
-            return
-        page["nextToken"] = answer["nextToken"]
+    return aws.paged("logs", "FilterLogEvents", "events", token="nextToken", absent_ok=True, **page)
 
 
 def follow(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from busway.arn import rule_resource
+from busway.arn import DEAD_LETTERS, rule_resource
 from busway.errors import BrokenProject
 from busway.road.alarms import error_rate_name
 from busway.road.entries import RULE_NAME_LENGTH_MAX
@@ -51,7 +51,7 @@ class Names:
         )
 
     def dead_letters(self, entry: str) -> str:
-        return f"{self.of(entry)}-dead-letters"
+        return self.of(entry) + DEAD_LETTERS
 
     def error_rate(self, handler: str) -> str:
         return error_rate_name(self.of(handler))

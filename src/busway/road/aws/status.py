@@ -91,11 +91,5 @@ def _waiting(aws: Aws, queue: str) -> int:
 
 def _alarms(aws: Aws, prefix: str) -> dict[str, str]:
     """The state of each alarm, by name."""
-    found: dict[str, str] = {}
-    page: dict[str, Any] = {"AlarmNamePrefix": prefix}
-    while True:
-        answer = aws.call("cloudwatch", "DescribeAlarms", **page)
-        found |= {alarm["AlarmName"]: alarm["StateValue"] for alarm in answer.get("MetricAlarms", [])}
-        if not answer.get("NextToken"):
-            return found
-        page["NextToken"] = answer["NextToken"]
+    alarms = aws.paged("cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNamePrefix=prefix)
+    return {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
