@@ -11,7 +11,7 @@ import click
 from busway.arn import DEAD_LETTERS
 from busway.cli.aws_history import look, wanted_id
 from busway.cli.aws_options import OnAws
-from busway.cli.output import STYLES, counted, day, line, moment, print_json, say, visible
+from busway.cli.output import STYLES, counted, day, line, moment, print_json, problem, say, visible
 from busway.cli.timeline import name_of
 from busway.cli.tracebacks import brief_lines
 from busway.cli.verdict import CLOSEST_SHOWN, show_verdicts
@@ -84,12 +84,12 @@ def _handed_over(told: BusDelivery) -> None:
     state = (told.state, STYLES.get(told.state, "yellow"))
     line(f"rule {told.rule} -> {name_of(told.target)}: ", state, f"{tries} {moment(told.at)}")
     for attempt in told.attempts:
-        problem = ": ".join(part for part in (attempt.error_code, attempt.error_message) if part)
+        failed = problem(attempt.error_code, attempt.error_message)
         if attempt.outcome != "ok":
-            line((f"  {attempt.attempt}  {moment(attempt.ended_at)}  ", "dim"), attempt.outcome, f": {problem}")
-    problem = ": ".join(part for part in (told.error_code, told.error_message) if part)
-    if problem and told.state != "delivered" and not told.attempts:
-        line("  └ ", (problem, "yellow"))
+            line((f"  {attempt.attempt}  {moment(attempt.ended_at)}  ", "dim"), attempt.outcome, f": {failed}")
+    failed = problem(told.error_code, told.error_message)
+    if failed and told.state != "delivered" and not told.attempts:
+        line("  └ ", (failed, "yellow"))
 
 
 def _rules(found: History, every: bool) -> None:
@@ -116,13 +116,13 @@ def _invocation(invocation: Invocation, every: bool) -> None:
     )
     for attempt in attempts:
         took = "" if attempt.duration_ms is None else f" after {attempt.duration_ms:.0f} ms"
-        problem = ": ".join(part for part in (attempt.error_code, attempt.error_message) if part)
+        failed = problem(attempt.error_code, attempt.error_message)
         if attempt.outcome == "interrupted":
-            problem = _INTERRUPTED
+            failed = _INTERRUPTED
         line(
             (f"  {attempt.number}  {moment(attempt.began_at)}  ", "dim"),
             (f"{attempt.outcome}{took}", _STYLES[attempt.outcome]),
-            f": {problem}" if problem else "",
+            f": {failed}" if failed else "",
         )
         _lines(attempt.lines, attempt.lines_left_out, every)
 
@@ -136,8 +136,8 @@ def _lines(lines: Sequence[Mapping[str, Any]], left_out: int, every: bool) -> No
 
 
 def _letter(letter: AwsLetter, prefix: str, profile: str) -> None:
-    problem = ": ".join(part for part in (letter.error_code, letter.error_message) if part)
-    line(("dead-lettered", "bold red"), f" {day(letter.failed_at)}, kept in {letter.queue}: ", (problem, "yellow"))
+    failed = problem(letter.error_code, letter.error_message)
+    line(("dead-lettered", "bold red"), f" {day(letter.failed_at)}, kept in {letter.queue}: ", (failed, "yellow"))
     handler = letter.queue.removeprefix(prefix).removesuffix(DEAD_LETTERS)
     again = letter.event_id or letter.message_id
     command = f"busway redrive {quote(handler)} --event {quote(again)} --profile {quote(profile)}"

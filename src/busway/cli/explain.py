@@ -96,7 +96,6 @@ def _told(pattern_text: str, event_text: str) -> dict[str, Any]:
 
 def _refused(refusal: InvalidPattern, pattern_text: str, event_text: str) -> dict[str, Any]:
     """What is told of a pattern that can't be read; gives the refusal a hint with the pattern as it was meant."""
-    from busway.cli.output import harmless
     from busway.cli.verdict import changed_in_words
     from busway.pattern import mend, mend_for
 
@@ -105,7 +104,7 @@ def _refused(refusal: InvalidPattern, pattern_text: str, event_text: str) -> dic
     if mended is not None:
         changes = "; ".join(changed_in_words(change.as_dict()) for change in mended.changes)
         verdict = "matches" if fitting else "can be read, but does not match"
-        refusal.hint = harmless(f"{changes}\nthis {verdict}: {mended.document}")
+        refusal.hint = f"{changes}\nthis {verdict}: {mended.document}"
     return {
         "matched": False,
         "error": "InvalidEventPatternException",

@@ -59,14 +59,12 @@ def print_json(value: Any, *, indent: bool = True) -> None:
     import msgspec
 
     text = msgspec.json.encode(value, order="deterministic" if indent else None)
-    shown = (msgspec.json.format(text, indent=2) if indent else text).decode()
-    # In a text of JSON these are the same.
-    click.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", shown))
+    print_text((msgspec.json.format(text, indent=2) if indent else text).decode())
 
 
 def print_text(text: str) -> None:
-    """JSON that is written already."""
-    click.echo(text)
+    """JSON that is written already; what a terminal would act on is the same as an escape."""
+    click.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def print_line(value: Any) -> None:
@@ -164,4 +162,8 @@ def _cell(value: Any) -> str:
 
 def problem_of(told: Mapping[str, Any]) -> str:
     """How something failed: the error's code and message, as far as they are known."""
-    return ": ".join(part for part in (told.get("error_code"), told.get("error_message")) if part)
+    return problem(told.get("error_code"), told.get("error_message"))
+
+
+def problem(code: str | None, message: str | None) -> str:
+    return ": ".join(part for part in (code, message) if part)

@@ -7,9 +7,9 @@ events. Without lists, unless a field that has a value must have fields below it
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from busway.errors import NoSample
 from busway.pattern.event_tree import Scalar
@@ -17,12 +17,13 @@ from busway.pattern.explain import Explanation, explain, wanted
 from busway.pattern.likely_values import distinct, likely, unlikely
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Alternative, Conditions, Pattern
-from busway.pattern.sample_event import ENVELOPE, MISSING, Missing, build, event_text
+from busway.pattern.sample_event import ENVELOPE, MISSING, Filling, Missing, build, event_text
 from busway.pattern.text import Prefix
 
 # Ours: how many events are made from one pattern before it is given up.
 TRIES_MAX = 400
 
+T = TypeVar("T")
 Options: TypeAlias = "dict[str, list[Scalar | Missing]]"
 # Members of the envelope whose strings have a form: what else they may be. A beginning is filled up from these.
 _FORMED: Mapping[str, Sequence[str]] = {
@@ -55,17 +56,14 @@ def samples(pattern: Pattern, count: int) -> list[dict[str, Any]]:
     told = [options for alternative in pattern.alternatives if all((options := options_of(alternative)).values())]
     if not told:
         raise NoSample(*_contradiction(pattern.alternatives[0]))
-    found: dict[str, dict[str, Any]] = {}
-    for filling in itertools.islice(_fillings(told), max(TRIES_MAX, 4 * count)):
-        event = build(filling)
-        text = event_text(event)
-        if text not in found and pattern.matches(text.encode()):
-            found[text] = event
-            if len(found) == count:
-                break
+
+    def kept(event: dict[str, Any], text: str) -> dict[str, Any] | None:
+        return event if pattern.matches(text.encode()) else None
+
+    found = _different(_fillings(told), count, kept)
     if not found:
         raise NoSample(None, "no event was found that the pattern matches")
-    return list(found.values())
+    return found
 
 
 def near_miss(pattern: Pattern) -> NearMiss:
@@ -79,17 +77,27 @@ def near_misses(pattern: Pattern, count: int) -> list[NearMiss]:
     Raises `NoSample` when the pattern matches no event, or when no field can be missed alone.
     """
     sample(pattern)
-    found: dict[str, NearMiss] = {}
-    for filling in itertools.islice(_missing_one(pattern), max(TRIES_MAX, 4 * count)):
-        event = build(filling)
-        text = event_text(event)
+
+    def kept(event: dict[str, Any], text: str) -> NearMiss | None:
         explanation = explain(pattern, text.encode())
-        if text not in found and explanation.missed == 1:
-            found[text] = _near_miss(event, explanation)
-            if len(found) == count:
-                break
+        return _near_miss(event, explanation) if explanation.missed == 1 else None
+
+    found = _different(_missing_one(pattern), count, kept)
     if not found:
         raise NoSample(None, "no event was found that the pattern misses by exactly one field")
+    return found
+
+
+def _different(fillings: Iterable[Filling], count: int, kept: Callable[[dict[str, Any], str], T | None]) -> list[T]:
+    """At most `count` of what is `kept` of the fillings' events, each event once; `kept` gets it as text too."""
+    found: dict[str, T] = {}
+    for filling in itertools.islice(fillings, max(TRIES_MAX, 4 * count)):
+        event = build(filling)
+        text = event_text(event)
+        if text not in found and (one := kept(event, text)) is not None:
+            found[text] = one
+            if len(found) == count:
+                break
     return list(found.values())
 
 
