@@ -320,7 +320,7 @@ class Window:
     def close(self, by: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(by)
         try:
-            return self.process.wait(30)
+            return self.process.wait(120)
         finally:
             self.process.kill()
             self._reading.join()

@@ -2,18 +2,19 @@
 
 use std::fmt;
 
+use crate::blocks::Blocks;
 use crate::condition::Literal;
 use crate::found::{Found, Kind, Place};
-use crate::lexer::{DEPTH_MAX, Lexer, Read, Span, Word};
+use crate::lexer::{DEPTH_MAX, Fault, Lexer, Read, Span, Word, fault};
 use crate::names::{NOWHERE, Names, ROOT};
-use crate::number::Nearest;
+use crate::number::Number;
 use crate::texts::decode;
 
 /// A text that should be an event but is not a JSON object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidEvent {
     pub reason: &'static str,
-    /// How many bytes were read.
+    /// At which byte it was seen.
     pub at: usize,
 }
 
@@ -44,16 +45,18 @@ struct Target {
 }
 
 /// Read the event. What stands behind its closing brace is ignored, but must be UTF-8 too.
-pub fn read(event: &[u8], names: &Names, found: &mut Found) -> Result<(), InvalidEvent> {
+pub fn read(event: &[u8], names: &Names, blocks: &mut Blocks, found: &mut Found) -> Result<(), InvalidEvent> {
     found.begin(names.nodes.len());
-    if let Err(wrong) = std::str::from_utf8(event) {
+    if !blocks.read(event)
+        && let Err(wrong) = std::str::from_utf8(event)
+    {
         return Err(InvalidEvent { reason: "not UTF-8", at: wrong.valid_up_to() });
     }
     if event.len() >= u32::MAX as usize {
         return Err(InvalidEvent { reason: "too long", at: 0 });
     }
-    let mut reader = Reader { lexer: Lexer::new(event), names, found };
-    reader.run().map_err(|reason| InvalidEvent { reason, at: reader.lexer.at })
+    let mut reader = Reader { lexer: Lexer::new(event, blocks), names, found };
+    reader.run().map_err(|Fault { reason, at }| InvalidEvent { reason, at })
 }
 
 struct Reader<'a> {
@@ -65,7 +68,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn run(&mut self) -> Read<()> {
         if self.lexer.peek()? != b'{' {
-            return Err("expected an opening brace");
+            return fault("expected an opening brace", self.lexer.at);
         }
         self.lexer.at += 1;
         self.push(Frame { object: true, node: ROOT, field: NOWHERE, place: NOWHERE, array: 0, element: 0 })?;
@@ -81,7 +84,7 @@ impl Reader<'_> {
             }
             if !fresh {
                 if next != b',' {
-                    return Err("expected a comma or a closing bracket");
+                    return fault("expected a comma or a closing bracket", self.lexer.at);
                 }
                 self.lexer.at += 1;
                 if !frame.object {
@@ -95,7 +98,7 @@ impl Reader<'_> {
 
     fn push(&mut self, frame: Frame) -> Read<()> {
         if self.found.frames.len() >= DEPTH_MAX {
-            return Err("nested too deep");
+            return fault("nested too deep", self.lexer.at);
         }
         self.found.frames.push(frame);
         Ok(())
@@ -197,9 +200,9 @@ impl Reader<'_> {
                 self.found.keep(field, Kind::Text { decoded: true }, start, self.found.decoded.len(), place);
             }
             b'-' | b'0'..=b'9' => {
-                let (start, end) = self.lexer.number()?;
-                let number = Nearest::of(self.lexer.text.get(start..end).unwrap_or_default());
-                self.found.keep(field, Kind::Number(number), start, end, place);
+                let numeral = self.lexer.number()?;
+                let number = Number::of(self.lexer.text, numeral);
+                self.found.keep(field, Kind::Number(number), numeral.start, numeral.end, place);
             }
             _ => {
                 let literal = match self.lexer.word()? {

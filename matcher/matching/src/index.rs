@@ -187,8 +187,8 @@ impl Index {
                 }
                 index.find_parts(text, buffers, out);
             }
-            Value::Number(number) => {
-                look(Tag::NumberText, number.text);
+            Value::Number(number, text) => {
+                look(Tag::NumberText, text);
                 let before = out.len();
                 if let Some(double) = number.candidate() {
                     self.find_number(index, field, double, out);
