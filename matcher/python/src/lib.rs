@@ -106,11 +106,12 @@ impl Matcher {
     }
 
     fn with_found<T>(&self, event: &[u8], then: impl FnOnce(&Known, &[u32]) -> T) -> Result<T, Wrong> {
-        let mut own = Scratch::default();
-        let mut shared = self.scratch.try_lock();
-        let scratch = shared.as_deref_mut().unwrap_or(&mut own);
         let known = self.read();
-        known.rules.find(event, scratch).map(|rules| then(&known, rules))
+        let find = |scratch: &mut Scratch| known.rules.find(event, scratch).map(|rules| then(&known, rules));
+        match self.scratch.try_lock() {
+            Ok(mut scratch) => find(&mut scratch),
+            Err(_) => find(&mut Scratch::default()),
+        }
     }
 }
 
