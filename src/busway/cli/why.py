@@ -95,7 +95,8 @@ def _matched(found: Mapping[str, Any]) -> None:
     for rule in matched:
         if rule not in served:
             line(f"rule {rule} ", ("matched; it has no targets, so it went to nobody", "yellow"))
-            line(f"  └ `aws events put-targets --rule {rule} --event-bus-name {found['bus']}` gives it some")
+            put = f"aws events put-targets --rule {rule} --event-bus-name {found['bus']} --targets Id=1,Arn=ARN"
+            line(f"  └ `{put}` gives it one")
 
 
 def _headline(found: Mapping[str, Any]) -> None:
