@@ -13,7 +13,6 @@ import click
 
 from busway import __version__
 from busway.cli.lazy import LazyGroup
-from busway.cli.output import escape_unencodable, harmless
 from busway.errors import BuswayError
 
 # name: (module of the command, its short help). The help is here so that listing the commands loads none of them.
@@ -66,11 +65,14 @@ def busway() -> None:
     Example:
       busway new shop && cd shop && busway add handler
     """
+    # Before any command, and not to list them.
+    from busway.cli.output import escape_unencodable
+
+    escape_unencodable()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    escape_unencodable()
     try:
         result = busway.main(args=arguments, prog_name="busway", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -94,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def complain(problem: str, hint: str, code: int) -> int:
     """`error: …`, a blank line, `hint: …` on stderr; gives back the exit code."""
+    from busway.cli.output import harmless
+
     # A server's words may hold those of whoever sent the event.
     click.echo(f"error: {harmless(problem)}", err=True)
     if hint:
