@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice, product
@@ -16,6 +17,8 @@ from unittest.mock import patch
 from busway.errors import InvalidEvent, InvalidPattern
 from busway.pattern import Matcher, Pattern, array_consistency, explain, parse
 
+# A pattern that looks at no event's members, which must be checked all the same.
+ELSEWHERE = parse('{"nowhere.to.be.found":["x"]}')
 # Ours: of a text of many lines, as many are taken; each is asked with all the others.
 LINES_MAX = 6
 
@@ -40,6 +43,7 @@ class Tally:
 TALLY = Tally()
 
 
+@cache
 def installed() -> bool:
     return find_spec("busway_matcher") is not None
 
@@ -69,8 +73,16 @@ def asked(matcher: Any, event: bytes) -> set[str] | str:
 
 
 def agree(texts: Sequence[str], events: Iterable[bytes]) -> Any:
-    """All patterns at once, and each by itself: which of its fields a rule waits under depends on the others."""
-    patterns = {f"rule-{number}": parse(text) for number, text in enumerate(texts)}
+    """As `agree_on`, of patterns that the reference takes."""
+    return agree_on([parse(text) for text in texts], events)
+
+
+def agree_on(parsed: Sequence[Pattern], events: Iterable[bytes]) -> Any:
+    """All patterns at once, and each by itself: which of its fields a rule waits under depends on the others.
+
+    Gives the compiled matcher of all, in which each has the id `rule-` with its number.
+    """
+    patterns = {f"rule-{number}": pattern for number, pattern in enumerate(parsed)}
     together, alone = compiled().Matcher(), {key: compiled().Matcher() for key in patterns}
     for key, pattern in patterns.items():
         together.add(key, pattern.text)
@@ -119,24 +131,21 @@ def hold(data: bytes) -> None:
     Without the compiled matcher, the reference's ways of asking are compared only with each other.
     """
     events = data.split(b"\n")[:LINES_MAX]
-    texts = [text for line in events if (text := _pattern_text(line)) is not None]
-    patterns = [parse(text) for text in texts]
+    patterns = [pattern for line in events if (pattern := _pattern(line)) is not None]
     for event in events:
         reference_agrees_with_itself(patterns, event)
     if installed():
-        agree(texts, events)
+        agree_on([*patterns, ELSEWHERE], events)
 
 
-def _pattern_text(line: bytes) -> str | None:
-    """The line as a pattern's text; None where it is none, and then for both."""
+def _pattern(line: bytes) -> Pattern | None:
+    """The pattern that a line is; None where it is none, and then to both."""
     try:
-        text = line.decode()
-        parse(text)
+        pattern = parse(line.decode())
     except (UnicodeDecodeError, InvalidPattern):
-        assert not installed() or not _compiled_takes(line), line
-        return None
-    assert not installed() or _compiled_takes(line), line
-    return text
+        pattern = None
+    assert not installed() or _compiled_takes(line) == (pattern is not None), line
+    return pattern
 
 
 def reference_agrees_with_itself(patterns: Sequence[Pattern], event: bytes) -> None:
