@@ -12,8 +12,8 @@ CARGO   := CARGO_TARGET_DIR=$(CURDIR)/.build/rust cargo
 ATHERIS    := .build/atheris
 CARGO_FUZZ := .build/cargo-fuzz/bin/cargo-fuzz
 SEED       ?= $(shell date +%Y%m%d)
-MATCHER_RUNS   ?= 9000000
-REFERENCE_RUNS ?= 1000000
+MATCHER_RUNS   ?= 9500000
+REFERENCE_RUNS ?= 500000
 
 .PHONY: setup demo test check bench matcher wheels fuzz nightly lock clean
 .DEFAULT_GOAL := setup

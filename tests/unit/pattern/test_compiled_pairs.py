@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.needs("matcher"), pytest.mark.slow]
 
 NIGHTLY = bool(os.environ.get("BUSWAY_NIGHTLY"))
 PAIRS_MIN = 1_000_000 if NIGHTLY else 20_000
-EXAMPLES = int(os.environ.get("BUSWAY_EXAMPLES", 3_200 if NIGHTLY else 70))
+EXAMPLES = int(os.environ.get("BUSWAY_EXAMPLES", 2_400 if NIGHTLY else 70))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 # Pairs by claim.
