@@ -10,8 +10,14 @@ MATURIN := .build/maturin
 CARGO   := CARGO_TARGET_DIR=$(CURDIR)/.build/rust cargo
 # The other matchers, each built where there is what it needs.
 MATCHERS := .build/bench
+# And what fuzzes: a run of the night is ten million inputs, repeated by the commit and the seed that it names.
+ATHERIS    := .build/atheris
+CARGO_FUZZ := .build/cargo-fuzz/bin/cargo-fuzz
+SEED       ?= $(shell date +%Y%m%d)
+MATCHER_RUNS   ?= 9500000
+REFERENCE_RUNS ?= 500000
 
-.PHONY: setup demo test check bench bench-matcher matcher wheels nightly lock clean
+.PHONY: setup demo test check bench bench-matcher matcher wheels fuzz nightly lock clean
 .DEFAULT_GOAL := setup
 
 $(BIN)/uv:
@@ -33,6 +39,13 @@ $(MATURIN)/.ready: | $(BIN)/uv
 	$(BIN)/uv venv --quiet --clear $(MATURIN)
 	$(BIN)/uv pip install --quiet --python $(MATURIN)/bin/python "maturin==1.15.0"
 	@touch $@
+
+$(ATHERIS)/.ready: | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(ATHERIS) "atheris==3.0.0"
+	@touch $@
+
+$(CARGO_FUZZ):
+	cargo install --quiet --locked --root .build/cargo-fuzz cargo-fuzz@0.13.1
 
 setup: $(READY)  ## make the environment in .venv
 
@@ -77,8 +90,15 @@ wheels: $(MATURIN)/.ready  ## wheels of the compiled matcher for this platform, 
 	rm -rf .build/wheels
 	cd matcher/python && CARGO_TARGET_DIR=$(CURDIR)/.build/rust $(CURDIR)/$(MATURIN)/bin/maturin build --quiet --release -o $(CURDIR)/.build/wheels
 
+fuzz: $(READY) $(ATHERIS)/.ready  ## ten million inputs for the matchers and their parsers
+	@if command -v cargo >/dev/null; then \
+	  $(MAKE) --no-print-directory $(CARGO_FUZZ) && $(BIN)/python -m tests.fuzz.run matcher --runs $(MATCHER_RUNS) --seed $(SEED); \
+	else echo "note: the matcher in Rust is not fuzzed, as cargo is not installed; hint: install Rust 1.88 or newer"; fi
+	$(BIN)/python -m tests.fuzz.run reference --runs $(REFERENCE_RUNS) --seed $(SEED)
+
 nightly: $(READY)  ## the long fault and fuzz runs
-	BUSWAY_NIGHTLY=1 $(BIN)/pytest -q -m slow
+	BUSWAY_NIGHTLY=1 $(BIN)/pytest -q -m slow --hypothesis-seed=$(SEED)
+	$(MAKE) --no-print-directory fuzz
 
 lock: $(BIN)/uv  ## pin again; no registry address is written into the lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

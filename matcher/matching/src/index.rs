@@ -212,6 +212,11 @@ impl Index {
         }
     }
 
+    /// Whether nothing is left of what was there.
+    pub fn is_clear(&self) -> bool {
+        self.table.is_empty() && self.fields.iter().all(Option::is_none)
+    }
+
     /// Bytes that all of it takes, about.
     pub fn bytes(&self) -> usize {
         let keys: usize = self.table.iter().map(|entry| entry.key.len() + 16 + entry.postings.bytes()).sum();

@@ -200,6 +200,20 @@ impl Matcher {
         (kind + load + predicate.waiting.as_slice().len(), predicate.uses)
     }
 
+    /// Whether nothing is left of rules that were there; `len` does not count what a mistake would leave behind. For
+    /// tests.
+    #[doc(hidden)]
+    pub fn is_clear(&self) -> bool {
+        self.ids.is_empty()
+            && self.interned.is_empty()
+            && self.absent.is_empty()
+            && self.predicates.items.iter().all(Option::is_none)
+            && self.alternatives.items.iter().all(Option::is_none)
+            && self.rules.items.iter().all(Option::is_none)
+            && self.index.is_clear()
+            && self.names.is_clear()
+    }
+
     pub fn id(&self, rule: u32) -> Option<&Arc<str>> {
         self.rules.get(rule).map(|rule| &rule.id)
     }

@@ -120,6 +120,11 @@ impl Names {
         }
     }
 
+    /// Whether nothing is left of what was there.
+    pub fn is_clear(&self) -> bool {
+        self.edges.is_empty() && self.nodes.iter().all(|node| node.uses == 0 && node.children == 0)
+    }
+
     pub fn bytes(&self) -> usize {
         let names: usize = self.nodes.iter().map(|node| node.name.len()).sum();
         self.nodes.capacity() * size_of::<Node>() + names + self.edges.capacity() * 5
