@@ -93,7 +93,7 @@ wheels: $(MATURIN)/.ready  ## wheels of the compiled matcher for this platform, 
 fuzz: $(READY) $(ATHERIS)/.ready  ## ten million inputs for the matchers and their parsers
 	@if command -v cargo >/dev/null; then \
 	  $(MAKE) --no-print-directory $(CARGO_FUZZ) && $(BIN)/python -m tests.fuzz.run matcher --runs $(MATCHER_RUNS) --seed $(SEED); \
-	else echo "note: the matcher in Rust is not fuzzed, as cargo is not installed; hint: install Rust 1.88 or newer"; fi
+	else echo "note: the matcher in Rust is not fuzzed, as cargo is not installed; hint: install Rust 1.89 or newer"; fi
 	$(BIN)/python -m tests.fuzz.run reference --runs $(REFERENCE_RUNS) --seed $(SEED)
 
 nightly: $(READY)  ## the long fault and fuzz runs
