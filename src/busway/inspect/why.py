@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +61,9 @@ def of_caller(server: Inspection, scope: Scope, event_id: str, found: Found | No
 
 async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, bus: Bus) -> Answer:
     judged = judge(bus, found)
-    rules, patterns, matched = judged.rules, judged.patterns, judged.matched
-    deliveries = await deliveries_of(server, scope, found, bus, matched)
-    names = {rule.arn: rule.name for rule in rules}
+    deliveries = await deliveries_of(server, scope, found, bus, judged.matched)
+    # A large event and many rules take seconds, in which events go on being delivered.
+    explained = await asyncio.to_thread(_explained, judged, found.event)
     return Answer(
         {
             "event_id": event_id,
@@ -71,21 +72,36 @@ async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, b
             "offset": found.entry.offset,
             "accepted_at": found.entry.at,
             "event": msgspec.Raw(found.event),
-            # Those that matched first: none of them is cut off.
-            "rules": [
-                _verdict(rule, rule in matched, patterns.get(rule.arn), found.event)
-                for rule in sorted(rules, key=lambda rule: rule not in matched)[:EXPLAINED_MAX]
-            ],
+            "rules": explained.rules,
             "deliveries": deliveries,
-            "closest": [
-                {"rule": names[arn], "rule_arn": arn, "pattern": patterns[arn].text, **told}
-                for arn, told in _closest(judged, found.event)
-            ],
+            "closest": explained.closest,
             "steps": [
                 {"sequence": step.sequence, "at": step.at, "kind": step.kind, **step.facts}
                 for step in server.trail.recent(event_id=event_id)
             ],
         }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """The verdict on each rule, and the closest of those that did not match."""
+
+    rules: list[dict[str, Any]]
+    closest: list[dict[str, Any]]
+
+
+def _explained(judged: Judged, event: bytes) -> _Explained:
+    patterns, matched = judged.patterns, judged.matched
+    names = {rule.arn: rule.name for rule in judged.rules}
+    # Those that matched first: none of them is cut off.
+    shown_rules = sorted(judged.rules, key=lambda rule: rule not in matched)[:EXPLAINED_MAX]
+    return _Explained(
+        [_verdict(rule, rule in matched, patterns.get(rule.arn), event) for rule in shown_rules],
+        [
+            {"rule": names[arn], "rule_arn": arn, "pattern": patterns[arn].text, **told}
+            for arn, told in _closest(judged, event)
+        ],
     )
 
 
