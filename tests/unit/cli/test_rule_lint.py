@@ -69,7 +69,7 @@ def test_what_aws_lists_is_taken_bus_by_bus(monkeypatch: pytest.MonkeyPatch, cap
         {"Name": "d", "ScheduleExpression": "rate(1 day)"},
     ]
     for words, wanted in (([], [("equal", ["a", "c"])]), (["--bus", "bank"], [])):
-        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"Rules": rules})))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps({"Rules": rules}).encode())))
         assert main(["rule", "lint", "-", "--json", *words]) == 0
         assert findings(capfd) == wanted
 
