@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from busway.pattern.address import AddressIs
-from busway.pattern.bus_events import MEMBERS, STRINGS, share_arrays, unmet
+from busway.pattern.bus_events import STRINGS, share_arrays, unmet
 from busway.pattern.conditions import Condition, quoted, shown
 from busway.pattern.exact import LiteralIs, StringIs
 from busway.pattern.explain import wanted
 from busway.pattern.findings import Finding, Level
 from busway.pattern.ignore_case import IgnoreCase
-from busway.pattern.likeness import nearest_word
 from busway.pattern.numbers import NumberBetween, NumberIs
 from busway.pattern.outline import overridden, text_behind
 from busway.pattern.overlap import Reach, fields_cover
@@ -66,25 +65,14 @@ def _never(name: str, pattern: Pattern) -> Iterator[Finding]:
     reasons: dict[str, str] = {}
     possible = 0
     for alternative in pattern.alternatives:
-        wrong = [
-            (path, conditions, why) for path, conditions in alternative.fields if (why := unmet(path, conditions))
-        ]
+        wrong = {path: why for path, conditions in alternative.fields if (why := unmet(path, conditions))}
         possible += not wrong
-        for path, conditions, why in wrong:
-            reasons[path] = f"{path} wants {wanted(conditions)}, but {why}{_meant(path)}"
+        reasons |= wrong
     for path, reason in reasons.items():
         if not possible:
             yield Finding("error", "never", (name,), f"no event can match: {reason}", path)
         else:
             yield Finding("warning", "branch-never", (name,), f"a branch of $or can never match: {reason}", path)
-
-
-def _meant(path: str) -> str:
-    first = path.split(".")[0]
-    if first in MEMBERS:
-        return ""
-    near = nearest_word([first.replace("_", "-")], MEMBERS)
-    return f"; did you mean {near if near is not None else f'detail.{path}'}?"
 
 
 def _beyond_a_double(path: str, conditions: Conditions) -> Iterator[str]:
