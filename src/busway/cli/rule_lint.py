@@ -109,7 +109,7 @@ def _of_project(root: Path) -> list[NamedPattern]:
         if not entry.schedule
     ]
     for entry in manifest.rules:
-        text = (root / entry.file).read_text(encoding="utf-8")
+        text = read_given("rule", str(root / entry.file))
         found += [NamedPattern(entry.file, each.text, manifest.bus) for each in patterns_in(text, entry.file)]
     return found
 
@@ -119,7 +119,8 @@ def _of_server(endpoint: str, bus: str | None) -> list[NamedPattern]:
     from busway.cli.rule_files import NamedPattern
 
     told = connect(endpoint).get("/_busway/status")
-    known = [each["name"] for each in told["buses"]]
+    # The default bus is there before anybody has asked for it.
+    known = sorted({"default", *(each["name"] for each in told["buses"])})
     if bus is not None and bus not in known:
         raise click.UsageError(f"--bus {bus}: the server has no such bus; it has {', '.join(known)}")
     return [NamedPattern(rule["name"], rule["pattern"], rule["bus"]) for rule in told["rules"] if rule["pattern"]]

@@ -235,7 +235,7 @@ def _brackets(name: str, paths: Sequence[str]) -> Iterator[Finding]:
             above, operator = ".".join(names[:place]), names[place]
             if operator in OPERATORS and sum(other.startswith(f"{above}.") for other in paths) == 1:
                 meant = f'"{names[place - 1]}": [{{"{operator}": …}}]'
-                said = f"{path} is a field of that name; the operator {operator} stands in a list: {meant}"
+                said = f"{path} is read as a field; the operator {operator} stands in a list: {meant}"
                 yield Finding("warning", "brackets", (name,), said, path)
                 break
 

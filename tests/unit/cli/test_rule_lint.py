@@ -53,6 +53,21 @@ def test_a_list_that_a_rule_file_repeats_is_found(tmp_path: Path, capfd: pytest.
     assert findings(capfd) == [("overridden", [file])]
 
 
+def test_a_rule_of_the_project_that_windows_saved_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "shop"]) == 0
+    monkeypatch.chdir(tmp_path / "shop")
+    rules = tmp_path / "shop" / "rules"
+    rules.mkdir(exist_ok=True)
+    rule = {"EventPattern": {"source": [5]}, "Targets": [{"Queue": "q"}]}
+    (rules / "saved.json").write_text(json.dumps(rule), encoding="utf-8-sig")
+    capfd.readouterr()
+    assert main(["rule", "lint", "--json"]) == 1
+    assert findings(capfd) == [("never", ["rules/saved.json"])]
+
+
 def test_a_pattern_that_does_not_compile_is_an_error_beside_the_others(capfd: pytest.CaptureFixture[str]):
     assert main(["rule", "lint", '{"source": "shop"}', json.dumps(ORDERS), json.dumps(ORDERS), "--json"]) == 1
     assert findings(capfd) == [("invalid", ["pattern"]), ("equal", ["pattern", "pattern (2)"])]
@@ -109,9 +124,10 @@ def test_a_bus_of_which_no_file_has_a_rule_is_2(monkeypatch: pytest.MonkeyPatch,
 def test_a_bus_that_the_server_does_not_have_is_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    status = {"buses": [{"name": "default"}, {"name": "shop"}], "rules": []}
+    status: dict[str, Any] = {"buses": [{"name": "shop"}], "rules": []}
     monkeypatch.setattr("busway.road.connection.Connection.get", lambda *_: status)
-    assert main(["rule", "lint", "--bus", "shop"]) == 0
+    for bus in ("shop", "default"):
+        assert main(["rule", "lint", "--bus", bus]) == 0
     assert main(["rule", "lint", "--bus", "defualt"]) == 2
     assert "--bus defualt: the server has no such bus; it has default, shop" in capfd.readouterr().err
 
