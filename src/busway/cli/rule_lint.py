@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from busway.cli.options import connect, read_given, server_options
+from busway.cli.options import connect, is_json, read_given, server_options
 from busway.cli.output import counted, line, print_text
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _given(files: Sequence[str], bus: str | None, endpoint: str, asked_server: b
 
 def _called(file: str) -> str:
     """A file by its name; JSON that was given itself has none."""
-    return "stdin" if file == "-" else "pattern" if file.lstrip().startswith(("{", "[", '"')) else file
+    return "stdin" if file == "-" else "pattern" if is_json(file) else file
 
 
 def _of_project(root: Path) -> list[NamedPattern]:
