@@ -232,7 +232,7 @@ def test_why_tells_which_rule_was_closest_to_an_event_that_the_log_has_whole(dep
     shown = deployed.run("why", event_id, "--profile", "ops")
     assert shown.returncode == 0, shown.stderr
     assert "No rule matched, so it went to nobody." in shown.stdout
-    assert f"Closest: rule {NAME}" in shown.stdout and 'did you mean "shop"?' in shown.stdout
+    assert f"Closest: rule {NAME}" in shown.stdout and 'the pattern\'s "shop" differ by' in shown.stdout
     assert "edit the pattern so that it matches:" in shown.stdout and "(upper and lower case)" in shown.stdout
     drawn = deployed.run("trace", event_id, "--profile", "ops")
     assert f"no rule matched it; the closest is {NAME}" in drawn.stdout

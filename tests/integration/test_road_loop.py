@@ -320,7 +320,7 @@ class Window:
     def close(self, by: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(by)
         try:
-            return self.process.wait(30)
+            return self.process.wait(120)
         finally:
             self.process.kill()
             self._reading.join()
@@ -405,7 +405,7 @@ def test_dev_shows_what_is_printed_and_why_nobody_took_an_event(shop: Shop):
         place = window.shows("watching for saves", place)
         shop.busway("send", "--source", "com.benlimmer.Monolith", "--detail-type", "Customer Notifcation")
         place = window.shows("no rule matched; closest is shop-notify-customer:", place)
-        place = window.shows('did you mean "Customer Notification"?', place)
+        place = window.shows('"Customer Notification" differ by a typo', place)
         shop.busway("send", "CustomerNotification")
         window.shows("delivered", place)
         assert "no rule matched" not in window.text[place:]

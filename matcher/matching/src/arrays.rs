@@ -104,7 +104,9 @@ fn met_by_choices(fields: &[Field<'_>], found: &Found, event: &[u8]) -> bool {
     let mut choices = vec![Choice::new()];
     for (position, field) in fields.iter().enumerate() {
         let needed = |array: u32| last.get(&array).is_some_and(|&last| last > position);
-        choices = narrow(&choices, field, found, event, &needed, pairs_max);
+        // Where no later field lies in an array there is nothing left to tell choices apart.
+        let one_is_enough = !last.keys().any(|&array| needed(array));
+        choices = narrow(&choices, field, found, event, &needed, if one_is_enough { 1 } else { pairs_max });
         if choices.is_empty() {
             return false;
         }
@@ -166,11 +168,9 @@ fn narrow(
         for place in places {
             let place = choice_of(found, place);
             let _ = tree.agreeing(&place, &mut |choice| {
-                let kept = merged(choice, &place, needed);
-                let done = kept.is_empty();
-                narrowed.insert(kept);
+                narrowed.insert(merged(choice, &place, needed));
                 pairs += 1;
-                if pairs >= pairs_max || done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if pairs >= pairs_max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             if pairs >= pairs_max {
                 break;

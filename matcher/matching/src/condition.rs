@@ -9,7 +9,8 @@ use crate::wildcard::Wildcard;
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     Text(&'a [u8]),
-    Number(Number<'a>),
+    /// And its text.
+    Number(&'a Number, &'a [u8]),
     Literal(Literal),
 }
 
@@ -54,18 +55,18 @@ impl Condition {
             (Self::NotTexts(_), _) => true,
             (Self::Not(refused), _) => !refused.iter().any(|condition| condition.accepts(value)),
             (_, Value::Text(text)) => self.accepts_text(text),
-            (_, Value::Number(number)) => self.accepts_number(number),
+            (_, Value::Number(number, text)) => self.accepts_number(number, text),
             (Self::Literal(wanted), Value::Literal(literal)) => *wanted == literal,
             _ => false,
         }
     }
 
-    fn accepts_number(&self, number: Number<'_>) -> bool {
+    fn accepts_number(&self, number: &Number, text: &[u8]) -> bool {
         let candidate = number.candidate();
         match self {
             Self::Number(bits) => candidate.is_some_and(|double| double.to_bits() == *bits) && number.is_comparable(),
             // The pattern's number is not comparable, so one of the same text isn't either.
-            Self::NumberText(wanted) => **wanted == *number.text,
+            Self::NumberText(wanted) => **wanted == *text,
             Self::Range(low, high) => {
                 candidate.is_some_and(|double| (*low..=*high).contains(&number::order(double)))
                     && number.is_comparable()

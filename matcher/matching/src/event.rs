@@ -2,18 +2,19 @@
 
 use std::fmt;
 
+use crate::blocks::Blocks;
 use crate::condition::Literal;
 use crate::found::{Found, Kind, Place};
-use crate::lexer::{DEPTH_MAX, Lexer, Read, Span, Word};
+use crate::lexer::{DEPTH_MAX, Fault, Lexer, Read, Span, Word, fault};
 use crate::names::{NOWHERE, Names, ROOT};
-use crate::number::Nearest;
+use crate::number::Number;
 use crate::texts::decode;
 
 /// A text that should be an event but is not a JSON object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidEvent {
     pub reason: &'static str,
-    /// How many bytes were read.
+    /// At which byte it was seen.
     pub at: usize,
 }
 
@@ -44,16 +45,18 @@ struct Target {
 }
 
 /// Read the event. What stands behind its closing brace is ignored, but must be UTF-8 too.
-pub fn read(event: &[u8], names: &Names, found: &mut Found) -> Result<(), InvalidEvent> {
+pub fn read(event: &[u8], names: &Names, blocks: &mut Blocks, found: &mut Found) -> Result<(), InvalidEvent> {
     found.begin(names.nodes.len());
-    if let Err(wrong) = std::str::from_utf8(event) {
+    if !blocks.read(event)
+        && let Err(wrong) = std::str::from_utf8(event)
+    {
         return Err(InvalidEvent { reason: "not UTF-8", at: wrong.valid_up_to() });
     }
     if event.len() >= u32::MAX as usize {
         return Err(InvalidEvent { reason: "too long", at: 0 });
     }
-    let mut reader = Reader { lexer: Lexer::new(event), names, found };
-    reader.run().map_err(|reason| InvalidEvent { reason, at: reader.lexer.at })
+    let mut reader = Reader { lexer: Lexer::new(event, blocks), names, found };
+    reader.run().map_err(|Fault { reason, at }| InvalidEvent { reason, at })
 }
 
 struct Reader<'a> {
@@ -65,80 +68,67 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn run(&mut self) -> Read<()> {
         if self.lexer.peek()? != b'{' {
-            return Err("expected an opening brace");
+            return fault("expected an opening brace", self.lexer.at);
         }
         self.lexer.at += 1;
-        self.push(Frame { object: true, node: ROOT, field: NOWHERE, place: NOWHERE, array: 0, element: 0 })?;
+        let mut frame = Frame { object: true, node: ROOT, field: NOWHERE, place: NOWHERE, array: 0, element: 0 };
         let mut fresh = true;
-        while let Some(frame) = self.found.frames.last_mut() {
+        loop {
             let close = if frame.object { b'}' } else { b']' };
             let next = self.lexer.peek()?;
             if next == close {
                 self.lexer.at += 1;
-                self.found.frames.pop();
+                let Some(outer) = self.found.frames.pop() else { return Ok(()) };
+                frame = outer;
                 fresh = false;
                 continue;
             }
             if !fresh {
                 if next != b',' {
-                    return Err("expected a comma or a closing bracket");
+                    return fault("expected a comma or a closing bracket", self.lexer.at);
                 }
                 self.lexer.at += 1;
                 if !frame.object {
                     frame.element += 1;
                 }
             }
-            fresh = if frame.object { self.member()? } else { self.element()? };
+            let opened = if frame.object { self.member(&frame)? } else { self.element(&frame)? };
+            fresh = opened.is_some();
+            if let Some(inner) = opened {
+                self.found.frames.push(std::mem::replace(&mut frame, inner));
+            }
         }
-        Ok(())
     }
 
-    fn push(&mut self, frame: Frame) -> Read<()> {
-        if self.found.frames.len() >= DEPTH_MAX {
-            return Err("nested too deep");
-        }
-        self.found.frames.push(frame);
-        Ok(())
+    /// How many brackets are open.
+    fn depth(&self) -> usize {
+        self.found.frames.len() + 1
     }
 
-    fn member(&mut self) -> Read<bool> {
+    #[inline]
+    fn member(&mut self, frame: &Frame) -> Read<Option<Frame>> {
         let name = self.lexer.name()?;
-        let Some(&Frame { node, place, .. }) = self.found.frames.last() else { return Ok(false) };
-        let (node, direct) = self.led_to(node, name);
+        let raw = self.lexer.text.get(name.start..name.end).unwrap_or_default();
+        let (node, direct) =
+            if name.escaped { self.led_to_decoded(frame.node, raw) } else { self.names.led_to(frame.node, raw) };
         if node == NOWHERE {
-            self.lexer.skip(self.found.frames.len())?;
-            return Ok(false);
+            self.lexer.skip(self.depth())?;
+            return Ok(None);
         }
         let led = &self.names.nodes[node as usize];
         let field = if led.uses > 0 && (led.direct || !direct) { node } else { NOWHERE };
-        self.value(Target { node, field, place })
+        self.value(Target { node, field, place: frame.place })
     }
 
-    /// The node behind a member's name, and whether the name is undivided.
-    #[inline]
-    fn led_to(&mut self, node: u32, span: Span) -> (u32, bool) {
-        let raw = self.lexer.text.get(span.start..span.end).unwrap_or_default();
-        let mut decoded = std::mem::take(&mut self.found.name);
-        let name = if span.escaped {
-            decoded.clear();
-            decode(raw, &mut decoded);
-            &decoded
-        } else {
-            raw
-        };
-        let led = if name.contains(&b'.') {
-            (self.names.below_dotted(node, name), false)
-        } else {
-            (self.names.below(node, name), true)
-        };
-        self.found.name = decoded;
-        led
+    #[cold]
+    fn led_to_decoded(&mut self, node: u32, raw: &[u8]) -> (u32, bool) {
+        self.found.name.clear();
+        decode(raw, &mut self.found.name);
+        self.names.led_to(node, &self.found.name)
     }
 
-    fn element(&mut self) -> Read<bool> {
-        let Some(&Frame { node, field, place, array, element, .. }) = self.found.frames.last() else {
-            return Ok(false);
-        };
+    fn element(&mut self, frame: &Frame) -> Read<Option<Frame>> {
+        let &Frame { node, field, place, array, element, .. } = frame;
         let inside = match self.lexer.peek()? {
             b'[' => true,
             b'{' => self.names.nodes[node as usize].children > 0,
@@ -152,34 +142,30 @@ impl Reader<'_> {
         self.value(Target { node, field, place })
     }
 
-    /// Read a value; true when it is a bracket that was opened and is still to be read.
-    fn value(&mut self, target: Target) -> Read<bool> {
+    /// Read a value; the frame of a bracket that was opened and is still to be read.
+    #[inline]
+    fn value(&mut self, target: Target) -> Read<Option<Frame>> {
         let Target { node, field, place } = target;
         let inside = self.names.nodes[node as usize].children > 0;
         let byte = self.lexer.peek()?;
-        let bracket = match byte {
-            b'{' if inside => true,
-            b'[' if inside || field != NOWHERE => true,
-            _ if field != NOWHERE && byte != b'{' => {
+        let object = byte == b'{';
+        let opens = inside && object || (inside || field != NOWHERE) && byte == b'[';
+        if !opens {
+            if field != NOWHERE && !object {
                 self.scalar(byte, field, place)?;
-                return Ok(false);
+            } else {
+                self.lexer.skip(self.depth())?;
             }
-            _ => false,
-        };
-        if !bracket {
-            self.lexer.skip(self.found.frames.len())?;
-            return Ok(false);
+            return Ok(None);
+        }
+        if self.depth() >= DEPTH_MAX {
+            return fault("nested too deep", self.lexer.at);
         }
         self.lexer.at += 1;
-        let object = byte == b'{';
-        let mut array = 0;
-        if !object {
-            self.found.arrays += 1;
-            array = self.found.arrays;
-        }
-        self.push(Frame { object, node, field, place, array, element: 0 })?;
+        let array = if object { 0 } else { self.found.arrays + 1 };
+        self.found.arrays = self.found.arrays.max(array);
         // A closing bracket right away is seen by the loop; a comma is not allowed there.
-        Ok(true)
+        Ok(Some(Frame { object, node, field, place, array, element: 0 }))
     }
 
     #[inline]
@@ -197,9 +183,9 @@ impl Reader<'_> {
                 self.found.keep(field, Kind::Text { decoded: true }, start, self.found.decoded.len(), place);
             }
             b'-' | b'0'..=b'9' => {
-                let (start, end) = self.lexer.number()?;
-                let number = Nearest::of(self.lexer.text.get(start..end).unwrap_or_default());
-                self.found.keep(field, Kind::Number(number), start, end, place);
+                let numeral = self.lexer.number()?;
+                let number = Number::of(self.lexer.text, numeral);
+                self.found.keep(field, Kind::Number(number), numeral.start, numeral.end, place);
             }
             _ => {
                 let literal = match self.lexer.word()? {

@@ -10,7 +10,7 @@ use crate::scratch::Scratch;
 impl Matcher {
     /// The numbers of the rules that match, each once, in no promised order; `id` gives their names.
     pub fn find<'s>(&self, event: &[u8], scratch: &'s mut Scratch) -> Result<&'s [u32], InvalidEvent> {
-        read(event, &self.names, &mut scratch.found)?;
+        read(event, &self.names, &mut scratch.blocks, &mut scratch.found)?;
         scratch.begin(self.predicates.items.len(), self.rules.items.len());
         self.open(event, scratch);
         for next in 0..scratch.opened.len() {

@@ -3,7 +3,7 @@
 use crate::condition::{Literal, Value};
 use crate::event::Frame;
 use crate::names::NOWHERE;
-use crate::number::{Nearest, Number};
+use crate::number::Number;
 
 /// An element of an array that a value lies in, and the place around it. A scalar that is itself an element does not
 /// carry its own place: only objects and arrays inside arrays give one.
@@ -16,7 +16,7 @@ pub struct Place {
 
 pub enum Kind {
     Text { decoded: bool },
-    Number(Nearest),
+    Number(Number),
     Literal(Literal),
 }
 
@@ -96,7 +96,7 @@ impl Found {
         match &leaf.kind {
             Kind::Text { decoded: false } => Value::Text(part(event)),
             Kind::Text { decoded: true } => Value::Text(part(&self.decoded)),
-            Kind::Number(nearest) => Value::Number(Number { nearest, text: part(event) }),
+            Kind::Number(number) => Value::Number(number, part(event)),
             Kind::Literal(literal) => Value::Literal(*literal),
         }
     }

@@ -187,8 +187,8 @@ impl Index {
                 }
                 index.find_parts(text, buffers, out);
             }
-            Value::Number(number) => {
-                look(Tag::NumberText, number.text);
+            Value::Number(number, text) => {
+                look(Tag::NumberText, text);
                 let before = out.len();
                 if let Some(double) = number.candidate() {
                     self.find_number(index, field, double, out);
@@ -210,6 +210,11 @@ impl Index {
         if let Some(ranges) = &index.ranges {
             ranges.find(number::order(double), |posting| out.push(posting));
         }
+    }
+
+    /// Whether nothing is left of what was there.
+    pub fn is_clear(&self) -> bool {
+        self.table.is_empty() && self.fields.iter().all(Option::is_none)
     }
 
     /// Bytes that all of it takes, about.

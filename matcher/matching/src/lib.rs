@@ -13,8 +13,10 @@
 
 mod address;
 mod arrays;
+mod blocks;
 mod complexity;
 mod condition;
+mod decimal;
 mod event;
 mod field_index;
 mod finding;

@@ -84,8 +84,8 @@ impl Matcher {
         self.ids.is_empty()
     }
 
-    /// Take a pattern in under `id`, in place of the one it had. On an error nothing changes.
-    pub fn add(&mut self, id: &str, pattern: &[u8]) -> Result<(), InvalidPattern> {
+    /// Take a pattern in under `id`, in place of the one it had, and give the rule's number. On an error nothing changes.
+    pub fn add(&mut self, id: &str, pattern: &[u8]) -> Result<u32, InvalidPattern> {
         let fields = parse(pattern)?;
         self.remove(id);
         let rule = self.rules.add(Rule { id: id.into(), alternatives: Box::default() });
@@ -106,14 +106,14 @@ impl Matcher {
         let (rules, seed) = (&self.rules, self.seed);
         let hash_of = |&at: &u32| seed.of(0, rules.get(at).map_or("", |rule| &rule.id).as_bytes());
         self.ids.insert_unique(seed.of(0, id.as_bytes()), rule, hash_of);
-        Ok(())
+        Ok(rule)
     }
 
-    /// Forget an id; false for an unknown one.
-    pub fn remove(&mut self, id: &str) -> bool {
+    /// Forget an id, and give the number that its rule had; None for an unknown one. The number is the next one given.
+    pub fn remove(&mut self, id: &str) -> Option<u32> {
         let rules = &self.rules;
         let same = |&at: &u32| rules.get(at).is_some_and(|rule| *rule.id == *id);
-        let Ok(entry) = self.ids.find_entry(self.seed.of(0, id.as_bytes()), same) else { return false };
+        let Ok(entry) = self.ids.find_entry(self.seed.of(0, id.as_bytes()), same) else { return None };
         let (rule, _) = entry.remove();
         for at in self.rules.remove(rule).map(|rule| rule.alternatives).unwrap_or_default() {
             if let Some(alternative) = self.alternatives.remove(at) {
@@ -121,7 +121,7 @@ impl Matcher {
                 alternative.predicates.iter().for_each(|&predicate| self.release(predicate));
             }
         }
-        true
+        Some(rule)
     }
 
     /// The predicates of an alternative, each retained once, in path order.
@@ -198,6 +198,20 @@ impl Matcher {
         let load: usize =
             predicate.conditions.iter().map(|condition| self.index.load(predicate.field, condition)).sum();
         (kind + load + predicate.waiting.as_slice().len(), predicate.uses)
+    }
+
+    /// Whether nothing is left of rules that were there; `len` does not count what a mistake would leave behind. For
+    /// tests.
+    #[doc(hidden)]
+    pub fn is_clear(&self) -> bool {
+        self.ids.is_empty()
+            && self.interned.is_empty()
+            && self.absent.is_empty()
+            && self.predicates.items.iter().all(Option::is_none)
+            && self.alternatives.items.iter().all(Option::is_none)
+            && self.rules.items.iter().all(Option::is_none)
+            && self.index.is_clear()
+            && self.names.is_clear()
     }
 
     pub fn id(&self, rule: u32) -> Option<&Arc<str>> {

@@ -16,7 +16,7 @@ pub struct Node {
     /// How many predicates look at exactly this path.
     pub uses: u32,
     pub children: u32,
-    /// A bit for each length and first byte of the children's names: most names of an event are passed by this.
+    /// A bit for each first byte of the children's names: most names of an event are passed by this.
     mask: u64,
     /// Whether a value whose own name led here undivided belongs here: not with an empty name inside an object.
     pub direct: bool,
@@ -31,7 +31,8 @@ pub struct Names {
 
 #[inline]
 fn mask_of(name: &[u8]) -> u64 {
-    1 << ((name.len() as u32 * 7 + u32::from(name.first().copied().unwrap_or_default())) % 64)
+    // An empty name may begin one with dots.
+    1 << (name.first().unwrap_or(&b'.') % 64)
 }
 
 impl Names {
@@ -40,13 +41,13 @@ impl Names {
         Self { nodes: vec![root], free: Vec::new(), edges: HashTable::new(), seed }
     }
 
-    /// The node that an undivided name leads to.
+    /// The node that a member's name leads to, and whether the name is undivided.
     #[inline]
-    pub fn below(&self, node: u32, name: &[u8]) -> u32 {
+    pub fn led_to(&self, node: u32, name: &[u8]) -> (u32, bool) {
         if self.nodes[node as usize].mask & mask_of(name) == 0 {
-            return NOWHERE;
+            return (NOWHERE, true);
         }
-        self.child(node, name)
+        if name.contains(&b'.') { (self.below_dotted(node, name), false) } else { (self.child(node, name), true) }
     }
 
     fn child(&self, node: u32, name: &[u8]) -> u32 {
@@ -57,13 +58,12 @@ impl Names {
         self.edges.find(self.seed.of(node.into(), name), same).copied().unwrap_or(NOWHERE)
     }
 
-    /// The node that a name with dots leads to.
-    pub fn below_dotted(&self, mut node: u32, name: &[u8]) -> u32 {
+    fn below_dotted(&self, mut node: u32, name: &[u8]) -> u32 {
         for part in name.split(|&byte| byte == b'.') {
             if node == NOWHERE {
                 break;
             }
-            node = self.below(node, part);
+            node = self.child(node, part);
         }
         node
     }
@@ -118,6 +118,11 @@ impl Names {
             }
             node = parent;
         }
+    }
+
+    /// Whether nothing is left of what was there.
+    pub fn is_clear(&self) -> bool {
+        self.edges.is_empty() && self.nodes.iter().all(|node| node.uses == 0 && node.children == 0)
     }
 
     pub fn bytes(&self) -> usize {

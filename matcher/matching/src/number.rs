@@ -7,76 +7,156 @@
 use std::cell::Cell;
 use std::fmt::{self, Write};
 
-/// Significands of this many digits always survive the way to a double and back, far from its limits.
-const DIGITS_SAFE: usize = 15;
-/// No double's shortest text has more.
-const DIGITS_MAX: usize = 17;
-/// Powers of ten that are doubles, so that one multiplication or division of a safe significand is rounded right.
+use crate::decimal::{Decimal, Numeral, TENS};
+
+/// Significands of 15 digits always survive the way to a double and back, far from its limits.
+const SAFE_END: u64 = TENS[15];
+/// From here on a double does not hold every integer.
+const EXACT_END: u64 = 1 << 53;
+/// Powers of ten that are doubles, so that one multiplication or division of an exact significand is rounded right.
 const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
     1e20, 1e21, 1e22,
 ];
 
-/// A number of an event.
-#[derive(Clone, Copy)]
-pub struct Number<'a> {
-    pub nearest: &'a Nearest,
-    pub text: &'a [u8],
-}
+const TENS_WIDE: [u128; POWERS.len()] = {
+    let mut tens = [1; POWERS.len()];
+    let mut at = 1;
+    while at < tens.len() {
+        tens[at] = tens[at - 1] * 10;
+        at += 1;
+    }
+    tens
+};
 
-/// The nearest double of a number. Whether it says all that the text says is dear to find out, so that is left until
-/// it matters, and then kept.
-pub struct Nearest {
+/// A number of an event: its nearest double, and whether that says all that the text says. The latter is dear to find
+/// out, so it is left until it matters, and then kept.
+pub struct Number {
     double: f64,
+    /// What the text says; None when no double can.
+    decimal: Option<Decimal>,
     comparable: Cell<Option<bool>>,
 }
 
-impl Nearest {
-    /// The double, infinite for a text that can't be comparable. `text` is a JSON number.
+impl Number {
+    /// The number in a text.
     #[inline]
-    pub fn of(text: &[u8]) -> Self {
-        let with = |double, comparable| Self { double, comparable: Cell::new(comparable) };
-        let never = || with(f64::INFINITY, Some(false));
-        let Some(decimal) = Decimal::of(text) else { return never() };
-        if decimal.count == 0 {
-            return with(0.0, Some(true));
-        }
-        if decimal.count <= DIGITS_SAFE
-            && let Some(&power) = POWERS.get(decimal.exponent.unsigned_abs() as usize)
-        {
-            let significand = decimal.significand as f64;
-            let double = if decimal.exponent < 0 { significand / power } else { significand * power };
-            return with(if decimal.negative { -double } else { double }, Some(true));
-        }
-        let Some(double) = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()) else {
-            return never();
+    pub fn of(text: &[u8], numeral: Numeral) -> Self {
+        let decimal = Decimal::of(text, numeral);
+        let (double, comparable) = match decimal {
+            Some(decimal) => nearest(decimal, text, numeral),
+            None => (f64::INFINITY, Some(false)),
         };
-        if double == 0.0 {
-            return never();
-        }
-        let safe = decimal.count <= DIGITS_SAFE && (1e-290..1e290).contains(&double.abs());
-        with(double, safe.then_some(true))
+        Self { double, decimal, comparable: Cell::new(comparable) }
     }
-}
 
-impl Number<'_> {
     /// The double to look for, before asking whether it is `comparable`; None when it can't be.
     #[inline]
-    pub fn candidate(self) -> Option<f64> {
-        self.nearest.double.is_finite().then_some(self.nearest.double)
+    pub fn candidate(&self) -> Option<f64> {
+        self.double.is_finite().then_some(self.double)
     }
 
     /// Whether the double says what the text says.
-    pub fn is_comparable(self) -> bool {
-        self.nearest.comparable.get().unwrap_or_else(|| {
-            let mut shortest = Buffer { bytes: [0; 32], length: 0 };
-            let written = write!(shortest, "{:e}", self.nearest.double).is_ok();
-            let shortest = shortest.bytes.get(..shortest.length).unwrap_or_default();
-            let comparable = written && Decimal::of(self.text) == Decimal::of(shortest);
-            self.nearest.comparable.set(Some(comparable));
+    #[inline]
+    pub fn is_comparable(&self) -> bool {
+        self.comparable.get().unwrap_or_else(|| {
+            let double = self.double;
+            let comparable = self.decimal.is_some_and(|decimal| {
+                is_shortest(decimal, double).unwrap_or_else(|| shortest(double) == Some(decimal))
+            });
+            self.comparable.set(Some(comparable));
             comparable
         })
     }
+}
+
+/// The nearest double, infinite for a decimal that can't be comparable, and whether it is, where that is known.
+#[inline]
+fn nearest(decimal: Decimal, text: &[u8], numeral: Numeral) -> (f64, Option<bool>) {
+    let Decimal { negative, significand, exponent } = decimal;
+    if significand == 0 {
+        return (0.0, Some(true));
+    }
+    let signed = |double: f64| if negative { -double } else { double };
+    if significand < EXACT_END
+        && let Some(&power) = POWERS.get(exponent.unsigned_abs() as usize)
+    {
+        let exact = significand as f64;
+        let double = if exponent < 0 { exact / power } else { exact * power };
+        return (signed(double), (significand < SAFE_END).then_some(true));
+    }
+    if let Some(double) = nearest_to_long(decimal) {
+        return (signed(double), None);
+    }
+    let text = text.get(numeral.start..numeral.end).unwrap_or_default();
+    let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    let Some(double) = parsed.filter(|&double| double != 0.0) else { return (f64::INFINITY, Some(false)) };
+    let safe = significand < SAFE_END && (1e-290..1e290).contains(&double.abs());
+    (double, safe.then_some(true))
+}
+
+/// A decimal and a double on one scale of integers. With s times ten to the -k for the one and m times two to the -j for
+/// the other, both are multiplied by those powers of two and ten: s * 2^j and m * 10^k.
+struct Scaled {
+    decimal: u128,
+    double: u128,
+    /// From a double to its neighbours.
+    ten_to_k: u128,
+    j: u32,
+}
+
+impl Scaled {
+    /// None where 128 bits don't hold it, and at powers of two, whose neighbours are not equally far.
+    #[inline]
+    fn of(decimal: Decimal, double: f64) -> Option<Self> {
+        const FRACTION: u64 = (1 << 52) - 1;
+        let bits = double.to_bits();
+        let j = 1_075 - (bits >> 52 & 0x7FF) as i64;
+        let k = -decimal.exponent;
+        if bits & FRACTION == 0 || !(1..=70).contains(&j) || !(0..POWERS.len() as i64).contains(&k) {
+            return None;
+        }
+        let ten_to_k = TENS_WIDE[k as usize];
+        let double = u128::from(bits & FRACTION | 1 << 52) * ten_to_k;
+        Some(Self { decimal: u128::from(decimal.significand) << j, double, ten_to_k, j: j as u32 })
+    }
+}
+
+/// The double nearest to a decimal of 16 or 17 digits without its sign, in the ranges of `Scaled`.
+#[inline]
+fn nearest_to_long(decimal: Decimal) -> Option<f64> {
+    let power = POWERS.get(usize::try_from(-decimal.exponent).ok()?)?;
+    let mut guess = decimal.significand as f64 / power;
+    for _ in 0..2 {
+        let Scaled { decimal, double, ten_to_k, .. } = Scaled::of(decimal, guess)?;
+        if decimal.abs_diff(double) * 2 < ten_to_k {
+            return Some(guess);
+        }
+        guess = if decimal > double { guess.next_up() } else { guess.next_down() };
+    }
+    None
+}
+
+/// Whether the decimal is the shortest text of its nearest double, and of the shortest the closest; None where
+/// integers don't tell.
+fn is_shortest(decimal: Decimal, double: f64) -> Option<bool> {
+    let significand = decimal.significand;
+    let Scaled { decimal, double, ten_to_k, j } = Scaled::of(decimal, double)?;
+    // Of decimals with as many digits this is the closest when the double is less than half a digit away.
+    let closest = (decimal.abs_diff(double) * 2).cmp(&(1 << j));
+    // One with fewer digits would do if it were less than half way to the neighbours.
+    let below = significand - significand % 10;
+    let shorter = |significand: u64| (u128::from(significand) << j).abs_diff(double) * 2;
+    let shorter = shorter(below).min(shorter(below + 10)).cmp(&ten_to_k);
+    (closest.is_ne() && shorter.is_ne()).then(|| closest.is_lt() && shorter.is_gt())
+}
+
+/// The decimal of a double's shortest text.
+fn shortest(double: f64) -> Option<Decimal> {
+    let mut text = Buffer { bytes: [0; 32], length: 0 };
+    write!(text, "{double:e}").ok()?;
+    let text = text.bytes.get(..text.length)?;
+    Decimal::of(text, Numeral::of(text))
 }
 
 /// Room for the longest text of a double: a sign, 17 digits, a point and an exponent.
@@ -96,69 +176,8 @@ impl fmt::Write for Buffer {
 
 /// The double of a comparable number, never -0; None otherwise. `text` is a JSON number.
 pub fn comparable(text: &[u8]) -> Option<f64> {
-    let nearest = Nearest::of(text);
-    let number = Number { nearest: &nearest, text };
+    let number = Number::of(text, Numeral::of(text));
     number.candidate().filter(|_| number.is_comparable())
-}
-
-/// A decimal as digits without zeros at either end, and the power of ten of the last one.
-#[derive(PartialEq, Eq)]
-struct Decimal {
-    negative: bool,
-    significand: u64,
-    count: usize,
-    exponent: i64,
-}
-
-impl Decimal {
-    /// None for more digits than any double's shortest text has.
-    fn of(text: &[u8]) -> Option<Self> {
-        let mut decimal = Self { negative: false, significand: 0, count: 0, exponent: 0 };
-        // Zeros that count only if another digit follows.
-        let (mut zeros, mut fraction) = (0usize, false);
-        let mut exponent = 0;
-        for (at, &byte) in text.iter().enumerate() {
-            match byte {
-                b'-' => decimal.negative = true,
-                b'.' => fraction = true,
-                b'0' => {
-                    zeros += usize::from(decimal.count > 0);
-                    decimal.exponent -= i64::from(fraction);
-                }
-                b'1'..=b'9' => {
-                    decimal.count += zeros + 1;
-                    if decimal.count > DIGITS_MAX {
-                        return None;
-                    }
-                    for _ in 0..zeros {
-                        decimal.significand *= 10;
-                    }
-                    decimal.significand = decimal.significand * 10 + u64::from(byte - b'0');
-                    zeros = 0;
-                    decimal.exponent -= i64::from(fraction);
-                }
-                _ => {
-                    exponent = exponent_of(text.get(at + 1..).unwrap_or_default());
-                    break;
-                }
-            }
-        }
-        decimal.exponent = decimal.exponent.saturating_add(exponent).saturating_add(zeros as i64);
-        Some(decimal)
-    }
-}
-
-/// The digits behind an E. One that no i64 holds belongs to a number that is zero or infinite anyway.
-fn exponent_of(text: &[u8]) -> i64 {
-    let (negative, digits) = match text.split_first() {
-        Some((b'-', digits)) => (true, digits),
-        Some((b'+', digits)) => (false, digits),
-        _ => (false, text),
-    };
-    let number = digits
-        .iter()
-        .fold(0i64, |number, digit| number.saturating_mul(10).saturating_add(i64::from(digit.wrapping_sub(b'0'))));
-    if negative { -number } else { number }
 }
 
 /// Doubles in their order as integers, so that ranges with and without their ends are all closed ranges.
@@ -170,6 +189,7 @@ pub fn order(number: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seeded::Numbers;
 
     #[test]
     fn spellings_of_a_number_are_one_number() {
@@ -196,5 +216,27 @@ mod tests {
     fn the_order_of_integers_is_that_of_doubles() {
         let numbers = [-1.7976931348623157e308, -1.0, -5e-324, 0.0, 5e-324, 1.0, 1.5, 1e300];
         assert!(numbers.windows(2).all(|pair| order(pair[0]) < order(pair[1])));
+    }
+
+    #[test]
+    fn integers_tell_the_nearest_double_and_whether_its_shortest_text_is_this() {
+        let mut chance = Numbers::new(7);
+        let mut told = 0;
+        for _ in 0..200_000 {
+            // Sixteen or seventeen digits about where doubles of many sizes stand.
+            let double = f64::from_bits((983 + chance.below(90) as u64) << 52 | (chance.below(1 << 40) << 12) as u64);
+            let digits = 15 + chance.below(2);
+            let text = format!("{double:.digits$e}");
+            let Some(decimal) = Decimal::of(text.as_bytes(), Numeral::of(text.as_bytes())) else { continue };
+            let Ok(nearest) = text.parse::<f64>() else { continue };
+            if let Some(long) = nearest_to_long(decimal) {
+                assert_eq!(long, nearest, "{text}");
+            }
+            if let Some(is) = is_shortest(decimal, nearest) {
+                assert_eq!(is, shortest(nearest) == Some(decimal), "{text}");
+                told += 1;
+            }
+        }
+        assert!(told > 100_000, "{told}");
     }
 }

@@ -78,7 +78,7 @@ fn wrong(path: &[u8], reason: &'static str) -> InvalidPattern {
 
 /// Compile a pattern's text. What stands behind its closing brace is ignored.
 pub fn parse(text: &[u8]) -> Result<Vec<Alternative>, InvalidPattern> {
-    let tree = read(text).map_err(|reason| wrong(b"", reason))?;
+    let tree = read(text).map_err(|fault| wrong(b"", fault.reason))?;
     let Tree::Object(members) = tree else { return Err(wrong(b"", "a pattern is a JSON object")) };
     let mut alternatives = vec![Alternative::new()];
     object(&members, &mut alternatives, b"", false, 1)?;

@@ -1,11 +1,13 @@
 //! Room that a match needs besides the rules, used again for the next event.
 
+use crate::blocks::Blocks;
 use crate::field_index::Buffers;
 use crate::found::Found;
 
 /// What one match needs besides the matcher. Kept by the caller to be used again, by one thread at a time.
 #[derive(Default)]
 pub struct Scratch {
+    pub blocks: Blocks,
     pub found: Found,
     pub epoch: u32,
     /// By predicate: the epoch it was asked in, doubled, plus one when it is met.

@@ -1,6 +1,8 @@
 //! A pattern's text as a tree that keeps the order and repetition of members and the text of numbers.
 
-use crate::lexer::{Lexer, Read, Span, Word};
+use crate::blocks::Blocks;
+use crate::decimal::Numeral;
+use crate::lexer::{Lexer, Read, Span, Word, fault};
 use crate::texts::decode;
 
 /// Brackets that a pattern may open at once: its own nesting, and what its operators add.
@@ -16,16 +18,18 @@ pub enum Tree {
 
 /// Read one JSON value; what stands behind it is ignored.
 pub fn read(text: &[u8]) -> Read<Tree> {
-    if std::str::from_utf8(text).is_err() {
-        return Err("not UTF-8");
+    if let Err(wrong) = std::str::from_utf8(text) {
+        return fault("not UTF-8", wrong.valid_up_to());
     }
-    value(&mut Lexer::new(text), 1)
+    let mut blocks = Blocks::default();
+    blocks.read(text);
+    value(&mut Lexer::new(text, &blocks), 1)
 }
 
 /// Recursion is bounded by `OPEN_MAX`.
 fn value(lexer: &mut Lexer<'_>, open: usize) -> Read<Tree> {
     if open > OPEN_MAX {
-        return Err("nested too deep");
+        return fault("nested too deep", lexer.at);
     }
     match lexer.peek()? {
         b'{' => {
@@ -50,7 +54,7 @@ fn value(lexer: &mut Lexer<'_>, open: usize) -> Read<Tree> {
             Ok(Tree::Text(decoded(lexer, span)))
         }
         b'-' | b'0'..=b'9' => {
-            let (start, end) = lexer.number()?;
+            let Numeral { start, end, .. } = lexer.number()?;
             Ok(Tree::Number(lexer.text.get(start..end).unwrap_or_default().into()))
         }
         _ => lexer.word().map(Tree::Word),
@@ -70,7 +74,7 @@ fn list<'a>(lexer: &mut Lexer<'a>, close: u8, mut item: impl FnMut(&mut Lexer<'a
         match next {
             b',' => {}
             _ if next == close => return Ok(()),
-            _ => return Err("expected a comma or a closing bracket"),
+            _ => return fault("expected a comma or a closing bracket", lexer.at),
         }
     }
 }

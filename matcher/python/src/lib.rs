@@ -1,12 +1,12 @@
 //! The Python module `busway_matcher`: types and errors only; everything it knows is in `busway-matching`.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use busway_matching::{Matcher as Rules, Scratch};
+use busway_matching::{InvalidEvent as Wrong, InvalidPattern as WrongPattern, Matcher as Rules, Scratch};
 use pyo3::create_exception;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
 create_exception!(busway_matcher, InvalidPattern, PyValueError, "An event pattern that does not compile.");
 create_exception!(
@@ -20,11 +20,17 @@ create_exception!(
 /// other after every event, two matched fewer events than one.
 const RELEASE_BYTES_MIN: usize = 4_096;
 
-/// A text that may come as str or as bytes.
-#[derive(FromPyObject)]
-enum Text {
-    Str(String),
-    Bytes(Vec<u8>),
+/// The bytes of a JSON text that may come as bytes or as str.
+fn text<'a>(given: &'a Bound<'_, PyAny>, what: &str) -> PyResult<&'a [u8]> {
+    if let Ok(bytes) = given.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes());
+    }
+    match given.cast::<PyString>() {
+        Ok(text) => Ok(text.to_str()?.as_bytes()),
+        Err(_) => {
+            Err(PyTypeError::new_err(format!("{what} is JSON text, bytes or str, not {}", given.get_type().name()?)))
+        }
+    }
 }
 
 /// Many event patterns, asked at once. Safe for use by several threads; matching an event of 4 KiB or more lets other
@@ -32,9 +38,16 @@ enum Text {
 #[pyclass(module = "busway_matcher", frozen)]
 #[derive(Default)]
 struct Matcher {
-    rules: RwLock<Rules>,
-    /// Room that finished matches have left; as many as ever matched at the same time.
-    scratch: Mutex<Vec<Scratch>>,
+    known: RwLock<Known>,
+    /// Room that a match has left; who finds it taken makes some of its own.
+    scratch: Mutex<Scratch>,
+}
+
+/// The patterns, and their ids by the number of the rule, so that a match makes no new texts.
+#[derive(Default)]
+struct Known {
+    rules: Rules,
+    ids: Vec<Option<Py<PyString>>>,
 }
 
 #[pymethods]
@@ -45,50 +58,85 @@ impl Matcher {
     }
 
     /// Take a pattern in under `id`, in place of the one it had. Raises InvalidPattern, and then changes nothing.
-    fn add(&self, py: Python<'_>, id: &str, pattern: Text) -> PyResult<()> {
-        let pattern = match pattern {
-            Text::Str(text) => text.into_bytes(),
-            Text::Bytes(bytes) => bytes,
-        };
-        // Without the GIL: whoever holds the lock may be waiting for it.
-        py.detach(|| self.rules.write().unwrap_or_else(PoisonError::into_inner).add(id, &pattern))
-            .map_err(|wrong| InvalidPattern::new_err(wrong.to_string()))
+    fn add(&self, py: Python<'_>, id: &Bound<'_, PyString>, pattern: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (name, pattern) = (id.to_str()?, text(pattern, "a pattern")?);
+        let id = id.clone().unbind();
+        // Without the GIL: whoever holds the lock may be waiting for it. The id that was there is dropped with it.
+        let before = py.detach(|| self.write().add(name, id, pattern));
+        before.map(drop).map_err(|wrong| InvalidPattern::new_err(wrong.to_string()))
     }
 
     /// Forget an id; an unknown one changes nothing.
     fn remove(&self, py: Python<'_>, id: &str) {
-        py.detach(|| self.rules.write().unwrap_or_else(PoisonError::into_inner).remove(id));
+        drop(py.detach(|| self.write().remove(id)));
     }
 
     /// The ids whose pattern matches, each once, in no promised order. Raises InvalidEvent.
     #[pyo3(name = "match")]
-    fn find<'py>(&self, py: Python<'py>, event: &[u8]) -> PyResult<Vec<Bound<'py, PyString>>> {
-        let found =
-            if event.len() < RELEASE_BYTES_MIN { self.ids_for(event) } else { py.detach(|| self.ids_for(event)) };
-        let ids = found.map_err(|wrong| InvalidEvent::new_err(wrong.to_string()))?;
-        Ok(ids.iter().map(|id| PyString::new(py, id)).collect())
+    fn find<'py>(&self, py: Python<'py>, event: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>> {
+        let event = text(event, "an event")?;
+        let found = if event.len() < RELEASE_BYTES_MIN {
+            self.with_found(event, |known, rules| known.ids_of(py, rules))
+        } else {
+            // Nothing of Python's is touched, and no lock kept, until the GIL is there again.
+            let names = py.detach(|| self.with_found(event, Known::names_of));
+            names.map(|names| names.iter().map(|name| PyString::new(py, name)).collect())
+        };
+        found.map_err(|wrong| InvalidEvent::new_err(wrong.to_string()))
     }
 
     fn __len__(&self) -> usize {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.read().rules.len()
     }
 
-    /// Bytes that the patterns take, about.
+    /// Bytes that the patterns take, about; room for those that were removed is kept for others.
     fn memory_bytes(&self) -> usize {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).bytes()
+        let known = self.read();
+        known.rules.bytes() + known.ids.capacity() * size_of::<Option<Py<PyString>>>()
     }
 }
 
 impl Matcher {
-    fn ids_for(&self, event: &[u8]) -> Result<Vec<Arc<str>>, busway_matching::InvalidEvent> {
-        let pool = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = pool().pop().unwrap_or_default();
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let found = rules.find(event, &mut scratch);
-        let ids = found.map(|found| found.iter().filter_map(|&rule| rules.id(rule)).cloned().collect());
-        drop(rules);
-        pool().push(scratch);
-        ids
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_found<T>(&self, event: &[u8], then: impl FnOnce(&Known, &[u32]) -> T) -> Result<T, Wrong> {
+        let known = self.read();
+        let find = |scratch: &mut Scratch| known.rules.find(event, scratch).map(|rules| then(&known, rules));
+        match self.scratch.try_lock() {
+            Ok(mut scratch) => find(&mut scratch),
+            Err(_) => find(&mut Scratch::default()),
+        }
+    }
+}
+
+impl Known {
+    /// Gives the id that is dropped for this one.
+    fn add(&mut self, name: &str, id: Py<PyString>, pattern: &[u8]) -> Result<Option<Py<PyString>>, WrongPattern> {
+        let rule = self.rules.add(name, pattern)? as usize;
+        if self.ids.len() <= rule {
+            self.ids.resize_with(rule + 1, || None);
+        }
+        Ok(self.ids[rule].replace(id))
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Py<PyString>> {
+        let rule = self.rules.remove(name)?;
+        self.ids.get_mut(rule as usize)?.take()
+    }
+
+    fn ids_of<'py>(&self, py: Python<'py>, rules: &[u32]) -> Vec<Bound<'py, PyString>> {
+        let id_of = |&rule: &u32| self.ids.get(rule as usize)?.as_ref();
+        rules.iter().filter_map(id_of).map(|id| id.bind(py).clone()).collect()
+    }
+
+    fn names_of(&self, rules: &[u32]) -> Vec<Arc<str>> {
+        rules.iter().filter_map(|&rule| self.rules.id(rule)).cloned().collect()
     }
 }
 

@@ -65,6 +65,10 @@ def busway() -> None:
     Example:
       busway new shop && cd shop && busway add handler
     """
+    # Before any command, and not to list them.
+    from busway.cli.output import escape_unencodable
+
+    escape_unencodable()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

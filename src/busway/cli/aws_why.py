@@ -14,7 +14,7 @@ from busway.cli.aws_options import OnAws
 from busway.cli.output import STYLES, counted, day, line, moment, print_json, problem, say, visible
 from busway.cli.timeline import name_of
 from busway.cli.tracebacks import brief_lines
-from busway.cli.verdict import CLOSEST_SHOWN, show_verdicts
+from busway.cli.verdict import show_missed
 
 if TYPE_CHECKING:
     from busway.road.aws.bus_log import BusDelivery, Passage
@@ -99,10 +99,7 @@ def _rules(found: History, every: bool) -> None:
     went = bool(matched or found.invocations or any(passage.matched for passage in found.passages))
     if matched and not found.passages:
         line((f"by the rules that there are now it matches {', '.join(matched)}", "dim"))
-    if every:
-        show_verdicts(missed, "Not matched")
-    elif not went:
-        show_verdicts(missed[:CLOSEST_SHOWN], "Closest")
+    show_missed(missed, missed, every, went)
 
 
 def _invocation(invocation: Invocation, every: bool) -> None:

@@ -11,11 +11,11 @@ from urllib.parse import quote
 import click
 
 from busway.cli.options import GIVEN, connect, read_given, server_options
-from busway.cli.output import line, print_json
-from busway.cli.verdict import show_edits, show_explanation
+from busway.cli.output import brief, line, print_json
+from busway.cli.verdict import DOCUMENT_CHARS_MAX, missed_in_words, show_edits, show_explanation, show_notes
 
 if TYPE_CHECKING:
-    from busway.errors import InvalidPattern
+    from busway.errors import InvalidEvent, InvalidPattern
 
 
 @click.command()
@@ -36,8 +36,9 @@ def explain(
 ) -> None:
     """Tell why PATTERN matches EVENT or not, and what edit of the one or the other would make them match.
 
-    Each is a file, - for stdin, or JSON itself. Of a $or each branch is told. An edit that is shown was tried:
-    with it they match. Exits 0 when they match as they are and 1 when they don't, or when PATTERN can't be read.
+    Each is a file, - for stdin, or JSON itself. PATTERN may be a rule too, EVENT an entry of PutEvents. Of a $or each
+    branch is told. An edit that is shown was tried: with it they match. Exits 0 when they match as they are and 1
+    when they don't, or when one of them can't be read.
 
     \b
     Example:
@@ -46,22 +47,34 @@ def explain(
       busway explain pattern.json --event 7bf73129-1428-4cd3-a780-95db273d1602
       busway explain pattern.json event.json --json | jq -r '.edits[0].document'
     """
-    from busway.errors import InvalidPattern
+    from busway.cli.given_event import delivered
+    from busway.errors import InvalidEvent, InvalidPattern
 
     pattern_text, event_text = _given(pattern, event, rule, bus, event_id, endpoint)
+    entry = delivered(event_text)
     try:
-        told = _told(pattern_text, event_text)
+        told = _told(pattern_text, entry or event_text)
     except InvalidPattern as refusal:
-        told = _refused(refusal, pattern_text, event_text)
+        told = _refused(refusal, pattern_text, entry or event_text)
         if not as_json:
             raise
+    except InvalidEvent as refusal:
+        told = _no_event(refusal, event_text)
+        if not as_json:
+            raise
+    if entry is not None:
+        shown = entry if len(entry) <= DOCUMENT_CHARS_MAX else brief(entry, DOCUMENT_CHARS_MAX)
+        told["notes"].insert(0, f"EVENT is an entry of PutEvents; as EventBridge delivers it: {shown}")
     if as_json:
         print_json(told)
     else:
         verdict = ("matches", "bold green") if told["matched"] else ("does not match", "bold red")
-        line(verdict, "" if told["matched"] else f" ({told['missed']} of {len(told['fields'])} fields)")
+        line(verdict, "" if told["matched"] else f": {missed_in_words(told)}")
         show_explanation(told)
+        show_notes(told["notes"])
         show_edits(told["edits"], whole=True)
+        if not told["matched"] and not told["edits"]:
+            line(("no edit was found that makes them match", "dim"))
     click.get_current_context().exit(0 if told["matched"] else 1)
 
 
@@ -80,6 +93,8 @@ def _given(
     if arguments == ["-", "-"]:
         raise click.UsageError("only one of PATTERN and EVENT can be read from stdin")
     texts = {name: read_given(name, given) for name, given in zip(wanted, arguments, strict=True)}
+    if "PATTERN" in texts:
+        texts["PATTERN"] = _pattern_in(texts["PATTERN"], arguments[0])
     if rule is not None:
         texts["PATTERN"] = pattern_of(rule, bus, endpoint)
     if event_id is not None:
@@ -87,23 +102,44 @@ def _given(
     return texts["PATTERN"], texts["EVENT"]
 
 
+def _pattern_in(text: str, name: str) -> str:
+    """The pattern of a file with one, or with one rule. Raises UsageError for several."""
+    from busway.cli.rule_files import patterns_in
+
+    found = patterns_in(text, name)
+    if len(found) != 1:
+        known = ", ".join(each.name for each in found) or "none"
+        raise click.UsageError(f"PATTERN holds {len(found)} patterns ({known}); wanted one")
+    return found[0].text
+
+
 def _told(pattern_text: str, event_text: str) -> dict[str, Any]:
     from busway.pattern import edits, explain as decide, parse
+    from busway.pattern.outline import overridden
 
-    pattern, event = parse(pattern_text), event_text.encode()
-    return {**decide(pattern, event).as_dict(), "edits": [edit.as_dict() for edit in edits(pattern, event)]}
+    pattern, event = parse(pattern_text), event_text.encode("utf-8", "surrogatepass")
+    return {
+        **decide(pattern, event).as_dict(),
+        "edits": [edit.as_dict() for edit in edits(pattern, event)],
+        "notes": [lost.in_words for lost in overridden(pattern_text)],
+    }
 
 
 def _refused(refusal: InvalidPattern, pattern_text: str, event_text: str) -> dict[str, Any]:
     """What is told of a pattern that can't be read; gives the refusal a hint with the pattern as it was meant."""
     from busway.cli.verdict import changed_in_words
+    from busway.errors import InvalidEvent
     from busway.pattern import mend, mend_for
 
-    fitting = mend_for(pattern_text, event_text.encode())
+    try:
+        fitting = mend_for(pattern_text, event_text.encode("utf-8", "surrogatepass"))
+        otherwise = "can be read, but does not match"
+    except InvalidEvent:  # of two faults, the pattern's is told
+        fitting, otherwise = None, "can be read"
     mended = fitting or mend(pattern_text)
     if mended is not None:
         changes = "; ".join(changed_in_words(change.as_dict()) for change in mended.changes)
-        verdict = "matches" if fitting else "can be read, but does not match"
+        verdict = "matches" if fitting else otherwise
         refusal.hint = f"{changes}\nthis {verdict}: {mended.document}"
     return {
         "matched": False,
@@ -112,7 +148,18 @@ def _refused(refusal: InvalidPattern, pattern_text: str, event_text: str) -> dic
         "line": refusal.position[0] if refusal.position else None,
         "column": refusal.position[1] if refusal.position else None,
         "edits": [fitting.as_dict()] if fitting else [],
+        "notes": [],
     }
+
+
+def _no_event(refusal: InvalidEvent, text: str) -> dict[str, Any]:
+    """What is told of an event that can't be read; gives the refusal a hint with the event as it was meant."""
+    from busway.pattern import mend_event
+
+    mended = mend_event(text)
+    if mended is not None:
+        refusal.hint = f"this can be read: {mended}"
+    return {"matched": False, "error": "InvalidEvent", "reason": str(refusal), "edits": [], "notes": []}
 
 
 def _event_of(event_id: str, endpoint: str) -> str:

@@ -5,6 +5,7 @@ rich reads NO_COLOR and FORCE_COLOR itself. Nothing here is imported before a co
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sys
@@ -48,6 +49,21 @@ def harmless(text: str) -> str:
 def visible(text: str) -> str:
     """As `harmless`, with further lines indented, so that none of them passes for a line of ours."""
     return harmless(text).replace("\n", "\n    ")
+
+
+def escape_unencodable() -> None:
+    """What stdout's encoding has no sign for becomes an escape, as of JSON, in everything that is printed."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:  # a test's stdout may be no stream with an encoding
+        codecs.register_error("busway-escapes", _escapes)
+        reconfigure(errors="busway-escapes")
+
+
+def _escapes(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)), error.end
 
 
 def say(text: str) -> None:

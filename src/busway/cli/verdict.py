@@ -3,7 +3,7 @@
 ✓ source         "com.benlimmer.Monolith"
 ✗ detail-type    "Customer Nofication"
                  wanted "Customer Notification"
-                 did you mean "Customer Notification"?
+                 the event's "Customer Nofication" and the pattern's "Customer Notification" differ by a typo
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from busway.cli.output import console, line
+from busway.cli.output import console, counted, line
 
 # What a mistake is called, by the word that an edit has for it.
 MISTAKES: Mapping[str, str] = {
     "typo": "a typo",
     "case": "upper and lower case",
     "space": "a space too many",
+    "unseen": "what nobody sees",
+    "encoded": "a string that holds JSON, not an object",
     "type": "a string never equals a number, true, false or null",
     "brackets": "brackets are missing or too many",
     "operator": "an operator was meant",
@@ -37,10 +39,12 @@ CLOSEST_SHOWN = 3
 
 def show_fields(fields: Sequence[Mapping[str, Any]], indent: str = "") -> None:
     """Each field of a pattern with what was found; one that was missed also with what was wanted, and a guess."""
-    width = max((len(str(field["path"])) for field in fields), default=0)
+    from busway.pattern.unseen import escaped
+
+    width = max((len(escaped(field["path"])) for field in fields), default=0)
     for field in fields:
         found = ", ".join(str(value) for value in field.get("found") or ()) or "nothing"
-        path = f"{field['path']:{width}}  "
+        path = f"{escaped(field['path']):{width}}  "
         if field.get("matched"):
             line(indent, ("  ✓ ", "green"), path, (found, "dim"), (_decided(field), "dim"))
             continue
@@ -84,9 +88,11 @@ def show_edits(edits: Sequence[Mapping[str, Any]], *, whole: bool) -> None:
 
 
 def changed_in_words(change: Mapping[str, Any]) -> str:
-    before, after, path = change["from"], change["to"], change["path"]
+    from busway.pattern.unseen import escaped
+
+    before, after, path = change["from"], change["to"], escaped(change["path"])
     if change["moved"]:
-        return f"{before} becomes {after}"
+        return f"{escaped(before)} becomes {escaped(after)}"
     if before is None:
         return f"{path}: add {after}"
     if after is None:
@@ -94,15 +100,40 @@ def changed_in_words(change: Mapping[str, Any]) -> str:
     return f"{path}: {before} becomes {after}" if path else f"{before} becomes {after}"
 
 
+def show_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        line(("note: ", "yellow"), note)
+
+
+def missed_in_words(told: Mapping[str, Any]) -> str:
+    return f"{told['missed']} of {len(told.get('fields', []))} fields did not match"
+
+
 def show_verdicts(rules: Sequence[Mapping[str, Any]], title: str) -> None:
     """Rules that did not match; those with the same pattern together."""
     for _, alike in groupby(rules, lambda rule: rule.get("pattern")):
         rule, *others = alike
-        missed = rule.get("missed")
-        counted = f": {missed} of {len(rule.get('fields', []))} fields did not match" if missed else ""
+        fields = f": {missed_in_words(rule)}" if rule.get("missed") else ""
         disabled = " (disabled)" if rule.get("enabled") is False else ""
         console().print()
         names = ", ".join(str(each["rule"]) for each in (rule, *others))
-        line((f"{title}: ", "bold"), f"rule{'s' if others else ''} {names}{disabled}{counted}")
+        line((f"{title}: ", "bold"), f"rule{'s' if others else ''} {names}{disabled}{fields}")
         show_explanation({"fields": [], **rule})
         show_edits(rule.get("edits") or (), whole=False)
+
+
+def show_missed(
+    missed: Sequence[Mapping[str, Any]], closest: Sequence[Mapping[str, Any]], every: bool, matched: bool
+) -> None:
+    """Rules that did not match: `every` one, or the closest where none `matched`; and how many there are besides."""
+    if every:
+        show_verdicts(missed, "Not matched")
+    elif matched:
+        near = sum(rule.get("missed") == 1 for rule in missed)
+        if near:
+            line((f"{counted(near, 'other rule')} missed by one field: --all", "dim"))
+    else:
+        show_verdicts(closest[:CLOSEST_SHOWN], "Closest")
+        left = len(missed) - CLOSEST_SHOWN
+        if left > 0:
+            line((f"and {left} more: --all", "dim"))

@@ -13,7 +13,7 @@ from busway.cli.options import connect, server_options, since_s
 from busway.cli.output import STYLES, console, counted, line, moment, print_json, problem_of
 from busway.cli.timeline import name_of, show_step
 from busway.cli.tracebacks import brief_lines
-from busway.cli.verdict import CLOSEST_SHOWN, show_verdicts
+from busway.cli.verdict import show_missed
 
 _STATE_STYLES = {
     **STYLES, "pending": "yellow", "unrouted": "yellow", "lost": "bold red", "purged": "magenta",
@@ -78,13 +78,25 @@ def why(
     _headline(found)
     for delivery in found["deliveries"]:
         _delivery(delivery, found["steps"], every)
-    matched = {rule["rule"] for rule in found["rules"] if rule["matched"]}
+    _matched(found)
+    edits = {one["rule"]: one["edits"] for one in found["closest"]}
+    missed = [{**rule, "edits": edits.get(rule["rule"])} for rule in found["rules"] if not rule["matched"]]
+    show_missed(missed, found["closest"], every, matched=len(missed) < len(found["rules"]))
+    if every and any(rule.get("missed") and rule["edits"] is None for rule in missed):
+        line(("`busway explain --rule NAME --event ID` looks for an edit where none is shown", "dim"))
+
+
+def _matched(found: Mapping[str, Any]) -> None:
+    """What no delivery tells: that no rule matched, or that one that did has no targets."""
+    matched = [rule["rule"] for rule in found["rules"] if rule["matched"]]
     if not matched:
         line(("No rule matched, so it went to nobody.", "bold"))
-    if every:
-        show_verdicts([rule for rule in found["rules"] if rule["rule"] not in matched], "Not matched")
-    elif not matched:
-        show_verdicts(found["closest"][:CLOSEST_SHOWN], "Closest")
+    served = {delivery["rule"] for delivery in found["deliveries"]}
+    for rule in matched:
+        if rule not in served:
+            line(f"rule {rule} ", ("matched; it has no targets, so it went to nobody", "yellow"))
+            put = f"aws events put-targets --rule {rule} --event-bus-name {found['bus']} --targets Id=1,Arn=ARN"
+            line(f"  └ `{put}` gives it one")
 
 
 def _headline(found: Mapping[str, Any]) -> None:

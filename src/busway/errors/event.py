@@ -49,7 +49,7 @@ class MalformedJson(BuswayError):
     """
 
     def __init__(self, reason: str, consumed: int) -> None:
-        super().__init__(f"{reason} (after {consumed} characters)")
+        super().__init__(f"{reason} (after {consumed} character{'' if consumed == 1 else 's'})")
         self.reason, self.consumed = reason, consumed
 
 

@@ -29,8 +29,6 @@ from busway.targets.identity import delivery_uuid
 # Ours: how many rules that did not match are explained.
 CLOSEST_MAX = 5
 EXPLAINED_MAX = 100
-# Ours: for how many of the closest it is looked for what would make them match.
-EDITED_MAX = 3
 
 
 async def why(server: Inspection, request: Request) -> Answer:
@@ -73,8 +71,10 @@ async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, b
             "offset": found.entry.offset,
             "accepted_at": found.entry.at,
             "event": msgspec.Raw(found.event),
-            "rules": [_verdict(rule, rule in matched, patterns.get(rule.arn), found.event) for rule in rules][
-                :EXPLAINED_MAX
+            # Those that matched first: none of them is cut off.
+            "rules": [
+                _verdict(rule, rule in matched, patterns.get(rule.arn), found.event)
+                for rule in sorted(rules, key=lambda rule: rule not in matched)[:EXPLAINED_MAX]
             ],
             "deliveries": deliveries,
             "closest": [
@@ -90,12 +90,15 @@ async def _told(server: Inspection, scope: Scope, event_id: str, found: Found, b
 
 
 def _closest(judged: Judged, event: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The closest rules by ARN; those that missed by the fewest fields with the edits that would make them match."""
+    """The closest rules by ARN; those that missed by the fewest fields with the edits that would make them match.
+
+    `edits` of the others is None: it is not known whether there are any.
+    """
     near = closest(judged.enabled, event, CLOSEST_MAX)
-    for number, (arn, explanation) in enumerate(near):
-        fewest = number < EDITED_MAX and explanation.missed == near[0][1].missed
-        mended = edits(judged.patterns[arn], event) if fewest else ()
-        yield arn, {**explanation.as_dict(), "edits": [edit.as_dict() for edit in mended]}
+    for arn, explanation in near:
+        fewest = explanation.missed == near[0][1].missed
+        mended = [edit.as_dict() for edit in edits(judged.patterns[arn], event)] if fewest else None
+        yield arn, {**explanation.as_dict(), "edits": mended}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 The language is in docs/patterns.md.
 """
 
-from busway.pattern.edits import Change, Edit, edits, mend, mend_for
+from busway.pattern.edits import Change, Edit, edits, mend, mend_event, mend_for
 from busway.pattern.event_matcher import EventMatcher, default_implementation, new_matcher
 from busway.pattern.explain import AlternativeVerdict, BranchVerdict, Explanation, FieldVerdict, closest, explain
 from busway.pattern.matcher import Matcher
@@ -29,6 +29,7 @@ __all__ = [
     "event_text",
     "explain",
     "mend",
+    "mend_event",
     "mend_for",
     "near_miss",
     "near_misses",

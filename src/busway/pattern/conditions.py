@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from busway.pattern.event_tree import Scalar
+from busway.pattern.unseen import escaped
 
 
 class Selectivity(IntEnum):
@@ -43,8 +44,8 @@ class Condition(Protocol):
 
 
 def quoted(text: str) -> str:
-    """`text` as a JSON string, for messages; lone surrogates are shown as escapes."""
-    return msgspec.json.encode(text.encode("utf-8", "backslashreplace").decode()).decode()
+    """`text` as a JSON string, for messages; lone surrogates and what nobody sees are shown as escapes."""
+    return escaped(msgspec.json.encode(text.encode("utf-8", "backslashreplace").decode()).decode())
 
 
 def shown(value: Scalar) -> str:

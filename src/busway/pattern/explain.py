@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from busway.pattern.array_consistency import Field, accepted, choice_of, first_unmet
 from busway.pattern.conditions import Condition, shown
-from busway.pattern.event_tree import Scalar, Tree, read_event
+from busway.pattern.event_tree import Tree, read_event
 from busway.pattern.flatten import Leaf, Leaves, flatten
-from busway.pattern.likeness import likeness, nearest_path, nearest_word, paths_of
+from busway.pattern.likeness import paths_of
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Alternative, Pattern
+from busway.pattern.suggest import about_field, about_values
+
+# What a field asks: its path, and the wanted values in words.
+_Asked: TypeAlias = "tuple[str, str]"
 
 # Ours: enough of a long list to see what is in it.
 VALUES_SHOWN_MAX = 20
-# Ours: how often two texts are compared for one field; comparing takes a hundred times as long as matching.
-COMPARED_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class FieldVerdict:
 
     `found` are the event's values as JSON text, () when the field is missing. `decided_by` is the matcher that
     accepted one, None when none did. `wanted` is what the whole value list accepts. `clash` says which elements of an
-    array disagree when the values fit but do not lie in one element. `suggestion` is a guess at what was meant.
+    array disagree when the values fit but do not lie in one element. `suggestion` is what was probably mistaken.
     `likeness` is how near the event came, from 0 to 1.
     """
 
@@ -67,7 +69,10 @@ class AlternativeVerdict:
 
 @dataclass(frozen=True, slots=True)
 class BranchVerdict:
-    """The best that can come of one branch of a `$or`; `fields` are those that not every alternative has."""
+    """The best that can come of one branch of a `$or`; `fields` are those that stand in the branch itself.
+
+    Whether it matched is said of the branch alone, with the branches that are in it.
+    """
 
     branch: str
     matched: bool
@@ -92,17 +97,17 @@ class Explanation:
         """What each branch of each `$or` came to, in the pattern's order; () for a pattern without `$or`."""
         leading: dict[str, list[AlternativeVerdict]] = {}
         for verdict in self.alternatives:
-            for branch in verdict.branches:
+            for branch in ("", *verdict.branches):
                 leading.setdefault(branch, []).append(verdict)
-        in_all = set[tuple[str, str]].intersection(
-            *({(field.path, field.wanted) for field in verdict.fields} for verdict in self.alternatives)
-        )
+        shared = {branch: _asked_by_all(verdicts) for branch, verdicts in leading.items()}
         found: list[BranchVerdict] = []
         for branch, verdicts in leading.items():
-            best = _best(verdicts)
-            own = tuple(field for field in best.fields if (field.path, field.wanted) not in in_all)
-            found.append(BranchVerdict(branch, best.matched, own))
-        return tuple(found)
+            around = [other for other in leading if not other or branch.startswith(f"{other}.")]
+            outside = set[_Asked]().union(*(shared[other] for other in around))
+            best = _best([_within(verdict, branch, shared, outside) for verdict in verdicts])
+            own = tuple(field for field in best.fields if (field.path, field.wanted) in shared[branch])
+            found.append(BranchVerdict(branch, not best.missed, own))
+        return tuple(found[1:])
 
     @property
     def matched(self) -> bool:
@@ -125,6 +130,21 @@ class Explanation:
             told["branches"] = [branch.as_dict() for branch in self.branches]
             told["alternatives"] = [verdict.as_dict() for verdict in self.alternatives]
         return told
+
+
+def _asked_by_all(verdicts: Sequence[AlternativeVerdict]) -> set[_Asked]:
+    first, *others = ({(field.path, field.wanted) for field in verdict.fields} for verdict in verdicts)
+    return first.intersection(*others)
+
+
+def _within(
+    verdict: AlternativeVerdict, branch: str, shared: Mapping[str, set[_Asked]], outside: set[_Asked]
+) -> AlternativeVerdict:
+    """Of the fields, those that stand in the branch and in the branches that are in it."""
+    inside = [shared[one] for one in verdict.branches if one == branch or one.startswith(f"{branch}.")]
+    asked = set[_Asked]().union(*inside) - outside
+    fields = tuple(field for field in verdict.fields if (field.path, field.wanted) in asked)
+    return AlternativeVerdict(all(field.matched for field in fields), fields)
 
 
 def _best(verdicts: Sequence[AlternativeVerdict]) -> AlternativeVerdict:
@@ -161,19 +181,23 @@ def closest(patterns: Mapping[str, Pattern], event: bytes, limit: int = 3) -> li
 
 def _explain(pattern: Pattern, tree: dict[str, Tree], paths: Sequence[str]) -> Explanation:
     leaves = flatten(tree, pattern.tree)
-    return Explanation(tuple(_explain_alternative(one, leaves, paths) for one in pattern.alternatives))
+    return Explanation(tuple(_explain_alternative(one, leaves, tree, paths) for one in pattern.alternatives))
 
 
 def _met_together(alternative: Alternative, leaves: Leaves) -> list[Field]:
     """The fields that can be met together, each with those before it."""
-    met: list[Field] = []
-    for field in alternative.fields:
+    # Those before the first unmet one are met together, which spares asking after each.
+    first = first_unmet(alternative.fields, leaves)
+    met: list[Field] = [*alternative.fields[:first]]
+    for field in () if first is None else alternative.fields[first + 1 :]:
         if first_unmet([*met, field], leaves) is None:
             met.append(field)
     return met
 
 
-def _explain_alternative(alternative: Alternative, leaves: Leaves, paths: Sequence[str]) -> AlternativeVerdict:
+def _explain_alternative(
+    alternative: Alternative, leaves: Leaves, tree: dict[str, Tree], paths: Sequence[str]
+) -> AlternativeVerdict:
     """A field counts as met if it can be met together with the fields before it that are."""
     together = dict(_met_together(alternative, leaves))
     met: list[Field] = []
@@ -183,7 +207,7 @@ def _explain_alternative(alternative: Alternative, leaves: Leaves, paths: Sequen
             met.append((path, conditions))
             verdicts.append(_met(path, conditions, leaves.get(path, [])))
         else:
-            verdicts.append(_unmet(path, conditions, leaves, met, paths))
+            verdicts.append(_unmet((path, conditions), leaves, met, tree, paths))
     return AlternativeVerdict(len(together) == len(verdicts), tuple(verdicts), alternative.branches)
 
 
@@ -194,18 +218,18 @@ def _met(path: str, conditions: Sequence[Condition], present: Sequence[Leaf]) ->
 
 
 def _unmet(
-    path: str, conditions: Sequence[Condition], leaves: Leaves, met: Sequence[Field], paths: Sequence[str]
+    field: Field, leaves: Leaves, met: Sequence[Field], tree: dict[str, Tree], paths: Sequence[str]
 ) -> FieldVerdict:
+    path, conditions = field
     present = leaves.get(path, [])
     clash = suggestion = None
     near = 0.0
     if accepted(conditions, present):
-        clash, near = _clash((path, conditions), met, leaves), 1.0
+        clash, near = _clash(field, met, leaves), 1.0
     elif present:
-        suggestion, near = _suggest(conditions, [leaf.value for leaf in present])
+        suggestion, near = about_values(conditions, [leaf.value for leaf in present])
     else:
-        other = nearest_path(path, paths)
-        suggestion = f"did you mean the field {other}?" if other is not None else None
+        suggestion = about_field(path, tree, paths)
     return FieldVerdict(path, _found(present), None, wanted(conditions), False, clash, suggestion, near)
 
 
@@ -218,28 +242,6 @@ def _found(present: Sequence[Leaf]) -> tuple[str, ...]:
     texts = [shown(leaf.value) for leaf in present]
     cut = len(texts) - VALUES_SHOWN_MAX
     return (*texts[:VALUES_SHOWN_MAX], f"… and {cut} more") if cut > 0 else tuple(texts)
-
-
-def _suggest(conditions: Sequence[Condition], values: Sequence[Scalar]) -> tuple[str | None, float]:
-    """A guess at the intended value, and how near the event's values came to a wanted text."""
-    words = [word for condition in conditions for word in condition.words][:COMPARED_MAX]
-    texts = [value for value in values if isinstance(value, str)][: COMPARED_MAX // max(1, len(words))]
-    near = max((likeness(text, word) for text in texts for word in words), default=0.0)
-    spaced = next(((text, word) for text in texts for word in words if text.strip() == word.strip()), None)
-    if spaced is not None:
-        return f"the event's {shown(spaced[0])} and the pattern's {shown(spaced[1])} differ by a space", near
-    word = nearest_word(texts, words)
-    if word is not None:
-        return f"did you mean {shown(word)}?", near
-    for value in values:
-        kind = "string" if isinstance(value, str) else "number" if not isinstance(value, bool | None) else None
-        unquoted = value if isinstance(value, str) else shown(value)
-        for condition in conditions:
-            if kind == "number" and unquoted in condition.words:
-                return f"the event's {unquoted} is a number, the pattern's {condition.wanted} a string", near
-            if kind == "string" and condition.wanted == f"the number {unquoted}":
-                return f"the event's {shown(value)} is a string, the pattern's {unquoted} a number", near
-    return None, near
 
 
 def _clash(field: Field, met: Sequence[Field], leaves: Leaves) -> str:

@@ -20,6 +20,15 @@ class Overridden:
     path: str
     branch: bool
 
+    @property
+    def in_words(self) -> str:
+        where = (
+            "a list of it does not count, in or beside a branch of $or"
+            if self.branch
+            else "only its last list counts"
+        )
+        return f"{self.path} is given more than once, and {where}"
+
 
 def overridden(text: str) -> list[Overridden]:
     """The paths with more than one list, each once, in the order of the lists that count. `text` is a pattern."""

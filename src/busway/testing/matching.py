@@ -62,9 +62,7 @@ def events_matching(pattern: Pattern | Mapping[str, Any] | str) -> SearchStrateg
 
 def _events(alternative: Alternative) -> SearchStrategy[dict[str, Any]]:
     usual = options_of(alternative)
-    fields = {
-        path: _field(path, met_on_a_bus(path, conditions), usual[path]) for path, conditions in alternative.fields
-    }
+    fields = {path: _field(path, conditions, usual[path]) for path, conditions in alternative.fields}
     others = st.dictionaries(st.sampled_from(_OTHERS), _scalars(), max_size=2)
     listed = st.sets(st.sampled_from(sorted(fields)), max_size=2)
 

@@ -25,13 +25,32 @@ async def test_an_event_that_nothing_matched_names_the_closest_rule_and_what_it_
     (field,) = first["fields"]
     assert field["found"] == ['"Customer Nofication"']
     assert "Customer Notification" in field["wanted"]
-    assert field["suggestion"] == 'did you mean "Customer Notification"?'
+    assert field["suggestion"].endswith('and the pattern\'s "Customer Notification" differ by a typo')
     assert [(edit["where"], edit["path"], edit["mistake"]) for edit in first["edits"]] == [
         ("event", "detail-type", "typo"),
         ("pattern", "detail-type[0]", "typo"),
     ]
-    # It missed by more fields than the first, so nobody meant it.
-    assert told["closest"][1]["edits"] == []
+    # It missed by more fields than the first, so nobody meant it, and no edit was looked for.
+    assert told["closest"][1]["edits"] is None
+
+
+async def test_each_of_the_closest_rules_has_its_edits(door: Door, world: World):
+    for number in range(5):
+        await world.rule(f"r-{number}", {"source": ["Shop"]}, FUNCTION)
+    (event_id,) = await world.put({"n": 1})
+    told = await door.get(f"/_busway/events/{event_id}")
+    assert [[edit["mistake"] for edit in one["edits"]] for one in told["closest"]] == [["case", "case"]] * 5
+
+
+async def test_of_more_rules_than_are_told_those_that_matched_are_among_them(
+    door: Door, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("busway.inspect.why.EXPLAINED_MAX", 2)
+    for name, source in (("a", "bank"), ("b", "bank"), ("c", "shop")):
+        await world.rule(name, {"source": [source]}, FUNCTION)
+    (event_id,) = await world.put({"n": 1})
+    told = await door.get(f"/_busway/events/{event_id}")
+    assert [(rule["rule"], rule["matched"]) for rule in told["rules"]] == [("c", True), ("a", False)]
 
 
 async def test_a_delivered_event_tells_when_and_what_its_handler_printed(door: Door, world: World):

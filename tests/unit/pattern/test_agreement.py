@@ -16,6 +16,7 @@ from busway.pattern.flatten import FieldTree, Leaves, collect, flatten
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Alternative, Conditions
 
+from .hard_parts import ROWS
 from .random_patterns import EVENTS, PATTERNS, VALUES, object_text
 
 # For each claim; 4,000 were run when this was written.
@@ -119,11 +120,6 @@ def test_array_consistency_agrees_with_the_naive_search(pattern_text: str, event
     leaves = flatten(read_event(event_text.encode()), pattern.tree)
     expected = any(naive_alternative(alternative, leaves) for alternative in pattern.alternatives)
     assert pattern.matches(event_text.encode()) == expected
-
-
-ROWS = st.lists(
-    st.dictionaries(st.sampled_from(["b", "c", "d"]), st.sampled_from(["x", "y", ["x", "y"]])), max_size=3
-)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

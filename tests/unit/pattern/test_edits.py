@@ -1,14 +1,17 @@
 """Edits make a pattern match: those that a person would make for a slip, and none that was not tried."""
 
 import json
+from importlib import import_module
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from busway.errors import InvalidPattern
-from busway.pattern import Edit, edits, explain, parse
+from busway.pattern import Edit, Pattern, edits, explain, parse
 from busway.pattern.edits.mending import mend, mend_for
+from busway.pattern.event_tree import Tree
+from busway.pattern.explain import fewest_missed
 
 from .test_agreement import EVENTS, EXAMPLES, PATTERNS
 
@@ -203,6 +206,50 @@ def test_a_clash_of_elements_is_mended_on_either_side():
     ]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_branches_that_missed_by_equally_few_the_one_with_a_slip_is_edited(turned: bool):
+    branches = [{"source": ["a"]}, {"detail": {"total": [150]}}]
+    place = f"$or[{0 if turned else 1}].detail.total[0]"
+    pattern = {"$or": branches[::-1] if turned else branches}
+    assert found(pattern)[0] == ("pattern", place, "150", '"150"', "type")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event"),
+    [
+        ({"o": [{"exists": True}]}, {"o": {"k": 1}}),
+        ({"a": [{"anything-but": "DE"}]}, {"a": "DE"}),
+        ({"a": [{"anything-but": 5}]}, {"a": 5}),
+    ],
+)
+def test_no_edit_makes_a_list_accept_every_value(pattern: Any, event: Any):
+    assert found(pattern, event) == []
+
+
+def test_a_list_that_refuses_a_value_may_take_that_there_is_none():
+    assert found({"a": [{"anything-but": "x"}]}, {"b": 1}) == [("pattern", "a[1]", None, '{"exists": false}', "")]
+
+
+def test_null_elsewhere_is_not_what_a_field_meant():
+    shown = found({"source": [None]}, {**EVENT, "detail": {"z": None}})
+    assert [mistake for *_, mistake in shown] == ["", ""]
+
+
+def test_a_string_that_holds_json_becomes_the_object_and_what_is_in_it_is_mended_too():
+    pattern, event = {"detail": {"x": ["1"], "y": [2]}}, {"detail": '{"x": "1", "y": "2"}'}
+    (edit,) = edits(parse(json.dumps(pattern)), json.dumps(event).encode())
+    assert [change.mistake for change in edit.changes] == ["encoded", "type"]
+    assert edit.document == '{"detail": {"x": "1", "y": 2}}'
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("shop\u200b", "shop"), ("a\u00a0b", "a b"), ("e\u0301", "\u00e9"), ("\ufeffx", "x")]
+)
+def test_what_nobody_sees_is_taken_out_of_the_side_that_has_it(wrong: str, right: str):
+    assert [(where, mistake) for where, *_, mistake in found({"a": [wrong]}, {"a": right})] == [("pattern", "unseen")]
+    assert [(where, mistake) for where, *_, mistake in found({"a": [right]}, {"a": wrong})] == [("event", "unseen")]
+
+
 def test_several_slips_are_one_edit():
     pattern = {"source": ["Shop.orders"], "weight": [7], "detail": {"file": [{"prefix": "c:"}]}}
     (edit, *_) = edits(parse(json.dumps(pattern)), json.dumps(EVENT).encode())
@@ -241,6 +288,21 @@ def test_what_would_take_too_long_is_left():
     assert edits(parse('{"a":["x"]}'), deep) == ()
     fields = {f"f{number}": ["x"] for number in range(100)}
     assert edits(parse(json.dumps(fields)), b"{}") == ()
+
+
+def test_a_large_event_costs_a_few_trials(monkeypatch: pytest.MonkeyPatch):
+    rows = [{"sku": f"A{n}", "colour": f"c{n}", "size": f"s{n}"} for n in range(3_000)]
+    pattern = parse('{"r":{"sku":["A1"],"colour":["c2"],"size":["s3"]}}')
+    asked = 0
+
+    def counted(pattern: Pattern, event: dict[str, Tree]) -> int:
+        nonlocal asked
+        asked += 1
+        return fewest_missed(pattern, event)
+
+    monkeypatch.setattr(import_module("busway.pattern.edits.repair"), "fewest_missed", counted)
+    assert edits(pattern, json.dumps({"r": rows}).encode()) == ()
+    assert asked < 20
 
 
 @settings(max_examples=4 * EXAMPLES, deadline=None)

@@ -1,7 +1,10 @@
 import json
 from typing import Any
 
+import pytest
+
 from busway.pattern import Explanation, FieldVerdict, closest, explain, parse
+from busway.pattern.conditions import quoted
 
 TYPO = {"source": "shop", "detail-type": "Customer Nofication", "detail": {"id": "c-1"}}
 
@@ -68,15 +71,55 @@ def test_found_values_are_shown_as_json_and_a_long_list_is_cut():
     assert (len(long.found), long.found[-1]) == (21, "… and 5 more")
 
 
-def test_a_nearly_right_value_is_suggested():
-    field = only(explained({"detail-type": ["Order Placed", "Customer Notification"]}, TYPO))
-    assert field.suggestion == 'did you mean "Customer Notification"?'
+@pytest.mark.parametrize(
+    ("found", "wanted", "difference"),
+    [
+        ("Customer Nofication", "Customer Notification", "a typo"),
+        ("Order Placed", "Order Plcaed", "a typo"),
+        ("order placed", "Order Placed", "upper and lower case"),
+        ("x", "x ", "a space"),
+        ("shop\u200b", "shop", "what nobody sees"),
+        ("a\u00a0b", "a b", "what nobody sees"),
+        ("caf\u0065\u0301", "caf\u00e9", "what nobody sees"),
+    ],
+)
+def test_how_a_value_differs_is_said_and_neither_side_is_taken_for_right(found: str, wanted: str, difference: str):
+    told = only(explained({"a": ["something else", wanted]}, {"a": found})).suggestion
+    assert told == f"the event's {quoted(found)} and the pattern's {quoted(wanted)} differ by {difference}"
+
+
+def test_values_that_have_nothing_in_common_suggest_nothing():
     assert only(explained({"a": ["something else"]}, {"a": "x"})).suggestion is None
 
 
-def test_a_space_that_nobody_sees_is_named():
-    field = only(explained({"a": ["x "]}, {"a": "x"}))
-    assert field.suggestion == 'the event\'s "x" and the pattern\'s "x " differ by a space'
+def test_what_nobody_sees_is_shown_as_escapes_and_other_letters_as_themselves():
+    field = only(explained({"a": ["x\u200b"]}, {"a": ["y\u00a0z", "e\u0301", "é", "😀"]}))
+    assert field.wanted == r'"x\u200b"'
+    assert field.found == (r'"y\u00a0z"', r'"e\u0301"', '"é"', '"😀"')
+
+
+def test_a_number_that_no_double_keeps_is_said_to_lie_in_no_range():
+    number = b'{"a":1.00000000000000000001}'
+    reason = "the event's 1.00000000000000000001 has more digits than a double keeps, so it "
+    assert only(explain(parse('{"a":[{"numeric":["<",5]}]}'), number)).suggestion == f"{reason}lies in no range"
+    assert only(explain(parse('{"a":[1]}'), number)).suggestion == f"{reason}equals only a number written just so"
+
+
+@pytest.mark.parametrize("inside", [{"k": 1}, [{"k": 1}]])
+def test_an_object_where_a_value_is_wanted_names_a_field_in_it(inside: Any):
+    field = only(explained({"detail": {"o": [{"exists": True}]}}, {"detail": {"o": inside}}))
+    assert field.suggestion == "an object is no value; ask for a field in it: detail.o.k"
+
+
+def test_a_string_that_holds_json_where_an_object_is_wanted_is_named():
+    field = only(explained({"detail": {"a": {"b": ["x"]}}}, {"detail": {"a": '{"b": "x"}'}}))
+    assert field.suggestion == "detail.a is a string that holds JSON, not an object"
+    assert only(explained({"detail": {"a": {"b": ["x"]}}}, {"detail": {"a": "{b}"}})).suggestion is None
+
+
+def test_an_empty_name_is_said_to_be_never_found():
+    field = only(explained({"detail": {"": ["x"]}}, {"detail": {"": "x"}}))
+    assert field.suggestion == "a field with an empty name inside an object is never found"
 
 
 def test_a_nearly_right_field_is_suggested():
@@ -141,6 +184,24 @@ def test_branches_of_several_ors_are_told_once_each():
         "d.$or[1].$or[0]": False,
         "d.$or[1].$or[1]": True,
     }
+
+
+def test_a_branch_whose_own_fields_are_met_is_met_whatever_else_was_missed():
+    pattern = {"source": ["a"], "detail": {"$or": [{"x": ["1"]}, {"y": ["2"]}], "z": ["3"]}}
+    explanation = explained(pattern, {"source": "a", "detail": {"x": "1", "z": "4"}})
+    assert [branch.matched for branch in explanation.branches] == [True, False]
+    assert not explanation.matched
+
+
+def test_a_branch_around_others_tells_none_of_their_fields():
+    pattern = {"$or": [{"a": ["x"]}, {"s": ["x"], "d": {"$or": [{"b": ["x"]}, {"c": ["x"]}]}}]}
+    explanation = explained(pattern, {"s": "x", "d": {"b": "y"}})
+    assert [(one.branch, one.matched, [field.path for field in one.fields]) for one in explanation.branches] == [
+        ("$or[0]", False, ["a"]),
+        ("$or[1]", False, ["s"]),
+        ("$or[1].d.$or[0]", False, ["d.b"]),
+        ("$or[1].d.$or[1]", False, ["d.c"]),
+    ]
 
 
 def test_equal_branches_are_both_told():

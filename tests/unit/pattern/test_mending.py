@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from busway.errors import InvalidPattern
-from busway.pattern import mend, mend_for, parse
+from busway.pattern import mend, mend_event, mend_for, parse
 
 
 def mended(text: str) -> Any:
@@ -38,6 +38,12 @@ def mended(text: str) -> Any:
         ([{"equals": 5}], [5]),
         ([{"numeric": ">= 5"}], [{"numeric": [">=", 5]}]),
         ([{"numeric": [">", "5"]}], [{"numeric": [">", 5]}]),
+        ([{"numeric": [">=5"]}], [{"numeric": [">=", 5]}]),
+        ([{"numeric": ["> 1", "<9"]}], [{"numeric": [">", 1, "<", 9]}]),
+        ([{"between": [1, 9]}], [{"numeric": [">=", 1, "<=", 9]}]),
+        ([{"regex": "^in/.*\\.log$"}], [{"wildcard": "in/*.log"}]),
+        ([{"regex": "error"}], [{"wildcard": "*error*"}]),
+        ([{"regex": ".*a.*"}], [{"wildcard": "*a*"}]),
         ([{"numeric": ["==", 5]}], [{"numeric": ["=", 5]}]),
         ([{"numeric": ["!=", 5]}], [{"anything-but": 5}]),
         ([{"numeric": ["<", 9, ">", 1]}], [{"numeric": [">", 1, "<", 9]}]),
@@ -64,6 +70,9 @@ def test_a_value_list_is_mended_as_it_was_meant(list_: Any, expected: Any):
         ({"a": ["x"], "$or": [{"b": ["y"]}]}, {"a": ["x"], "b": ["y"]}),
         ({"or": [{"a": ["x"]}, {"b": ["y"]}]}, {"$or": [{"a": ["x"]}, {"b": ["y"]}]}),
         ({"a": {"$or": ["x", {"prefix": "y"}]}}, {"a": ["x", {"prefix": "y"}]}),
+        ({"detail": [{"x": ["1"]}]}, {"detail": {"x": ["1"]}}),
+        ({"detail": [{"x": ["1"]}, {"y": ["2"]}]}, {"detail": {"x": ["1"], "y": ["2"]}}),
+        ({"b": ["z"], "$and": [{"x": ["1"]}, {"y": ["2"]}]}, {"b": ["z"], "x": ["1"], "y": ["2"]}),
         ({"a": {"$or": [{"numeric": [">", 5]}, {"prefix": "y"}]}}, {"a": [{"numeric": [">", 5]}, {"prefix": "y"}]}),
     ],
 )
@@ -87,6 +96,24 @@ def test_the_shape_around_the_lists_is_mended(pattern: Any, expected: Any):
 )
 def test_text_that_is_nearly_json_is_mended(text: str):
     assert mended(text) == {"a": ["x"], "b": [True]}
+
+
+def test_an_event_that_is_nearly_json_is_mended():
+    assert mend_event("{'a': {b: 1,}}") == '{"a": {"b": 1}}'
+    assert [mend_event(text) for text in ('{"a": 1}', "[1]", "", "nothing")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"$and": [{"x": ["1"]}, {"x": ["2"]}]}',
+        '{"a": [{"regex": "[0-9]+"}]}',
+        '{"a": [{"regex": "a*b"}]}',
+        r'{"a": [{"regex": "\\d"}]}',
+    ],
+)
+def test_what_only_seems_to_say_the_same_is_not_offered(text: str):
+    assert mend(text) is None
 
 
 @pytest.mark.parametrize(

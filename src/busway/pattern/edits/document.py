@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 from msgspec import Raw
 
 from busway.pattern.event_tree import Scalar, Several, Tree
+from busway.pattern.unseen import escaped
 
 # Names and positions from the document's top to a value.
 Steps: TypeAlias = "tuple[str | int, ...]"
@@ -34,7 +35,7 @@ class Value(NamedTuple):
 
 
 def text_of(tree: Tree) -> str:
-    """The document as JSON text on one line; numbers as they were written."""
+    """The document as JSON text on one line; numbers as they were written, what nobody sees as escapes."""
     if isinstance(tree, dict):
         return "{" + ", ".join(_members(tree)) + "}"
     if isinstance(tree, list):
@@ -43,7 +44,7 @@ def text_of(tree: Tree) -> str:
         return bytes(tree).decode()
     if isinstance(tree, Several):
         return text_of(tree.values[-1])
-    text = json.dumps(tree, ensure_ascii=False)
+    text = escaped(json.dumps(tree, ensure_ascii=False))
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -10,8 +10,8 @@ from busway.pattern.event_tree import Tree
 Side = Literal["pattern", "event"]
 # What somebody probably did wrong; "" where the change is no guess at what was meant.
 Mistake = Literal[
-    "", "typo", "case", "space", "type", "brackets", "operator", "wildcard", "level", "place", "or-level", "elements",
-    "syntax",
+    "", "typo", "case", "space", "unseen", "type", "encoded", "brackets", "operator", "wildcard", "level", "place",
+    "or-level", "elements", "syntax",
 ]  # fmt: skip
 
 

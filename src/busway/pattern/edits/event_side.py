@@ -12,12 +12,23 @@ from busway.pattern.edits.mistakes import COSTS, Difference, between_texts, betw
 from busway.pattern.edits.moves import ENVELOPE, is_envelope
 from busway.pattern.event_tree import Scalar, Tree
 from busway.pattern.ignore_case import IgnoreCase
+from busway.pattern.on_the_way import furthest, object_in
 from busway.pattern.presence import ABSENT
 from busway.pattern.text import Prefix, Suffix
 from busway.pattern.wildcard import Wildcard
 
 # Ours: of a field with many values, or in long lists, how many places are tried.
 PLACES_MAX = 12
+
+
+def openings(event: Tree, paths: Sequence[str]) -> Iterator[Candidate]:
+    """Where a path leads into a string that holds JSON, the object in it."""
+    reached = {steps: there for steps, left, there in (furthest(event, path) for path in paths) if left}
+    for steps, there in reached.items():
+        inside = object_in(there)
+        if inside is not None:
+            change = Change(path_of(steps), text_of(there), text_of(inside), "encoded")
+            yield Candidate(COSTS["encoded"], change, with_value(event, steps, inside), halfway=True)
 
 
 def value_changes(

@@ -44,6 +44,20 @@ def mend_for(text: str, event: bytes) -> Edit | None:
     return None if further is None else replace(further, changes=(*mended.changes, *further.changes))
 
 
+def mend_event(text: str) -> str | None:
+    """An event that is nearly JSON, as JSON; None if it is right or beyond guessing."""
+    try:
+        read_text(text)
+    except InvalidEvent:
+        return None
+    except MalformedJson:
+        try:
+            return text_of(read_text(mended_json(text))) if len(text) <= CHARS_MAX else None
+        except (MalformedJson, InvalidEvent, RecursionError):
+            return None
+    return None
+
+
 def _mended(text: str) -> Edit | None:
     changes: list[Change] = []
     try:
@@ -82,6 +96,8 @@ class _Shape:
                 self._or(mended, item, here)
             elif isinstance(item, dict):
                 self._member(mended, name, item, here)
+            elif name == "$and" or _are_objects(item):
+                self._together(mended, name, item, here)
             elif isinstance(item, list):
                 entries = mended_list(item)
                 mended[name] = self._differing(here, item, entries)
@@ -118,6 +134,20 @@ class _Shape:
         elif branches:
             mended["$or"] = list(branches)
 
+    def _together(self, mended: dict[str, Tree], name: str, item: Tree, here: Steps) -> None:
+        """A list of objects all of which are asked, as one: `$and`, or a list around what a field's object holds."""
+        assert isinstance(item, list)
+        objects = [self.object(one, (*here, at)) for at, one in enumerate(item) if isinstance(one, dict)]
+        members = {inner: value for one in objects for inner, value in one.items()}
+        target = mended if name == "$and" else {}
+        if len(members) < sum(map(len, objects)) or not members or set(members) & set(target):
+            mended[name] = item  # beyond guessing
+            return
+        target.update(members)
+        if name != "$and":
+            mended[name] = members
+        self.changes.append(Change(path_of(here), text_of(item), text_of(members), "brackets"))
+
     def _differing(self, here: Steps, before: list[Tree], after: list[Tree]) -> Tree:
         """The list as it is mended; the change is told of the one entry that differs, or else of the list."""
         if text_of(before) == text_of(after):
@@ -146,6 +176,18 @@ def _is_or(name: str, item: Tree) -> bool:
         and isinstance(item, list)
         and len(item) > 1
         and all(isinstance(branch, dict) and not _is_operator(branch) for branch in item)
+    )
+
+
+def _are_objects(tree: Tree) -> bool:
+    """Whether a list holds objects with fields where it should hold values."""
+    return isinstance(tree, list) and bool(tree) and all(isinstance(one, dict) and _holds_lists(one) for one in tree)
+
+
+def _holds_lists(tree: dict[str, Tree]) -> bool:
+    return bool(tree) and all(
+        operator_of(name) is None and name not in RESERVED and isinstance(item, list | dict)
+        for name, item in tree.items()
     )
 
 

@@ -19,12 +19,15 @@ _OTHER_NAMES: Mapping[str, str] = {
     "equalsignorecase": "equals-ignore-case", "anythingbut": "anything-but", "not": "anything-but",
     "not-in": "anything-but", "like": "wildcard", "glob": "wildcard", "exist": "exists", "equals": "exactly",
     "equal": "exactly", "eq": "exactly", "ip": "cidr", "ip-address": "cidr", "number": "numeric",
+    "between": "numeric",
 }  # fmt: skip
 _COMPARISONS: Mapping[str, str] = {
     "=": "=", "==": "=", "<": "<", "<=": "<=", "=<": "<=", ">": ">", ">=": ">=", "=>": ">=",
 }  # fmt: skip
 _LOWER, _UPPER = (">", ">="), ("<", "<=")
-_COMPARED = re.compile(r"\s*([<>=]{1,2})\s*(\S+)\s*\Z")
+_COMPARED = re.compile(r"\s*([<>=]{1,2})\s*([^\s<>=]\S*)\s*\Z")
+# Of a regular expression, what a wildcard can't say.
+_BEYOND_WILDCARDS = re.compile(r"\\[a-zA-Z0-9]|(?<!\\)[][(){}|+?^$.*]")
 _STRAY_BACKSLASH = re.compile(r"\\(?![*\\])")
 _ALL_BITS: Mapping[str, str] = {"32": ".", "128": ":"}
 
@@ -70,6 +73,8 @@ def _mended_operator(entry: dict[str, Tree]) -> list[Tree]:
         return [{"anything-but": argument}]
     if name == "contains" and isinstance(argument, str):
         return [{"wildcard": f"*{_escaped(argument)}*"}]
+    if name in ("regex", "regexp", "matches") and isinstance(argument, str):
+        return _of_regex(argument) or [entry]
     operator = operator_of(name)
     if operator is None:
         return [entry]
@@ -78,6 +83,17 @@ def _mended_operator(entry: dict[str, Tree]) -> list[Tree]:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("*", "\\*")
+
+
+def _of_regex(regex: str) -> list[Tree]:
+    """The wildcard, or the text, that says the same; [] where none does."""
+    begun, ended = regex.startswith("^"), regex.endswith("$")
+    runs = re.split(r"(?<!\\)\.\*", regex[begun : len(regex) - ended])
+    if any(_BEYOND_WILDCARDS.search(run) for run in runs):
+        return []
+    literals = [_escaped(re.sub(r"\\(.)", r"\1", run)) for run in runs]
+    wildcard = ("" if begun else "*") + "*".join(literals) + ("" if ended else "*")
+    return [{"wildcard": re.sub(r"\*{2,}", "*", wildcard)}]
 
 
 def _text(operator: str, argument: Tree) -> list[Tree]:
@@ -124,13 +140,12 @@ def _cidr(operator: str, argument: Tree) -> list[Tree]:
 
 def _numeric(operator: str, argument: Tree) -> list[Tree]:
     if isinstance(argument, str):
-        compared = _COMPARED.match(argument)
-        argument = [compared[1], compared[2]] if compared else ["=", argument]
+        argument = [argument] if _COMPARED.match(argument) else ["=", argument]
     elif is_number(argument):
         argument = ["=", argument]
     if not isinstance(argument, list):
         return [{operator: argument}]
-    parts = [_number_or_operator(part) for part in argument]
+    parts = [_number_or_operator(part) for one in argument for part in _compared(one)]
     if len(parts) == 2 and parts[0] == "!=":
         return [{"anything-but": parts[1]}]
     if len(parts) == 4 and parts[0] in _UPPER and parts[2] in _LOWER:
@@ -138,6 +153,12 @@ def _numeric(operator: str, argument: Tree) -> list[Tree]:
     if len(parts) == 2 and is_number(parts[0]) and is_number(parts[1]):
         parts = [">=", parts[0], "<=", parts[1]]
     return [{operator: parts}]
+
+
+def _compared(part: Tree) -> list[Tree]:
+    """An operator and its number that stand in one string."""
+    compared = _COMPARED.match(part) if isinstance(part, str) else None
+    return [compared[1], compared[2]] if compared else [part]
 
 
 def _number_or_operator(part: Tree) -> Tree:

@@ -1,4 +1,4 @@
-"""How two values that should be the same differ: by case, by a space, by a slip of the finger, by their type."""
+"""How two values that should be the same differ, by a slip or by their type, and how likely each mistake is."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from msgspec import Raw
 from busway.pattern.conditions import shown
 from busway.pattern.edits.edit import Mistake
 from busway.pattern.event_tree import Scalar
-from busway.pattern.likeness import SUGGESTED_MIN, likeness
+from busway.pattern.likeness import likeness, slip_between
+from busway.pattern.unseen import as_seen
 
 # Ours: how far-fetched a change is, by what it mends. What mends nothing known comes last.
 COSTS: dict[Mistake, float] = {
-    "brackets": 0.9, "space": 1.0, "case": 1.1, "type": 1.2, "wildcard": 1.3, "operator": 1.4, "or-level": 1.5,
-    "level": 1.6, "elements": 1.7, "typo": 2.0, "place": 3.0, "": 5.0,
+    "brackets": 0.9, "encoded": 0.9, "space": 1.0, "unseen": 1.0, "case": 1.1, "type": 1.2,
+    "wildcard": 1.3, "operator": 1.4, "or-level": 1.5, "level": 1.6, "elements": 1.7, "typo": 2.0,
+    "place": 3.0, "": 5.0,
 }  # fmt: skip
 # The side on which the slip is not seems less in need of a change.
 OTHER_SIDE = 1.5
@@ -27,18 +29,19 @@ class Difference(NamedTuple):
 
 def between_texts(wrong: str, right: str) -> Difference | None:
     """What it takes to turn `wrong` into `right`; None when they are equal or have too little in common."""
-    if wrong == right:
+    slip = slip_between(wrong, right)
+    if slip is None:
         return None
-    if wrong.strip() == right.strip():
+    extra = 0.0
+    if slip == "space":
         # Whoever has the space has the slip.
-        return Difference("space", COSTS["space"] + (0 if len(wrong) > len(right) else OTHER_SIDE))
-    if wrong.strip().casefold() == right.strip().casefold():
-        return Difference("case", COSTS["case"])
-    near = likeness(wrong, right)
-    if near < SUGGESTED_MIN:
-        return None
-    # More often a letter is left out than one too many typed.
-    return Difference("typo", COSTS["typo"] + (1 - near) + (0.5 if len(wrong) > len(right) else 0))
+        extra = 0 if len(wrong) > len(right) else OTHER_SIDE
+    elif slip == "unseen":
+        extra = 0 if as_seen(wrong) != wrong else OTHER_SIDE
+    elif slip == "typo":
+        # More often a letter is left out than one too many typed.
+        extra = 1 - likeness(wrong, right) + (0.5 if len(wrong) > len(right) else 0)
+    return Difference(slip, COSTS[slip] + extra)
 
 
 def between_values(wrong: Scalar, right: Scalar) -> Difference | None:

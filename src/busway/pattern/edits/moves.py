@@ -21,6 +21,7 @@ from busway.pattern.edits.edit import Candidate, Change, Mistake
 from busway.pattern.edits.lists import Alternatives, ValueList, lists_of, parts_of
 from busway.pattern.edits.mistakes import COSTS, OTHER_SIDE, Difference, between_texts
 from busway.pattern.event_tree import Tree
+from busway.pattern.exact import LiteralIs
 
 # Ours: moving what the sender wrote is a little less likely to be meant than moving what the rule's author wrote.
 EVENT_MOVED = 0.3
@@ -43,7 +44,8 @@ def elsewhere(path: str, conditions: Sequence[Condition], values: Sequence[Value
 
     A place with another path altogether counts only if the list is met there and asks for something.
     """
-    specific = any(one.selectivity <= Selectivity.RANGE for one in conditions)
+    # null, true and false stand in too many places to tell which was meant.
+    specific = any(one.selectivity <= Selectivity.RANGE and not isinstance(one, LiteralIs) for one in conditions)
     seen: set[str] = set()
     missing = all(value.path != path for value in values)
     for value in values:

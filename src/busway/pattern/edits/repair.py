@@ -14,7 +14,7 @@ from busway.errors import InvalidEvent, InvalidPattern, MalformedJson
 from busway.pattern.array_consistency import Field
 from busway.pattern.edits.document import nested_deeper, text_of, values_of
 from busway.pattern.edits.edit import Candidate, Change, Edit
-from busway.pattern.edits.event_side import value_changes
+from busway.pattern.edits.event_side import openings, value_changes
 from busway.pattern.edits.mistakes import COSTS
 from busway.pattern.edits.moves import elsewhere, field_moves, or_moves, value_moves
 from busway.pattern.edits.pattern_side import list_changes
@@ -29,7 +29,9 @@ FURTHER_FETCHED = 1.2
 # Ours: an edit with more changes is no mended slip but another pattern.
 CHANGES_MAX, MISSED_MAX = 6, 20
 # Ours: how many changes are tried; fewer if a pattern asks much of an event that has much.
-TRIALS_MAX, TRIALS_MIN, WORK_MAX = 400, 20, 1_000_000
+TRIALS_MAX, TRIALS_MIN, WORK_MAX = 400, 4, 1_000_000
+# Ours: of branches of a `$or` that missed by equally few fields, how many are looked into.
+ALTERNATIVES_MAX = 20
 # Ours: above so many questions, of conditions to values, nothing is tried at all.
 ASKED_MAX = 25_000
 # Ours: events nested deeper are left alone.
@@ -54,7 +56,7 @@ class _Pair:
         asked = sum(1 + len(leaves.get(path, ())) * len(conditions) for path, conditions in fields)
         if asked > ASKED_MAX:
             return 0
-        return max(TRIALS_MIN, min(TRIALS_MAX, WORK_MAX // (10 * asked + len(self.pattern.text))))
+        return max(TRIALS_MIN, min(TRIALS_MAX, WORK_MAX // (16 * asked + len(self.pattern.text))))
 
 
 def edits(pattern: Pattern, event: bytes) -> tuple[Edit, ...]:
@@ -70,6 +72,8 @@ def edits(pattern: Pattern, event: bytes) -> tuple[Edit, ...]:
     except (InvalidEvent, MalformedJson):  # it was parsed, so this is for a `Pattern` made otherwise
         return ()
     trials = pair.trials()
+    if not trials:
+        return ()
     found: list[tuple[float, Edit]] = []
     for search in (_of_pattern, _of_event):
         edit = search(pair, trials)
@@ -160,15 +164,20 @@ def _step(
 
 
 def _unmet(pair: _Pair) -> list[tuple[Field, bool]]:
-    """The missed fields of the best alternative, and whether each has a value that fits, but in another element."""
+    """The missed fields of the best alternatives, and whether each has a value that fits, but in another element.
+
+    Of alternatives that missed by equally few, the slip may be in any.
+    """
     explanation = explain_tree(pair.pattern, pair.event)
-    best = explanation.best
-    alternative = pair.pattern.alternatives[explanation.alternatives.index(best)]
-    return [
-        (field, verdict.clash is not None)
-        for field, verdict in zip(alternative.fields, best.fields, strict=True)
+    verdicts = zip(pair.pattern.alternatives, explanation.alternatives, strict=True)
+    best = [one for one in verdicts if one[1].missed == explanation.missed][:ALTERNATIVES_MAX]
+    unmet = {
+        field: verdict.clash is not None
+        for alternative, verdicts in best
+        for field, verdict in zip(alternative.fields, verdicts.fields, strict=True)
         if not verdict.matched
-    ]
+    }
+    return list(unmet.items())
 
 
 def _pattern_candidates(pair: _Pair) -> Iterator[Candidate]:
@@ -185,8 +194,9 @@ def _pattern_candidates(pair: _Pair) -> Iterator[Candidate]:
 
 
 def _event_candidates(pair: _Pair) -> Iterator[Candidate]:
-    values = values_of(pair.event)
-    for (path, conditions), clash in _unmet(pair):
+    values, unmet = values_of(pair.event), _unmet(pair)
+    yield from openings(pair.event, [path for (path, _), _ in unmet])
+    for (path, conditions), clash in unmet:
         found = value_changes(pair.event, path, conditions, values)
         if clash:
             yield from _as_elements(found)

@@ -1,0 +1,75 @@
+"""Why a field was missed, in a sentence: what a value or the name of a field was probably meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from busway.pattern.conditions import Condition, shown
+from busway.pattern.event_tree import Scalar, Tree
+from busway.pattern.likeness import SUGGESTED_MIN, Slip, likeness, nearest_path, paths_of, slip_between
+from busway.pattern.numbers import NumberBetween, NumberIs, canonical
+from busway.pattern.on_the_way import furthest, object_in
+from busway.pattern.unseen import as_seen
+
+# Ours: how often two texts are compared for one field; comparing takes a hundred times as long as matching.
+COMPARED_MAX = 500
+_SLIPS: dict[Slip, str] = {
+    "space": "a space",
+    "unseen": "what nobody sees",
+    "case": "upper and lower case",
+    "typo": "a typo",
+}
+
+
+def about_field(path: str, event: dict[str, Tree], paths: Sequence[str]) -> str | None:
+    """Why the event has no value there; `paths` are those of its fields that have one."""
+    if path.endswith("."):
+        return "a field with an empty name inside an object is never found"
+    steps, left, there = furthest(event, path)
+    if left and object_in(there) is not None:
+        names = ".".join(step for step in steps if isinstance(step, str))
+        return f"{names} is a string that holds JSON, not an object"
+    inside = [] if left else [inner for inner in paths_of({path: there}) if inner != path]
+    if inside:
+        return f"an object is no value; ask for a field in it: {inside[0]}"
+    other = nearest_path(path, paths)
+    return f"did you mean the field {other}?" if other is not None else None
+
+
+def about_values(conditions: Sequence[Condition], values: Sequence[Scalar]) -> tuple[str | None, float]:
+    """Why none was accepted, and how near the event's values came to a wanted text, from 0 to 1."""
+    words = [word for condition in conditions for word in condition.words][:COMPARED_MAX]
+    texts = [value for value in values if isinstance(value, str)][: COMPARED_MAX // max(1, len(words))]
+    pairs = sorted(((likeness(text, word), text, word) for text in texts for word in words), reverse=True)
+    near = pairs[0][0] if pairs else 0.0
+    for alike, text, word in pairs:
+        # Of a short text, one character is much.
+        near_enough = alike >= SUGGESTED_MIN or as_seen(text).strip() == as_seen(word).strip()
+        slip = slip_between(text, word) if near_enough else None
+        if slip is not None:
+            return f"the event's {shown(text)} and the pattern's {shown(word)} differ by {_SLIPS[slip]}", near
+    return next((said for value in values if (said := _about_kind(conditions, value))), None), near
+
+
+def _about_kind(conditions: Sequence[Condition], value: Scalar) -> str | None:
+    """A string for a number or the other way round; a number that no range holds."""
+    said = shown(value)
+    if isinstance(value, str):
+        if any(condition.wanted == f"the number {value}" for condition in conditions):
+            return f"the event's {said} is a string, the pattern's {value} a number"
+    elif value is not None and not isinstance(value, bool):
+        for condition in conditions:
+            if said in condition.words:
+                return f"the event's {said} is a number, the pattern's {condition.wanted} a string"
+        if isinstance(canonical(value), str):
+            return _beyond_a_double(conditions, said)
+    return None
+
+
+def _beyond_a_double(conditions: Sequence[Condition], said: str) -> str | None:
+    reason = f"the event's {said} has more digits than a double keeps, so it"
+    if any(isinstance(condition, NumberBetween) for condition in conditions):
+        return f"{reason} lies in no range"
+    if any(isinstance(condition, NumberIs) for condition in conditions):
+        return f"{reason} equals only a number written just so"
+    return None
