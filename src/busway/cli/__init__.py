@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.UsageError as error:
         where = f"{error.ctx.command_path} --help" if error.ctx else "busway --help"
-        return complain(error.format_message(), f"see `{where}`", 2)
+        return complain(error.format_message(), getattr(error, "hint", f"see `{where}`"), 2)
     except click.ClickException as error:
         return complain(error.format_message(), "", error.exit_code)
     except BuswayError as error:

@@ -68,16 +68,44 @@ def sdk_variables(endpoint: str) -> str:
     return f"AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1 {keys}"
 
 
+class NotUtf8(click.UsageError):
+    """Text of another encoding: what is wrong with it is not the command, so the hint is another one too."""
+
+    hint = "save it as UTF-8: `iconv -f latin1 -t utf-8 OLD > NEW`; in PowerShell `… | Out-File -Encoding utf8 NEW`"
+
+
 def read_given(what: str, given: str) -> str:
-    """The text that an argument stands for; see `GIVEN`. Raises UsageError for a file that there is not."""
+    """The text that an argument stands for; see `GIVEN`. Raises UsageError for a file that cannot be read."""
     if given == "-":
-        return sys.stdin.read()
-    if given.lstrip().startswith(("{", "[", '"')):
-        return given
-    file = Path(given)
-    if not file.is_file():
-        raise click.UsageError(f"{what} is {given!r}: no such file; wanted {GIVEN}")
-    return file.read_text(encoding="utf-8")
+        return _decoded(f"{what} from stdin", sys.stdin.buffer.read())
+    if is_json(given):
+        # The shell's bytes that are no UTF-8 stand in arguments as halves of characters.
+        return _decoded(what, given.encode("utf-8", "surrogateescape"))
+    try:
+        with open(given, "rb") as file:
+            found = file.read()
+    except OSError as problem:
+        raise unreadable(what, given, problem, GIVEN) from problem
+    return _decoded(f"{what} {given}", found)
+
+
+def is_json(given: str) -> bool:
+    """Whether an argument is JSON itself, not the name of a file with it."""
+    return given.removeprefix("\ufeff").lstrip().startswith(("{", "[", '"'))
+
+
+def unreadable(what: str, given: str, problem: OSError, wanted: str) -> click.UsageError:
+    """What is wrong with a file that was named. It may be a pipe, as of `<(…)`, so only opening it tells."""
+    known: dict[type[OSError], str] = {FileNotFoundError: "no such file", IsADirectoryError: "that is a folder"}
+    return click.UsageError(f"{what} is {given!r}: {known.get(type(problem), problem.strerror)}; wanted {wanted}")
+
+
+def _decoded(what: str, text: bytes) -> str:
+    """Without the mark of the byte order, which Windows puts before UTF-8. Raises NotUtf8."""
+    try:
+        return text.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as wrong:
+        raise NotUtf8(f"{what} is not UTF-8 (byte {wrong.start + 1})") from wrong
 
 
 def project_root() -> Path:

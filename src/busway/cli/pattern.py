@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from busway.cli.options import json_option
-from busway.cli.output import counted, harmless, say
+from busway.cli.options import json_option, unreadable
+from busway.cli.output import counted, say
 
 if TYPE_CHECKING:
     from busway.pattern.check import Verdict
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def pattern() -> None:
-    """Event patterns by the file: `busway explain` is for one."""
+    """Event patterns by the file: `busway explain` is for one.
+
+    \b
+    Example:
+      busway pattern check rules.jsonl
+    """
 
 
 @pattern.command(short_help="Tell of many patterns and events, line by line, which match.")
@@ -45,7 +50,8 @@ def check(file: str | None, engine: str, expect: bool, as_json: bool) -> None:
     members ignored. What comes out is JSON with or without --json.
 
     Exits 0 when every line was answered, whatever the answers; 1 when one was no such object or, with --expect, when
-    an answer is not the one expected; 2 when it was asked wrongly, also for an engine that is not installed.
+    an answer is not the one expected, a line expects nothing, or there is none; 2 when it was asked wrongly, also for
+    an engine that is not installed. Why it is 1 is said line by line on stderr.
 
     \b
     Example:
@@ -61,29 +67,34 @@ def check(file: str | None, engine: str, expect: bool, as_json: bool) -> None:
     except EngineNotInstalled as missing:
         raise click.UsageError(f"--engine {engine}: {missing}; --engine reference is always there") from missing
     with _opened(file) as lines:
-        wrong = _answer(lines, sys.stdout.buffer, matches, expect)
+        answered, wrong = _answer(lines, sys.stdout.buffer, matches, expect)
     if wrong:
         say(f"{counted(wrong, 'line')} not as {'expected' if expect else 'it should be'}")
-    click.get_current_context().exit(1 if wrong else 0)
+    if expect and not answered:
+        say("nothing was checked: there is no line")
+    click.get_current_context().exit(1 if wrong or (expect and not answered) else 0)
 
 
-def _answer(lines: BinaryIO, out: BinaryIO, matches: Verdict, expect: bool) -> int:
-    """Answer line by line; each is out before the next is read. Gives back how many were wrong."""
+def _answer(lines: BinaryIO, out: BinaryIO, matches: Verdict, expect: bool) -> tuple[int, int]:
+    """Answer line by line; each is out before the next is read. Gives back how many there were, how many wrong."""
     import msgspec
 
     from busway.errors import InvalidCase
     from busway.pattern.check import outcome_of, read_case, unexpected
 
-    encode, wrong = msgspec.json.Encoder().encode, 0
+    encode, answered, wrong = msgspec.json.Encoder().encode, 0, 0
     for number, line in enumerate(lines, 1):
+        line = line.removeprefix(BOM_UTF8) if number == 1 else line
         if not line.strip():
             continue
+        answered += 1
         try:
             case = read_case(line)
         except InvalidCase as fault:
             wrong += 1
             out.write(encode({"line": number, "error": "InvalidLine", "reason": str(fault)}) + b"\n")
             out.flush()
+            say(f"line {number}: {fault}")
             continue
         outcome = outcome_of(case, matches)
         out.write(encode(outcome) + b"\n")
@@ -91,17 +102,19 @@ def _answer(lines: BinaryIO, out: BinaryIO, matches: Verdict, expect: bool) -> i
         differs = unexpected(case, outcome) if expect else ""
         if differs:
             wrong += 1
-            say(harmless(f"line {number}, {bytes(case.id).decode()}: {differs}"))
-    return wrong
+            say(f"line {number}, {bytes(case.id).decode()}: {differs}")
+    return answered, wrong
 
 
 @contextmanager
 def _opened(file: str | None) -> Generator[BinaryIO]:
-    """Raises UsageError for a file that there is not."""
+    """Raises UsageError for a file that cannot be read."""
     if file is None or file == "-":
         yield sys.stdin.buffer
         return
-    if not Path(file).is_file():
-        raise click.UsageError(f"FILE is {file!r}: no such file")
-    with Path(file).open("rb") as lines:
+    try:
+        lines = open(file, "rb")  # noqa: SIM115
+    except OSError as problem:
+        raise unreadable("FILE", file, problem, "a file of JSON lines, or - for stdin") from problem
+    with lines:
         yield lines

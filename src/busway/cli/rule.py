@@ -31,7 +31,12 @@ _STOPPED = {
 
 @click.group()
 def rule() -> None:
-    """What rules match, and what a change of one, or of a handler's pattern, would do."""
+    """What rules match, and what a change of one, or of a handler's pattern, would do.
+
+    \b
+    Example:
+      busway rule lint rules/*.json
+    """
 
 
 rule.add_command(sample)

@@ -1,4 +1,4 @@
-"""Patterns as they come in files: a pattern, a rule file of a project, or what `aws events list-rules` prints."""
+"""Patterns as they come in files: a pattern, a rule file of a project, or rules as AWS lists or describes them."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ class _Rule(msgspec.Struct, rename="pascal"):
     event_bus_name: str = "default"
 
 
-class _Rules(msgspec.Struct, rename="pascal"):
-    """A rule file has `EventPattern`, AWS's list has `Rules`."""
+class _File(msgspec.Struct, rename="pascal"):
+    """A rule has `EventPattern` or a schedule, AWS's list has `Rules`. A pattern has no strings as members."""
 
     rules: list[_Rule] | None = None
     event_pattern: Raw = _NOTHING
+    schedule_expression: str = ""
+    event_bus_name: str = "default"
 
 
 def patterns_in(text: str, name: str) -> list[NamedPattern]:
     """The patterns of a file, without rules that run on a schedule. A text that is no rule is taken as a pattern."""
     try:
-        found = msgspec.json.decode(text.encode("utf-8", "surrogatepass"), type=_Rules)
+        found = msgspec.json.decode(text.encode("utf-8", "surrogatepass"), type=_File)
     except msgspec.MsgspecError:
         return [NamedPattern(name, text)]  # whoever parses it says what is wrong with it
     if found.event_pattern != _NOTHING:
-        return [NamedPattern(name, _text_of(found.event_pattern))]
+        return [NamedPattern(name, _text_of(found.event_pattern), found.event_bus_name)]
     if found.rules is None:
-        return [NamedPattern(name, text)]
+        return [] if found.schedule_expression else [NamedPattern(name, text)]
     return [
         NamedPattern(rule.name or f"{name} {place}", _text_of(rule.event_pattern), rule.event_bus_name)
         for place, rule in enumerate(found.rules, 1)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from busway.cli.options import connect, read_given, server_options
+from busway.cli.options import connect, is_json, read_given, server_options
 from busway.cli.output import counted, line, print_text
 
 if TYPE_CHECKING:
     from busway.cli.rule_files import NamedPattern
+    from busway.errors import InvalidPattern
     from busway.pattern import Pattern
     from busway.pattern.findings import Finding
     from busway.pattern.rule_set import Report
@@ -32,8 +33,11 @@ NOTES_SHOWN_MAX = 30
 @click.option(
     "--fail-on", type=click.Choice(LEVELS), default="error", show_default=True, help="Exit 1 for this, or for worse."
 )
+@click.option(
+    "--level", type=click.Choice(LEVELS), default="note", show_default=True, help="Show this and worse, no less."
+)
 @server_options
-def lint(files: Sequence[str], bus: str | None, fail_on: str, endpoint: str, as_json: bool) -> None:
+def lint(files: Sequence[str], bus: str | None, fail_on: str, level: str, endpoint: str, as_json: bool) -> None:
     """Tell which rules can never match, which have the same events, and which patterns mean something else.
 
     FILES hold a pattern, a rule, or what `aws events list-rules` prints; - is stdin. Without FILES it is the rules
@@ -44,7 +48,7 @@ def lint(files: Sequence[str], bus: str | None, fail_on: str, endpoint: str, as_
     \b
     Example:
       busway rule lint rules/*.json
-      busway rule lint --fail-on warning
+      busway rule lint --fail-on warning --level warning
       busway rule lint --endpoint http://127.0.0.1:4566 --bus shop --json
     """
     from busway.pattern import event_text
@@ -52,14 +56,21 @@ def lint(files: Sequence[str], bus: str | None, fail_on: str, endpoint: str, as_
     source = click.get_current_context().get_parameter_source("endpoint")
     given = _given(files, bus, endpoint, source == ParameterSource.COMMANDLINE)
     wanted = [each for each in given if bus is None or each.bus == bus]
+    if files and given and not wanted:
+        known = ", ".join(sorted({each.bus for each in given}))
+        raise click.UsageError(f"--bus {bus}: no rule in FILES is of this bus; they are of {known}")
     findings, reports = _linted(wanted)
+    shown = [each for each in findings if each.level in _and_worse(level)]
     if as_json:
         # Not print_json: a pattern may hold what is no Unicode text, and that too is shown.
-        print_text(event_text(_plain(wanted, findings, reports), step="  "))
+        print_text(event_text(_plain(wanted, shown, reports), step="  "))
     else:
-        _show(wanted, findings, reports)
-    serious = LEVELS[: LEVELS.index(fail_on) + 1]
-    click.get_current_context().exit(1 if any(each.level in serious for each in findings) else 0)
+        _show(wanted, findings, shown, reports)
+    click.get_current_context().exit(1 if any(each.level in _and_worse(fail_on) for each in findings) else 0)
+
+
+def _and_worse(level: str) -> Sequence[str]:
+    return LEVELS[: LEVELS.index(level) + 1]
 
 
 def _given(files: Sequence[str], bus: str | None, endpoint: str, asked_server: bool) -> list[NamedPattern]:
@@ -76,12 +87,12 @@ def _given(files: Sequence[str], bus: str | None, endpoint: str, asked_server: b
             pass
         else:
             return _of_project(root)
-    return _of_server(endpoint)
+    return _of_server(endpoint, bus)
 
 
 def _called(file: str) -> str:
     """A file by its name; JSON that was given itself has none."""
-    return "stdin" if file == "-" else "pattern" if file.lstrip().startswith(("{", "[", '"')) else file
+    return "stdin" if file == "-" else "pattern" if is_json(file) else file
 
 
 def _of_project(root: Path) -> list[NamedPattern]:
@@ -98,16 +109,21 @@ def _of_project(root: Path) -> list[NamedPattern]:
         if not entry.schedule
     ]
     for entry in manifest.rules:
-        text = (root / entry.file).read_text(encoding="utf-8")
+        text = read_given("rule", str(root / entry.file))
         found += [NamedPattern(entry.file, each.text, manifest.bus) for each in patterns_in(text, entry.file)]
     return found
 
 
-def _of_server(endpoint: str) -> list[NamedPattern]:
+def _of_server(endpoint: str, bus: str | None) -> list[NamedPattern]:
+    """Raises UsageError for a bus that there is not."""
     from busway.cli.rule_files import NamedPattern
 
-    rules = connect(endpoint).get("/_busway/status")["rules"]
-    return [NamedPattern(rule["name"], rule["pattern"], rule["bus"]) for rule in rules if rule["pattern"]]
+    told = connect(endpoint).get("/_busway/status")
+    # The default bus is there before anybody has asked for it.
+    known = sorted({"default", *(each["name"] for each in told["buses"])})
+    if bus is not None and bus not in known:
+        raise click.UsageError(f"--bus {bus}: the server has no such bus; it has {', '.join(known)}")
+    return [NamedPattern(rule["name"], rule["pattern"], rule["bus"]) for rule in told["rules"] if rule["pattern"]]
 
 
 def _linted(wanted: Sequence[NamedPattern]) -> tuple[list[Finding], list[Report]]:
@@ -125,10 +141,24 @@ def _linted(wanted: Sequence[NamedPattern]) -> tuple[list[Finding], list[Report]
         try:
             patterns[name] = parse(each.text)
         except InvalidPattern as error:
-            findings.append(Finding("error", "invalid", (name,), str(error).splitlines()[0]))
+            findings.append(Finding("error", "invalid", (name,), _refused(error, each.text)))
     reports = [lint_rules(patterns) for patterns in buses.values()]
     findings += [finding for report in reports for finding in report.findings]
     return sorted(findings, key=worst_first), reports
+
+
+def _refused(refusal: InvalidPattern, text: str) -> str:
+    """Why a pattern is refused, where, and how it was probably meant: on a line."""
+    from busway.cli.verdict import DOCUMENT_CHARS_MAX
+    from busway.pattern import mend
+
+    said = str(refusal).splitlines()[0]
+    if refusal.position:
+        said += " (line {}, column {} of the pattern)".format(*refusal.position)
+    mended = mend(text)
+    return (
+        said if mended is None or len(mended.document) > DOCUMENT_CHARS_MAX else f"{said}; meant: {mended.document}"
+    )
 
 
 def _free_name(name: str, taken: dict[str, Pattern]) -> str:
@@ -148,13 +178,16 @@ def _plain(wanted: Sequence[NamedPattern], findings: Sequence[Finding], reports:
     }
 
 
-def _show(wanted: Sequence[NamedPattern], findings: Sequence[Finding], reports: Sequence[Report]) -> None:
+def _show(
+    wanted: Sequence[NamedPattern], findings: Sequence[Finding], shown: Sequence[Finding], reports: Sequence[Report]
+) -> None:
+    """What is to be shown, and the number of all that was found."""
     from busway.pattern import event_text
 
     counts = Counter(finding.level for finding in findings)
-    notes = [finding for finding in findings if finding.level == "note"]
+    notes = [finding for finding in shown if finding.level == "note"]
     hidden = notes[NOTES_SHOWN_MAX:]
-    for finding in findings[: len(findings) - len(hidden)]:
+    for finding in shown[: len(shown) - len(hidden)]:
         about = f"{finding.rules[0]}: " if len(finding.rules) == 1 else ""
         line((f"{finding.level:8}", STYLES[finding.level]), about, finding.message, (f"  {finding.code}", "dim"))
         if finding.event is not None:

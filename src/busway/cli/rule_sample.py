@@ -27,8 +27,8 @@ def sample(
 ) -> None:
     """Make an event that PATTERN matches: a file (a pattern or a rule), - for stdin, or JSON itself.
 
-    It is a whole event as EventBridge delivers it, the same each time. With --count each is a line of JSON. --json
-    adds to a near miss which field it misses by and what that wanted.
+    It is a whole event as EventBridge delivers it, the same each time. With --count each is a line of JSON, with
+    --json they are one list. --json adds to a near miss which field it misses by and what that wanted.
 
     \b
     Example:

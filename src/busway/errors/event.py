@@ -31,11 +31,11 @@ class InvalidCase(BuswayError):
 
 
 class EngineNotInstalled(BuswayError):
-    """A matcher that was asked for by name is in a package that is not there."""
+    """A matcher that was asked for by name is in a package that is not there, or not as it is wanted."""
 
-    def __init__(self, name: str, module: str) -> None:
-        super().__init__(f"the matcher {name!r} is not installed: there is no module {module}")
-        self.name, self.module = name, module
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the matcher {name!r} is not installed: {reason}")
+        self.name, self.reason = name, reason
 
 
 class InvalidEvent(BuswayError):

@@ -1,12 +1,16 @@
 """What events of a bus have in common, beyond what the language says of events: their envelope.
 
 Every event has `source` and its like once, as a string; `resources` is a list of strings, `detail` is an object, and
-there is nothing else at the top. So a pattern can be told apart from another, or be impossible, by its envelope.
+there is nothing else at the top. So a pattern can be told apart from another, or be impossible, by its envelope: that
+is judged here, for those who lint rules and for those who make events of them.
 https://docs.aws.amazon.com/eventbridge/latest/ref/events-structure.html
 """
 
 from __future__ import annotations
 
+from busway.pattern.event_tree import Scalar
+from busway.pattern.explain import wanted
+from busway.pattern.likeness import nearest_word
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Alternative, Conditions
 from busway.pattern.text_sets import ANY_STRING
@@ -23,8 +27,12 @@ Fields = dict[str, Conditions]
 
 def unmet(path: str, conditions: Conditions) -> str | None:
     """Why no event of a bus meets the list, for people; None when one may."""
-    if _left(path, conditions):
+    if met_on_a_bus(path, conditions):
         return None
+    return f"{path} wants {wanted(conditions)}, but {_reason(path, conditions)}"
+
+
+def _reason(path: str, conditions: Conditions) -> str:
     if all(accepts_nothing(condition) for condition in conditions):
         return "no value is that"
     name, dot, below = path.partition(".")
@@ -36,14 +44,37 @@ def unmet(path: str, conditions: Conditions) -> str | None:
         return "detail is an object, never a value"
     if name == "detail":
         return "a name that is empty cannot be asked for"
-    return f"{name} has nothing in it" if name in MEMBERS and dot and below else f"no event has a member {name!r}"
+    if name in MEMBERS and dot and below:
+        return f"{name} has nothing in it"
+    near = nearest_word([name.replace("_", "-")], MEMBERS)
+    return f"no event has a member {name!r}; did you mean {near if near is not None else f'detail.{path}'}?"
+
+
+def met_on_a_bus(path: str, conditions: Conditions) -> Conditions:
+    """The conditions that some event of a bus may meet."""
+    if holds_strings(path):
+        absent = may_be_absent(path)
+        return tuple(one for one in conditions if (absent if one == ABSENT else not apart([one], [ANY_STRING])))
+    if not _within_detail(path):
+        return tuple(one for one in conditions if one == ABSENT)
+    return tuple(one for one in conditions if not accepts_nothing(one))
+
+
+def may_hold(path: str, value: Scalar) -> bool:
+    """Whether an event of a bus may have this value there."""
+    return isinstance(value, str) if holds_strings(path) else _within_detail(path)
+
+
+def may_be_absent(path: str) -> bool:
+    """Whether an event of a bus may have no value there."""
+    return path not in STRINGS
 
 
 def fields_of(alternative: Alternative) -> Fields | None:
     """The fields that tell events of a bus apart, without conditions that none meets; None when no event fits."""
     fields: Fields = {}
     for path, conditions in alternative.fields:
-        left = _left(path, conditions)
+        left = met_on_a_bus(path, conditions)
         if not left:
             return None
         if not _always_met(path, left):
@@ -67,18 +98,13 @@ def share_arrays(one: str, other: str) -> bool:
     return here[0] == there[0] == "detail" and len(here) > 1 and here[1:2] == there[1:2]
 
 
-def _left(path: str, conditions: Conditions) -> Conditions:
-    """The conditions that some event of a bus may meet."""
-    if path in (*STRINGS, *MAYBE_STRINGS, *LISTS):
-        absent = path not in STRINGS
-        return tuple(one for one in conditions if (absent if one == ABSENT else not apart([one], [ANY_STRING])))
-    if not path.startswith("detail.") or path == "detail.":
-        return tuple(one for one in conditions if one == ABSENT)
-    return tuple(one for one in conditions if not accepts_nothing(one))
+def _within_detail(path: str) -> bool:
+    """An empty name at the end is found only in a name that ends with a dot, so `detail.` is a member of the top."""
+    return path.startswith("detail.") and path != "detail."
 
 
 def _always_met(path: str, conditions: Conditions) -> bool:
     """Whether every event has there what is wanted, and not in an array, where other fields could depend on it."""
     if path in STRINGS:
         return covers(conditions, [ANY_STRING])
-    return path not in MAYBE_STRINGS and path not in LISTS and (not path.startswith("detail.") or path == "detail.")
+    return not holds_strings(path) and not _within_detail(path)

@@ -28,15 +28,19 @@ PATTERN_KEPT_CHARS_MAX = 4_096
 Verdict = Callable[[str, bytes], bool]
 
 
+# A member that is not there, and one that is null: both say nothing.
+_SILENT = (Raw(), Raw(b"null"))
+
+
 class Case(msgspec.Struct, frozen=True):
-    """A line. `match`, `error` and `reason` are what somebody expects of it, where they are there."""
+    """A line. `match`, `error` and `reason` are what somebody expects of it, where they are there; of any type."""
 
     id: Raw
     pattern: Raw
     event: Raw
-    match: bool | UnsetType = UNSET
-    error: str | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
+    match: Raw = Raw()
+    error: Raw = Raw()
+    reason: Raw = Raw()
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,29 +52,33 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | UnsetType = UNSET
 
 
+_WANTED = "wanted a JSON object with id, pattern and event"
 _decode = msgspec.json.Decoder(Case).decode
 
 
 def read_case(line: bytes) -> Case:
     """Raises `InvalidCase`."""
     try:
-        return _decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as wrong:
-        case = _as_python_writes(line)
+        text = line.decode()  # here, because nobody looks into what stays `Raw`
+    except UnicodeDecodeError as wrong:
+        raise InvalidCase(f"{_WANTED}: not UTF-8 (byte {wrong.start + 1})") from wrong
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, RecursionError) as wrong:
+        case = _as_python_writes(text)
         if case is None:
-            raise InvalidCase(f"wanted a JSON object with id, pattern and event: {wrong}") from wrong
+            raise InvalidCase(f"{_WANTED}: {wrong}") from wrong
         return case
 
 
-def _as_python_writes(line: bytes) -> Case | None:
+def _as_python_writes(line: str) -> Case | None:
     """Python's json writes NaN and Infinity, which are no JSON: such a pattern is refused, but by its own reason."""
     try:
         found = json.loads(line)
-        given = {name: Raw(json.dumps(found[name]).encode()) for name in ("pattern", "event")}
         name = Raw(json.dumps(found["id"], allow_nan=False).encode())
-        expected = {word: found[word] for word in ("match", "error", "reason") if word in found}
-        return msgspec.convert({"id": name, **given, **expected}, Case)
-    except (ValueError, TypeError, KeyError, RecursionError, msgspec.ValidationError):
+        known = ("pattern", "event", *(word for word in ("match", "error", "reason") if word in found))
+        return Case(name, **{word: Raw(json.dumps(found[word]).encode()) for word in known})
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
@@ -85,19 +93,32 @@ def outcome_of(case: Case, matches: Verdict) -> Outcome:
 
 
 def unexpected(case: Case, outcome: Outcome) -> str:
-    """How an outcome differs from what its line expects, in words; "" if it does not, or nothing is expected."""
-    for name in ("match", "error"):
-        wanted, got = getattr(case, name), getattr(outcome, name)
-        if wanted is not UNSET and wanted != got:
-            return f"wanted {name} {_shown(wanted)}, got {_shown_outcome(outcome)}"
+    """How an outcome differs from what its line expects, in words; "" if it does not.
+
+    A line that expects neither a match nor an error would be green whatever came of it, so that is a difference too.
+    """
+    if case.match in _SILENT and case.error in _SILENT:
+        return "nothing is expected: it has neither match nor error"
+    for name, got in (("match", outcome.match), ("error", outcome.error)):
+        given = getattr(case, name)
+        if given not in _SILENT and _as_shown(given) != _shown(got):
+            return f"wanted {name} {_as_shown(given)}, got {_shown_outcome(outcome)}"
     # Of an invalid event the words are each engine's own.
-    if case.error == "InvalidEventPatternException" and case.reason not in (UNSET, outcome.reason):
-        return f"wanted the reason {_shown(case.reason)}, got {_shown(outcome.reason)}"
-    return ""
+    if outcome.error != "InvalidEventPatternException" or case.reason in _SILENT:
+        return ""
+    wanted, got = _as_shown(case.reason), _shown(outcome.reason)
+    return f"wanted the reason {wanted}, got {got}" if wanted != got else ""
 
 
 def _shown(value: Any) -> str:
-    return json.dumps(value)
+    """JSON, so that 1 is not true; of what is not there a word that is no JSON."""
+    return "none" if value is UNSET else json.dumps(value)
+
+
+def _as_shown(given: Raw) -> str:
+    """A member as `_shown` writes it. Only strings can be written in several ways and still be what is expected."""
+    text = bytes(given).decode()
+    return json.dumps(json.loads(text)) if text.startswith('"') else text
 
 
 def _shown_outcome(outcome: Outcome) -> str:

@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from busway.pattern.bus_events import Fields, fields_of, holds_strings, share_arrays, single
+from busway.pattern.bus_events import Fields, fields_of, share_arrays, single
 from busway.pattern.conditions import Condition
 from busway.pattern.event_tree import Scalar
 from busway.pattern.likely_values import likely
@@ -119,7 +119,7 @@ def _filling(one: Fields, other: Fields) -> dict[str, Scalar | Missing] | None:
     for path in sorted({*one, *other}, key=path_order):
         lists = [fields[path] for fields in (one, other) if path in fields]
         values = fit_envelope(path, lists, _common(lists))
-        if values and (isinstance(values[0], str) or not holds_strings(path)):
+        if values:
             filling[path] = values[0]
         elif all(ABSENT in conditions for conditions in lists):
             filling[path] = MISSING

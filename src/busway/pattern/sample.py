@@ -1,4 +1,4 @@
-"""Events made from a pattern: some that it matches, and some that it misses by exactly one field.
+"""Events of a bus made from a pattern: some that it matches, and some that it misses by exactly one field.
 
 Every event is asked of the pattern before it is given, so none is a guess. Deterministic: the same pattern, the same
 events. Without lists, unless a field that has a value must have fields below it too.
@@ -7,18 +7,21 @@ events. Without lists, unless a field that has a value must have fields below it
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from busway.errors import NoSample
+from busway.pattern.bus_events import may_be_absent, may_hold, met_on_a_bus, unmet
+from busway.pattern.conditions import Condition
 from busway.pattern.event_tree import Scalar
-from busway.pattern.explain import Explanation, explain, wanted
+from busway.pattern.explain import Explanation, explain
 from busway.pattern.likely_values import distinct, likely, unlikely
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Alternative, Conditions, Pattern
 from busway.pattern.sample_event import ENVELOPE, MISSING, Filling, Missing, build, event_text
-from busway.pattern.text import Prefix
+from busway.pattern.text_sets import literals_of
 
 # Ours: how many events are made from one pattern before it is given up.
 TRIES_MAX = 400
@@ -26,7 +29,7 @@ TRIES_MAX = 400
 T = TypeVar("T")
 Options: TypeAlias = "dict[str, list[Scalar | Missing]]"
 # Members of the envelope whose strings have a form: what else they may be. A beginning is filled up from these.
-_FORMED: Mapping[str, Sequence[str]] = {
+FORMED: Mapping[str, Sequence[str]] = {
     "id": ("00000000-0000-4000-8000-000000000002",),
     "account": ("210987654321",),
     "time": ("2026-07-01T12:00:00Z",),
@@ -55,7 +58,7 @@ def samples(pattern: Pattern, count: int) -> list[dict[str, Any]]:
     """
     told = [options for alternative in pattern.alternatives if all((options := options_of(alternative)).values())]
     if not told:
-        raise NoSample(*_contradiction(pattern.alternatives[0]))
+        raise _refusal(pattern.alternatives[0])
 
     def kept(event: dict[str, Any], text: str) -> dict[str, Any] | None:
         return event if pattern.matches(text.encode()) else None
@@ -102,10 +105,11 @@ def _different(fillings: Iterable[Filling], count: int, kept: Callable[[dict[str
 
 
 def options_of(alternative: Alternative) -> Options:
-    """What each field may be, the best first; [] for a field that no value meets."""
+    """What each field may be in an event of a bus, the best first; [] for a field that no value meets."""
     options: Options = {}
     paths = [path for path, _ in alternative.fields]
-    for path, conditions in alternative.fields:
+    for path, all_conditions in alternative.fields:
+        conditions = met_on_a_bus(path, all_conditions)
         values: list[Scalar | Missing] = list(fit_envelope(path, [conditions], likely(conditions)))
         if ABSENT in conditions:
             below = any(other.startswith(f"{path}.") for other in paths)
@@ -115,17 +119,15 @@ def options_of(alternative: Alternative) -> Options:
 
 
 def fit_envelope(path: str, lists: Sequence[Conditions], values: Sequence[Scalar]) -> list[Scalar]:
-    """`values`, which all lists accept; of the envelope first what a sample has anyway, and strings before others."""
+    """Those of `values`, which all lists accept, that an event of a bus may have; first what a sample has anyway.
+
+    Where the strings of a member have a form, and some that have it are accepted, it is these alone.
+    """
     usual = _usual(path)
-    begun = [
-        condition.text + text[len(condition.text) :]
-        for conditions in lists
-        for condition in conditions
-        if isinstance(condition, Prefix) and path in _FORMED
-        for text in usual
-    ]
-    first = [text for text in (*usual, *begun) if all(_accepts(conditions, text) for conditions in lists)]
-    return distinct(iter([*first, *sorted(values, key=lambda value: bool(usual) and not isinstance(value, str))]))
+    formed = [text for conditions in lists for one in conditions for text in _formed(path, one)]
+    first = [text for text in (*usual, *formed) if all(_accepts(conditions, text) for conditions in lists)]
+    others = [] if first and path in FORMED else [value for value in values if may_hold(path, value)]
+    return distinct(iter([*first, *others]))
 
 
 def _accepts(conditions: Conditions, value: Scalar) -> bool:
@@ -134,7 +136,28 @@ def _accepts(conditions: Conditions, value: Scalar) -> bool:
 
 def _usual(path: str) -> list[str]:
     usual = ENVELOPE.get(path)
-    return [usual, *_FORMED.get(path, ())] if isinstance(usual, str) else []
+    return [usual, *FORMED.get(path, ())] if isinstance(usual, str) else []
+
+
+def _formed(path: str, condition: Condition) -> Iterator[str]:
+    """What is usual there, with the pieces that a condition wants written over what is alike.
+
+    "*T03:*" makes 2026-01-01T03:00:00Z of 2026-01-01T12:00:00Z: a digit stands for any digit, a small letter for any
+    small letter, all else for itself. A piece goes where it fits first, as in matching.
+    """
+    literals = literals_of(condition)
+    if path not in FORMED or literals is None or len(literals) == 1:
+        return
+    first, *inner, last = [re.escape(_form(literal)) for literal in literals]
+    form = re.compile(f"{first}{''.join(f'(?>(.*?){piece})' for piece in inner)}(.*){last}", re.DOTALL)
+    for text in _usual(path):
+        if found := form.fullmatch(_form(text)):
+            kept = [text[slice(*found.span(number))] for number in range(1, len(literals))]
+            yield literals[0] + "".join(map("".join, zip(kept, literals[1:], strict=True)))
+
+
+def _form(text: str) -> str:
+    return re.sub("[0-9]", "0", re.sub("[a-z]", "a", text))
 
 
 def _fillings(alternatives: Sequence[Options]) -> Iterator[dict[str, Scalar | Missing]]:
@@ -171,13 +194,12 @@ def _missing_one(pattern: Pattern) -> Iterator[dict[str, Scalar | Missing]]:
 def _spoil(
     best: dict[str, Scalar | Missing], path: str, conditions: Conditions
 ) -> Iterator[dict[str, Scalar | Missing]]:
-    values = unlikely(conditions)
-    if usual := _usual(path):
-        usual = [text for text in usual if not _accepts(conditions, text)]
-        strings = [value for value in values if isinstance(value, str)]
-        values = distinct(iter([*(usual if path in _FORMED else ()), *strings, *values]))
+    values = [value for value in unlikely(conditions) if may_hold(path, value)]
+    if path in FORMED:
+        usual = [text for text in _usual(path) if not _accepts(conditions, text)]
+        values = usual or values
     yield from ({**best, path: value} for value in values)
-    if ABSENT not in conditions:
+    if ABSENT not in conditions and may_be_absent(path):
         yield {**best, path: MISSING}
 
 
@@ -190,7 +212,9 @@ def _near_miss(event: dict[str, Any], explanation: Explanation) -> NearMiss:
     return NearMiss(event, field.path, field.wanted)
 
 
-def _contradiction(alternative: Alternative) -> tuple[str, str]:
-    options = options_of(alternative)
-    path, conditions = next((path, conditions) for path, conditions in alternative.fields if not options[path])
-    return path, f"no event can match: {path} wants {wanted(conditions)}, and no value is that"
+def _refusal(alternative: Alternative) -> NoSample:
+    for path, conditions in alternative.fields:
+        if why := unmet(path, conditions):
+            return NoSample(path, f"no event can match: {why}")
+    path = next(path for path, values in options_of(alternative).items() if not values)
+    return NoSample(path, f"no event was found that the pattern matches: of {path} no value that was tried is met")

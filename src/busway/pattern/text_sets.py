@@ -31,7 +31,7 @@ def text_within(part: Condition, whole: Condition) -> bool:
         return isinstance(part, AddressIs) and part.address == whole.address
     if isinstance(whole, IgnoreCase):
         return _within_ignoring(part, whole)
-    literals = _literals(whole)
+    literals = literals_of(whole)
     return literals is not None and not any(ANY in literal for literal in literals) and whole.accepts(_word(part))
 
 
@@ -47,13 +47,8 @@ def text_apart(one: Condition, other: Condition) -> bool:
     return _whole_apart(one, other) or _whole_apart(other, one)
 
 
-def impossible_text(condition: IgnoreCase) -> bool:
-    """A letter that has case beyond the basic plane stands for nothing, so nothing is accepted."""
-    return any(not forms(char) for char in condition.text)
-
-
-def _literals(condition: Condition) -> tuple[str, ...] | None:
-    """The text between asterisks, as of a wildcard."""
+def literals_of(condition: Condition) -> tuple[str, ...] | None:
+    """The text between asterisks, as of a wildcard; None for what is no such text."""
     if isinstance(condition, StringIs):
         return (condition.text,)
     if isinstance(condition, Prefix):
@@ -63,8 +58,13 @@ def _literals(condition: Condition) -> tuple[str, ...] | None:
     return condition.literals if isinstance(condition, Wildcard) else None
 
 
+def impossible_text(condition: IgnoreCase) -> bool:
+    """A letter that has case beyond the basic plane stands for nothing, so nothing is accepted."""
+    return any(not forms(char) for char in condition.text)
+
+
 def _word(condition: Condition) -> str:
-    literals = _literals(condition)
+    literals = literals_of(condition)
     if literals is not None:
         return ANY.join(literals)
     if not isinstance(condition, IgnoreCase):
@@ -74,7 +74,7 @@ def _word(condition: Condition) -> str:
 
 
 def _within_ignoring(part: Condition, whole: IgnoreCase) -> bool:
-    literals = _literals(part)
+    literals = literals_of(part)
     if literals is not None:
         if len(literals) == 1 or whole.where == "whole":
             return len(literals) == 1 and whole.accepts(literals[0])
@@ -113,7 +113,7 @@ def _same_network(one: AddressIs | InNetwork, other: AddressIs | InNetwork, bits
 
 
 def _never_in_address(condition: Condition) -> bool:
-    literals = _literals(condition)
+    literals = literals_of(condition)
     if literals is not None:
         return any(char not in _ADDRESS_CHARS for literal in literals for char in literal)
     if not isinstance(condition, IgnoreCase):
@@ -123,7 +123,7 @@ def _never_in_address(condition: Condition) -> bool:
 
 def _edge(condition: Condition, end: bool) -> list[set[str]]:
     """The characters that accepted strings can begin with (or end with, the last first), as far as is known."""
-    literals = _literals(condition)
+    literals = literals_of(condition)
     if literals is not None:
         text = literals[-1][::-1] if end else literals[0]
         return [{char} for char in text]
@@ -147,7 +147,7 @@ def _whole_apart(whole: Condition, other: Condition) -> bool:
         return False
     if isinstance(other, IgnoreCase):
         return other.where == "whole" and other.text.isascii() and other.text.lower() != whole.text.lower()
-    literals = _literals(other)
+    literals = literals_of(other)
     if literals is None:
         return False
     if not all(literal.isascii() for literal in literals):

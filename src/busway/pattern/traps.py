@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from busway.pattern.address import AddressIs
-from busway.pattern.bus_events import MEMBERS, STRINGS, share_arrays, unmet
+from busway.errors import InvalidPattern
+from busway.pattern.address import AddressIs, InNetwork, parse_cidr
+from busway.pattern.bus_events import STRINGS, share_arrays, unmet
 from busway.pattern.conditions import Condition, quoted, shown
 from busway.pattern.exact import LiteralIs, StringIs
 from busway.pattern.explain import wanted
 from busway.pattern.findings import Finding, Level
 from busway.pattern.ignore_case import IgnoreCase
-from busway.pattern.likeness import nearest_word
 from busway.pattern.numbers import NumberBetween, NumberIs
 from busway.pattern.outline import overridden, text_behind
 from busway.pattern.overlap import Reach, fields_cover
 from busway.pattern.presence import ABSENT, Present
+from busway.pattern.read_operator import OPERATORS
 from busway.pattern.rule_pattern import Conditions, Pattern, path_order
 from busway.pattern.text import Prefix, Suffix
 from busway.pattern.value_sets import covers, refused_by
@@ -66,25 +67,14 @@ def _never(name: str, pattern: Pattern) -> Iterator[Finding]:
     reasons: dict[str, str] = {}
     possible = 0
     for alternative in pattern.alternatives:
-        wrong = [
-            (path, conditions, why) for path, conditions in alternative.fields if (why := unmet(path, conditions))
-        ]
+        wrong = {path: why for path, conditions in alternative.fields if (why := unmet(path, conditions))}
         possible += not wrong
-        for path, conditions, why in wrong:
-            reasons[path] = f"{path} wants {wanted(conditions)}, but {why}{_meant(path)}"
+        reasons |= wrong
     for path, reason in reasons.items():
         if not possible:
             yield Finding("error", "never", (name,), f"no event can match: {reason}", path)
         else:
             yield Finding("warning", "branch-never", (name,), f"a branch of $or can never match: {reason}", path)
-
-
-def _meant(path: str) -> str:
-    first = path.split(".")[0]
-    if first in MEMBERS:
-        return ""
-    near = nearest_word([first.replace("_", "-")], MEMBERS)
-    return f"; did you mean {near if near is not None else f'detail.{path}'}?"
 
 
 def _beyond_a_double(path: str, conditions: Conditions) -> Iterator[str]:
@@ -122,7 +112,11 @@ def _refuses_text(condition: Condition) -> bool:
 
 def _accepts_all(path: str, conditions: Conditions) -> Iterator[str]:
     several = [condition for condition in conditions if refused_by(condition) is not None]
-    if len(conditions) > 1 and several and covers(conditions, [Present()]) and Present() not in conditions:
+    if len(conditions) == 1 or not covers(conditions, [Present()]):
+        return
+    if ABSENT in conditions:
+        yield f"{wanted(conditions)} together accept every value and that there is none, so nothing is asked"
+    elif several and Present() not in conditions:
         yield f"{wanted(conditions)} together accept every value; one anything-but with a list refuses several"
 
 
@@ -138,11 +132,45 @@ def _needless(path: str, conditions: Conditions) -> Iterator[str]:
 
 
 def _asterisk(path: str, conditions: Conditions) -> Iterator[str]:
-    for condition in conditions:
+    for condition in _with_refused(conditions):
         if isinstance(condition, StringIs | Prefix | Suffix | IgnoreCase) and "*" in condition.text:
             yield f'the * in {condition.wanted} is an asterisk; any text is meant by {{"wildcard": "…*"}} only'
         elif isinstance(condition, Wildcard) and len(condition.literals) == 1:
             yield f"{condition.wanted} has no *, so it accepts that very text"
+
+
+def _with_refused(conditions: Conditions) -> Iterator[Condition]:
+    """The conditions, and those that stand under an `anything-but`."""
+    for condition in conditions:
+        yield condition
+        yield from refused_by(condition) or ()
+
+
+def _space(path: str, conditions: Conditions) -> Iterator[str]:
+    for condition in _with_refused(conditions):
+        if not isinstance(condition, StringIs | Prefix | Suffix | IgnoreCase):
+            continue
+        text, where = condition.text, condition.where if isinstance(condition, IgnoreCase) else "whole"
+        # An end that may stand in the middle of a value may well be a space.
+        begins = text[:1].isspace() and not isinstance(condition, Suffix) and where != "suffix"
+        ends = text[-1:].isspace() and not isinstance(condition, Prefix) and where != "prefix"
+        if begins or ends:
+            yield f"{condition.wanted} has a space at {'its beginning' if begins else 'its end'}, which counts"
+
+
+def _network(path: str, conditions: Conditions) -> Iterator[str]:
+    for condition in _with_refused(conditions):
+        # Of every address nobody asks: 0.0.0.0/0 is what firewalls' events have as a value.
+        if isinstance(condition, StringIs) and (network := _network_of(condition.text)) and network.mask_bits:
+            meant = f'{{"cidr": {quoted(condition.text)}}}'
+            yield f"{condition.wanted} is that very text and no address; addresses in it are meant by {meant} only"
+
+
+def _network_of(text: str) -> InNetwork | None:
+    try:
+        return parse_cidr(text)
+    except InvalidPattern:
+        return None
 
 
 def _own_text(path: str, conditions: Conditions) -> Iterator[str]:
@@ -162,8 +190,10 @@ _OF_LISTS: dict[str, tuple[Level, Callable[[str, Conditions], Iterator[str]]]] =
     "accepts-all": ("warning", _accepts_all),
     "asterisk": ("warning", _asterisk),
     "beyond-a-double": ("warning", _beyond_a_double),
+    "network": ("warning", _network),
     "needless-value": ("warning", _needless),
     "not-its-own-text": ("warning", _own_text),
+    "space": ("warning", _space),
     "quoted-literal": ("note", _number_or_text),
     "accepts-null": ("note", _accepts_null),
     "address": ("note", _address),
@@ -175,12 +205,13 @@ def _of_neighbours(name: str, pattern: Pattern) -> Iterator[Finding]:
     """Lists whose meaning hangs on other fields of the same alternative."""
     for alternative in pattern.alternatives:
         paths = [path for path, _ in alternative.fields]
+        yield from _brackets(name, paths)
         inner = _inner(paths)
         for path, conditions in alternative.fields:
             below = inner.get(path)
             if ABSENT in conditions and (below is not None or path == "detail"):
-                inside = f" with {below} in it" if below is not None else ""
-                said = f"{path}: exists: false is met by an object too{inside}: only values exist"
+                inside = f", such as one with {below}" if below is not None else ", which every event has"
+                said = f"{path}: exists: false does not keep out an object there{inside}: only values exist"
                 yield Finding("warning", "object-is-absent", (name,), said, path)
             elif below is not None:
                 said = f"{path} wants a value and {below} an object there: only a list that holds both has the two"
@@ -191,6 +222,22 @@ def _of_neighbours(name: str, pattern: Pattern) -> Iterator[Finding]:
                     "(fields go in the order of their names), so no element may have it"
                 )
                 yield Finding("note", "absent-in-lists", (name,), said, path)
+
+
+def _brackets(name: str, paths: Sequence[str]) -> Iterator[Finding]:
+    """Operators that stand where a list should, so that they are read as names of fields.
+
+    An operator is the only member of its object. Right below `detail`, which can be no value, none is meant.
+    """
+    for path in paths:
+        names = path.split(".")
+        for place in range(2 if names[0] == "detail" else 1, len(names)):
+            above, operator = ".".join(names[:place]), names[place]
+            if operator in OPERATORS and sum(other.startswith(f"{above}.") for other in paths) == 1:
+                meant = f'"{names[place - 1]}": [{{"{operator}": …}}]'
+                said = f"{path} is read as a field; the operator {operator} stands in a list: {meant}"
+                yield Finding("warning", "brackets", (name,), said, path)
+                break
 
 
 def _inner(paths: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Target.html
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def _read(root: Path, file: Path, alarms: bool) -> RuleEntry:
 
 def checked_rule(text: bytes) -> RuleFile:
     """Raises ValueError that says what was found and wanted."""
-    rule = msgspec.json.decode(text, type=RuleFile)
+    rule = msgspec.json.decode(text.removeprefix(BOM_UTF8), type=RuleFile)
     try:
         parse(msgspec.json.encode(rule.event_pattern).decode())
     except InvalidPattern as error:

@@ -21,14 +21,15 @@ from busway.errors import MissingExtra
 from busway.pattern import Pattern, event_text, parse, sample
 from busway.pattern.address import InNetwork
 from busway.pattern.anything_but import NotLike, NotStrings
+from busway.pattern.bus_events import may_hold, met_on_a_bus
 from busway.pattern.conditions import Condition
 from busway.pattern.event_tree import Scalar
 from busway.pattern.likely_values import likely, number
 from busway.pattern.numbers import NumberBetween
 from busway.pattern.presence import ABSENT, Present
-from busway.pattern.rule_pattern import Alternative
-from busway.pattern.sample import options_of
-from busway.pattern.sample_event import ENVELOPE, MISSING, Missing, build
+from busway.pattern.rule_pattern import Alternative, Conditions
+from busway.pattern.sample import FORMED, options_of
+from busway.pattern.sample_event import Missing, build
 from busway.pattern.text import Prefix, Suffix
 from busway.pattern.wildcard import Wildcard
 
@@ -47,7 +48,7 @@ def events_matching(pattern: Pattern | Mapping[str, Any] | str) -> SearchStrateg
     """Events as EventBridge delivers them, all of which `pattern` (or its JSON) matches.
 
     Numbers beyond a double are `msgspec.Raw`, as in `busway.pattern.event_text`, which makes JSON of an event.
-    Raises InvalidPattern, and NoSample for a pattern that nothing matches.
+    Raises InvalidPattern, and NoSample for a pattern that no event of a bus matches.
     """
     if not isinstance(pattern, Pattern):
         pattern = parse(pattern if isinstance(pattern, str) else json.dumps(pattern))
@@ -90,17 +91,16 @@ def _put_into_list(event: dict[str, Any], path: str) -> None:
             members[names[-1]] = [value]
 
 
-def _field(
-    path: str, conditions: Sequence[Condition], usual: Sequence[Scalar | Missing]
-) -> SearchStrategy[Scalar | Missing]:
-    """What the samples have, and whatever else the conditions accept; in the envelope strings wherever possible."""
-    drawn = [_accepted(condition) for condition in conditions if condition != ABSENT]
-    if path in ENVELOPE and any(isinstance(value, str) for value in usual):
-        return st.one_of([st.sampled_from([value for value in usual if isinstance(value, str)]), *drawn]).filter(
-            lambda value: isinstance(value, str)
-        )
-    absent = [st.just(MISSING)] if ABSENT in conditions else []
-    return st.one_of([st.sampled_from(list(usual)), *drawn, *absent])
+def _field(path: str, conditions: Conditions, usual: Sequence[Scalar | Missing]) -> SearchStrategy[Scalar | Missing]:
+    """What the samples have, and whatever else the conditions accept and an event of a bus may have.
+
+    Of a member whose strings have a form, what the samples have.
+    """
+    samples = st.sampled_from(list(usual))
+    if path in FORMED:
+        return samples
+    drawn = [_accepted(condition) for condition in met_on_a_bus(path, conditions) if condition != ABSENT]
+    return st.one_of([samples, *(each.filter(lambda value: may_hold(path, value)) for each in drawn)])
 
 
 def _accepted(condition: Condition) -> SearchStrategy[Scalar]:

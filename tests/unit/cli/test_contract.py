@@ -56,6 +56,11 @@ def test_every_command_shows_an_example_that_calls_it(name: str):
     assert f"Example:\n    busway {name}" in text
 
 
+@pytest.mark.parametrize("name", ["rule", "pattern"])
+def test_a_group_shows_an_example_too(name: str):
+    assert f"Example:\n    busway {name} " in CliRunner().invoke(busway, [name, "--help"]).output
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_option_says_what_it_is_for(name: str):
     silent = [p.name for p in ALL[name].params if isinstance(p, click.Option) and not p.help]

@@ -168,7 +168,7 @@ def test_the_page_shows_what_is_printed(
 
 def test_files_and_stdin_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "pattern.json").write_text('{"source": ["shop"]}')
-    monkeypatch.setattr("sys.stdin", io.StringIO(EVENT))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(EVENT.encode())))
     assert main(["explain", str(tmp_path / "pattern.json"), "-"]) == 0
 
 

@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from busway.cli import main
+
+from .pipes import piped
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "patterns.jsonl"
 
@@ -78,7 +81,11 @@ def test_a_line_that_is_no_case_is_told_by_its_number_and_the_others_are_answere
     [
         (case(1, match=True), 0),
         (case(1, match=False), 1),
-        (case(1), 0),
+        (case(1, match="yes"), 1),
+        (case(1, match=1), 1),
+        (case(1), 1),
+        (case(1, matches=True), 1),
+        (case(1, match=True, error=None, reason=None), 0),
         (case(1, {"a": 5}, error="InvalidEventPatternException"), 0),
         (case(1, {"a": 5}, error="InvalidEventPatternException", reason="something else"), 1),
         (case(1, {"a": 5}, match=False), 1),
@@ -91,7 +98,53 @@ def test_expectations_are_compared_only_if_asked(
 ):
     assert checked(tmp_path, [line]) == 0
     assert checked(tmp_path, [line], "--expect") == code
-    assert ("line 1, 1: wanted" in capfd.readouterr().err) == bool(code)
+    assert ("line 1, 1: " in capfd.readouterr().err) == bool(code)
+
+
+def test_expecting_nothing_is_not_green_and_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    assert checked(tmp_path, [case(1, matches=True), case(2, match=True)], "--expect") == 1
+    assert capfd.readouterr().err == (
+        "line 1, 1: nothing is expected: it has neither match nor error\n1 line not as expected\n"
+    )
+    assert checked(tmp_path, ["", " "], "--expect") == 1
+    assert capfd.readouterr().err == "nothing was checked: there is no line\n"
+    assert checked(tmp_path, []) == 0
+
+
+@pytest.mark.parametrize("engine", ["reference", pytest.param("compiled", marks=pytest.mark.needs("matcher"))])
+@pytest.mark.parametrize("member", ["id", "pattern", "event"])
+def test_a_byte_that_is_not_utf_8_spoils_its_line_alone(
+    engine: str, member: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "cases.jsonl"
+    spoiled = json.dumps({**case(1), member: "☃"}, ensure_ascii=False).encode().replace("☃".encode(), b"\xe9")
+    file.write_bytes(spoiled + b"\n" + json.dumps(case(2)).encode() + b"\n")
+    assert main(["pattern", "check", "--engine", engine, str(file)]) == 1
+    wrong, last = answers(capfd)
+    assert (wrong["line"], wrong["error"]) == (1, "InvalidLine")
+    assert wrong["reason"].endswith(f"not UTF-8 (byte {spoiled.index(0xE9) + 1})")
+    assert last == {"id": 2, "match": True}
+
+
+def test_the_mark_before_utf_8_is_no_part_of_the_first_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    file = tmp_path / "cases.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(case(1)).encode())
+    assert main(["pattern", "check", str(file)]) == 0
+    assert answers(capfd) == [{"id": 1, "match": True}]
+
+
+def test_a_line_that_is_no_case_is_named_on_stderr_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    assert checked(tmp_path, [case(1), "junk"]) == 1
+    err = capfd.readouterr().err
+    assert err.startswith("line 2: wanted a JSON object with id, pattern and event: ")
+    assert err.endswith("\n1 line not as it should be\n")
+
+
+def test_an_event_is_deeper_as_a_string_than_as_an_object(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    deep, deeper = ('{"b":' * levels + "1" + "}" * levels for levels in (900, 1_000))
+    lines = [f'{{"id":1,"pattern":{{"a":["x"]}},"event":{deep}}}', case(2, event=deeper)]
+    assert checked(tmp_path, lines) == 0
+    assert [answer["match"] for answer in answers(capfd)] == [False, False]
 
 
 def test_an_engine_that_is_not_installed_is_named(
@@ -101,6 +154,14 @@ def test_an_engine_that_is_not_installed_is_named(
     assert checked(tmp_path, [case(1)], "--engine", "compiled") == 2
     told = capfd.readouterr()
     assert "there is no module busway_matcher" in told.err and told.out == ""
+
+
+def test_an_engine_of_another_version_is_not_asked(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "busway_matcher", SimpleNamespace(__version__="9.9.9"))
+    assert checked(tmp_path, [case(1)], "--engine", "compiled") == 2
+    assert "busway-matcher 9.9.9 is installed, 0.1.x is wanted" in capfd.readouterr().err
 
 
 @pytest.mark.needs("matcher")
@@ -128,6 +189,17 @@ def test_the_compiled_engine_decides_as_the_reference_does(tmp_path: Path, capfd
 def test_a_file_that_is_not_there_is_said(capfd: pytest.CaptureFixture[str]):
     assert main(["pattern", "check", "nowhere.jsonl"]) == 2
     assert "'nowhere.jsonl': no such file" in capfd.readouterr().err
+
+
+def test_a_folder_is_said_to_be_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    assert main(["pattern", "check", str(tmp_path)]) == 2
+    assert f"{str(tmp_path)!r}: that is a folder" in capfd.readouterr().err
+
+
+def test_a_pipe_with_a_name_is_read(capfd: pytest.CaptureFixture[str]):
+    with piped(json.dumps(case(1)).encode()) as name:
+        assert main(["pattern", "check", name]) == 0
+    assert answers(capfd) == [{"id": 1, "match": True}]
 
 
 def test_each_line_is_answered_before_the_next_is_read():

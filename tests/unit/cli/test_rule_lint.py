@@ -53,9 +53,83 @@ def test_a_list_that_a_rule_file_repeats_is_found(tmp_path: Path, capfd: pytest.
     assert findings(capfd) == [("overridden", [file])]
 
 
+def test_a_rule_of_the_project_that_windows_saved_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "shop"]) == 0
+    monkeypatch.chdir(tmp_path / "shop")
+    rules = tmp_path / "shop" / "rules"
+    rules.mkdir(exist_ok=True)
+    rule = {"EventPattern": {"source": [5]}, "Targets": [{"Queue": "q"}]}
+    (rules / "saved.json").write_text(json.dumps(rule), encoding="utf-8-sig")
+    capfd.readouterr()
+    assert main(["rule", "lint", "--json"]) == 1
+    assert findings(capfd) == [("never", ["rules/saved.json"])]
+
+
 def test_a_pattern_that_does_not_compile_is_an_error_beside_the_others(capfd: pytest.CaptureFixture[str]):
     assert main(["rule", "lint", '{"source": "shop"}', json.dumps(ORDERS), json.dumps(ORDERS), "--json"]) == 1
     assert findings(capfd) == [("invalid", ["pattern"]), ("equal", ["pattern", "pattern (2)"])]
+
+
+def test_a_pattern_that_does_not_compile_has_its_place_and_what_was_meant(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    file = rule_file(tmp_path, "wrong", '{\n  "source": "shop"\n}')
+    assert main(["rule", "lint", file]) == 1
+    said = '"source" must be an object or an array (line 2, column 14 of the pattern); meant: {"source": ["shop"]}'
+    assert said in capfd.readouterr().out
+
+
+def test_what_is_less_than_a_level_is_left_out_but_counted(capfd: pytest.CaptureFixture[str]):
+    words = ["rule", "lint", '{"detail": {"a": ["x*"]}}', '{"detail": {"b": ["x"]}}', "--level", "warning"]
+    assert main(words) == 0
+    out = capfd.readouterr().out
+    assert "overlap" not in out and "asterisk" in out
+    assert out.endswith("2 rules: 0 errors, 1 warning, 1 note\n")
+    assert main([*words, "--json", "--fail-on", "note"]) == 1
+    assert findings(capfd) == [("asterisk", ["pattern"])]
+
+
+def stdin_of(monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(told).encode())))
+
+
+def test_a_rule_on_a_schedule_that_aws_describes_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    stdin_of(monkeypatch, {"Name": "z", "ScheduleExpression": "rate(5 minutes)", "EventBusName": "default"})
+    assert main(["rule", "lint", "-"]) == 0
+    assert capfd.readouterr().out == "0 rules: 0 errors, 0 warnings, 0 notes\n"
+
+
+def test_a_pattern_with_a_field_of_that_name_is_a_pattern(capfd: pytest.CaptureFixture[str]):
+    assert main(["rule", "lint", '{"ScheduleExpression": ["x"]}', "--json"]) == 1
+    assert findings(capfd) == [("never", ["pattern"])]
+
+
+def test_a_rule_that_aws_describes_is_of_its_bus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    stdin_of(monkeypatch, {"Name": "a", "EventBusName": "shop", "EventPattern": '{"source": [5]}'})
+    assert main(["rule", "lint", "-", "--bus", "shop", "--json"]) == 1
+    assert findings(capfd) == [("never", ["stdin"])]
+
+
+def test_a_bus_of_which_no_file_has_a_rule_is_2(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    stdin_of(monkeypatch, {"Rules": [{"Name": "a", "EventBusName": "shop", "EventPattern": json.dumps(ORDERS)}]})
+    assert main(["rule", "lint", "-", "--bus", "shp"]) == 2
+    assert "--bus shp: no rule in FILES is of this bus; they are of shop" in capfd.readouterr().err
+
+
+def test_a_bus_that_the_server_does_not_have_is_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    status: dict[str, Any] = {"buses": [{"name": "shop"}], "rules": []}
+    monkeypatch.setattr("busway.road.connection.Connection.get", lambda *_: status)
+    for bus in ("shop", "default"):
+        assert main(["rule", "lint", "--bus", bus]) == 0
+    assert main(["rule", "lint", "--bus", "defualt"]) == 2
+    assert "--bus defualt: the server has no such bus; it has default, shop" in capfd.readouterr().err
 
 
 def test_what_aws_lists_is_taken_bus_by_bus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
@@ -69,7 +143,7 @@ def test_what_aws_lists_is_taken_bus_by_bus(monkeypatch: pytest.MonkeyPatch, cap
         {"Name": "d", "ScheduleExpression": "rate(1 day)"},
     ]
     for words, wanted in (([], [("equal", ["a", "c"])]), (["--bus", "bank"], [])):
-        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"Rules": rules})))
+        stdin_of(monkeypatch, {"Rules": rules})
         assert main(["rule", "lint", "-", "--json", *words]) == 0
         assert findings(capfd) == wanted
 

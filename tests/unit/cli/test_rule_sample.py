@@ -58,7 +58,7 @@ def test_a_rule_file_a_pattern_file_and_a_listed_rule_are_read(
     listed = {
         "Rules": [{"Name": "nightly", "ScheduleExpression": "rate(1 day)"}, {"Name": "r", "EventPattern": PATTERN}]
     }
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(listed)))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(listed).encode())))
     for given in (str(tmp_path / "rule.json"), str(tmp_path / "pattern.json"), "-"):
         assert main(["rule", "sample", given]) == 0
         assert json.loads(capfd.readouterr().out)["detail"] == {"total": 100}

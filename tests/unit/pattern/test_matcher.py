@@ -1,12 +1,13 @@
 import json
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from busway.errors import InvalidEvent
+from busway.errors import EngineNotInstalled, InvalidEvent
 from busway.pattern import Matcher, Pattern, default_implementation, new_matcher, parse
 from busway.pattern.address import parse_address
 from busway.pattern.matcher import _State
@@ -142,6 +143,28 @@ def test_only_a_compiled_matcher_of_the_right_version_is_taken(
     installed = None if version is None else SimpleNamespace(__version__=version)
     monkeypatch.setitem(sys.modules, "busway_matcher", installed)
     assert default_implementation.__wrapped__() == (name, words)
+
+
+@pytest.mark.parametrize("version", ["9.9.9", ""])
+def test_a_compiled_matcher_of_another_version_is_not_taken_by_name_either(
+    monkeypatch: pytest.MonkeyPatch, version: str
+):
+    installed = SimpleNamespace(__version__=version) if version else SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "busway_matcher", installed)
+    with pytest.raises(
+        EngineNotInstalled, match=rf"{version or 'without a version'} is installed, 0\.1\.x is wanted"
+    ):
+        new_matcher("compiled")
+
+
+def test_a_compiled_matcher_that_cannot_be_imported_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "busway_matcher.py").write_text("raise ImportError('wrong ELF class')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "busway_matcher", raising=False)
+    why = "busway-matcher is installed but cannot be imported: wrong ELF class"
+    assert default_implementation.__wrapped__() == ("python", f"python ({why})")
+    with pytest.raises(EngineNotInstalled, match=why):
+        new_matcher("compiled")
 
 
 def test_addresses_are_recognised_without_a_resolver():

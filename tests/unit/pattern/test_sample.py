@@ -1,14 +1,17 @@
+import contextlib
 import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, settings, strategies as st
 from msgspec import Raw
 
 from busway.errors import NoSample
-from busway.pattern import event_text, explain, near_miss, near_misses, parse, sample, samples
+from busway.pattern import Pattern, event_text, explain, near_miss, near_misses, parse, sample, samples
+from busway.pattern.bus_events import MEMBERS, STRINGS
 from busway.pattern.likely_values import likely, unlikely
 from busway.pattern.numbers import NumberBetween
+from busway.pattern.traps import traps
 
 from .random_patterns import PATTERNS, object_text
 
@@ -24,10 +27,17 @@ def detail_of(**fields: Any) -> dict[str, Any]:
     return of({"detail": fields})["detail"]
 
 
+def in_detail(text: str) -> Pattern:
+    """A pattern as one of events of a bus; a name that is empty cannot be asked for there."""
+    pattern = parse(object_text([("detail", text)]))
+    assume(all(path != "detail." for alternative in pattern.alternatives for path, _ in alternative.fields))
+    return pattern
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(PATTERNS)
 def test_a_sample_matches_and_explain_agrees(text: str):
-    pattern = parse(text)
+    pattern = in_detail(text)
     found = samples(pattern, 5)
     texts = [event_text(event).encode() for event in found]
     assert len(set(texts)) == len(texts) > 0
@@ -39,7 +49,7 @@ def test_a_sample_matches_and_explain_agrees(text: str):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(PATTERNS)
 def test_a_near_miss_misses_by_exactly_the_field_it_names(text: str):
-    pattern = parse(text)
+    pattern = in_detail(text)
     try:
         found = near_misses(pattern, 5)
     except NoSample:
@@ -55,6 +65,7 @@ def test_a_near_miss_misses_by_exactly_the_field_it_names(text: str):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(PATTERNS)
 def test_a_pattern_of_a_bus_has_a_sample_and_a_miss_within_detail(text: str):
+    in_detail(text)
     pattern = parse(object_text([("source", '["shop"]'), ("detail", text)]))
     assert sample(pattern)["source"] == "shop"
     assert explain(pattern, event_text(near_miss(pattern).event).encode()).missed == 1
@@ -63,7 +74,7 @@ def test_a_pattern_of_a_bus_has_a_sample_and_a_miss_within_detail(text: str):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(PATTERNS)
 def test_the_same_pattern_has_the_same_samples(text: str):
-    assert samples(parse(text), 3) == samples(parse(text), 3)
+    assert samples(in_detail(text), 3) == samples(in_detail(text), 3)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -123,17 +134,35 @@ def test_values_are_such_as_people_write(matcher: Any, value: Any):
     assert detail_of(field=[matcher]) == {"field": value}
 
 
-def test_members_of_the_envelope_keep_their_form():
-    event = of(
-        {"time": [{"prefix": "2027-03"}], "account": [{"prefix": "99"}], "region": [{"anything-but": "us-east-1"}]}
-    )
-    assert (event["time"], event["account"], event["region"]) == ("2027-03-01T12:00:00Z", "993456789012", "eu-west-1")
+@pytest.mark.parametrize(
+    ("member", "matcher", "value"),
+    [
+        ("time", {"prefix": "2027-03"}, "2027-03-01T12:00:00Z"),
+        ("time", {"wildcard": "*T03:*"}, "2026-01-01T03:00:00Z"),
+        ("time", {"wildcard": "2027-*-07T*:30:*"}, "2027-01-07T12:30:00Z"),
+        ("time", {"suffix": "45Z"}, "2026-01-01T12:00:45Z"),
+        ("account", {"prefix": "99"}, "993456789012"),
+        ("region", {"anything-but": "us-east-1"}, "eu-west-1"),
+        ("region", {"wildcard": "*-3"}, "us-east-3"),
+        ("time", {"wildcard": "noon*"}, "noon"),
+    ],
+)
+def test_members_of_the_envelope_keep_their_form_where_they_can(member: str, matcher: Any, value: str):
+    assert of({member: [matcher]})[member] == value
+
+
+def test_several_of_a_member_with_a_form_all_have_it():
+    found = samples(parse('{"time": [{"wildcard": "*T03:*"}]}'), 10)
+    assert [event["time"] for event in found] == ["2026-01-01T03:00:00Z", "2026-07-01T03:00:00Z"]
+
+
+def test_resources_are_a_list():
     assert of({"resources": [{"prefix": "arn:"}]})["resources"] == ["arn:example"]
 
 
 def test_a_field_that_must_not_exist_is_left_out():
     assert detail_of(gone=[{"exists": False}], here=["x"]) == {"here": "x"}
-    assert "source" not in of({"source": [{"exists": False}]})
+    assert "replay-name" not in of({"replay-name": [{"exists": False}]})
 
 
 def test_a_value_beside_fields_below_it_is_a_list_of_both():
@@ -166,6 +195,56 @@ def test_a_contradiction_names_the_field():
         sample(parse('{"source": ["x"], "detail": {"total": [{"numeric": ["<", -1.7976931348623157e308]}]}}'))
     assert found.value.field == "detail.total"
     assert str(found.value).startswith("no event can match: detail.total wants a number < -1.79769")
+
+
+def of_a_bus(event: dict[str, Any]) -> bool:
+    return (
+        {*STRINGS, "resources", "detail"} <= {*event} <= {*MEMBERS}
+        and all(isinstance(event[name], str) for name in event if name not in ("resources", "detail"))
+        and all(isinstance(each, str) for each in event["resources"])
+        and isinstance(event["detail"], dict)
+    )
+
+
+MATCHERS: list[Any] = ["x", "1", 5, None, {"exists": True}, {"exists": False}, {"prefix": ""}, {"numeric": ["<", 9]},
+    {"anything-but": "x"}, {"anything-but": [5]}, {"anything-but": {"wildcard": "*"}}]  # fmt: skip
+PLACES = [*MEMBERS, "foo", "source.name", "detail.a", "detail.a.b", "detail.", "detail.a."]
+
+
+@settings(max_examples=2 * EXAMPLES, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(PLACES), st.lists(st.sampled_from(MATCHERS), min_size=1, max_size=2), min_size=1, max_size=3
+    )
+)
+def test_samples_and_near_misses_are_of_a_bus_and_there_is_none_exactly_where_lint_says_never(lists: dict[str, Any]):
+    pattern = parse(json.dumps(lists))
+    never = [each.message for each in traps("r", pattern) if each.code == "never"]
+    if never:
+        with pytest.raises(NoSample) as refused:
+            samples(pattern, 10)
+        assert str(refused.value) in never
+        return
+    assert all(of_a_bus(event) for event in samples(pattern, 10))
+    with contextlib.suppress(NoSample):
+        assert all(of_a_bus(near.event) for near in near_misses(pattern, 10))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "field", "words"),
+    [
+        ({"foo": ["x"]}, "foo", "foo wants \"x\", but no event has a member 'foo'; did you mean detail.foo?"),
+        ({"source": [5]}, "source", "source wants the number 5, but source is always a string"),
+        ({"source": [{"anything-but": {"wildcard": "*"}}]}, "source", "source is always a string"),
+        ({"source": [{"exists": False}]}, "source", "source wants no value at all, but source is always a string"),
+        ({"detail": {"": ["x"]}}, "detail.", "a name that is empty cannot be asked for"),
+    ],
+)
+def test_what_no_event_of_a_bus_has_is_refused_by_the_field(pattern: Any, field: str, words: str):
+    with pytest.raises(NoSample) as found:
+        of(pattern)
+    assert found.value.field == field
+    assert words in str(found.value)
 
 
 def test_one_branch_that_nothing_meets_is_passed_over():

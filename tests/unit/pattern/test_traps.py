@@ -46,9 +46,16 @@ EXAMPLES: dict[str, tuple[Any, str, str]] = {
     "object-is-absent": (
         of_detail(a=[{"exists": False}], **{"a.b": ["x"]}),
         "warning",
-        "detail.a: exists: false is met by an object too with detail.a.b in it",
+        "detail.a: exists: false does not keep out an object there, such as one with detail.a.b: only values exist",
     ),
     "value-and-object": (of_detail(a=[{"exists": True}], **{"a.b": ["x"]}), "warning", "only a list that holds both"),
+    "brackets": (
+        of_detail(total={"numeric": [">", 5]}),
+        "warning",
+        'the operator numeric stands in a list: "total": [{"numeric": …}]',
+    ),
+    "network": (of_detail(ip=["10.0.0.0/8"]), "warning", 'addresses in it are meant by {"cidr": "10.0.0.0/8"} only'),
+    "space": (of_detail(a=["DE "]), "warning", '"DE " has a space at its end, which counts'),
     "accepts-null": (of_detail(a=[{"anything-but": {"prefix": "x"}}]), "note", "accepts null and every number too"),
     "address": (of_detail(ip=["10.0.0.1"]), "note", '"10.0.0.1" is compared as an address'),
     "quoted-literal": (of_detail(a=["true"]), "note", '"true" is a string'),
@@ -112,6 +119,75 @@ def test_what_a_bus_may_have_is_not_called_impossible():
 
 def test_of_two_equal_values_the_second_is_needless():
     assert [each.message for each in found(of_detail(a=["x", "x"]))] == ['detail.a: "x" adds nothing to "x"']
+
+
+@pytest.mark.parametrize(
+    ("lists", "words"),
+    [
+        ([{"exists": True}, {"exists": False}], "accept every value and that there is none, so nothing is asked"),
+        ([{"anything-but": "x"}, "x", {"exists": False}], "accept every value and that there is none"),
+        ([{"anything-but": "x"}, "x"], "together accept every value;"),
+    ],
+)
+def test_a_list_that_accepts_all_says_what_all_is(lists: list[Any], words: str):
+    (said,) = [each.message for each in found(of_detail(a=lists)) if each.code == "accepts-all"]
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    "matcher",
+    [
+        "a*",
+        {"prefix": "a*"},
+        {"anything-but": "a*"},
+        {"anything-but": ["b", "a*"]},
+        {"anything-but": {"suffix": "a*"}},
+    ],
+)
+def test_an_asterisk_is_found_under_anything_but_too(matcher: Any):
+    assert [each.code for each in found(of_detail(a=[matcher])) if each.level == "warning"] == ["asterisk"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "brackets"),
+    [
+        ({"s": {"prefix": ["x"]}}, '"s": [{"prefix": …}]'),
+        ({"s": {"anything-but": ["x"]}}, '"s": [{"anything-but": …}]'),
+        (of_detail(s={"anything-but": {"prefix": ["x"]}}), '"s": [{"anything-but": …}]'),
+        ({"source": {"prefix": ["x"]}}, '"source": [{"prefix": …}]'),
+        (of_detail(prefix=["x"]), None),
+        (of_detail(parameters={"prefix": ["x"], "bucket": ["b"]}), None),
+        (of_detail(s=[{"prefix": "x"}]), None),
+    ],
+)
+def test_an_operator_outside_of_a_list_is_found_where_it_is_alone(pattern: Any, brackets: str | None):
+    said = [each.message for each in found(pattern) if each.code == "brackets"]
+    assert [text.endswith(brackets or "") for text in said] == ([] if brackets is None else [True])
+
+
+@pytest.mark.parametrize(
+    ("matcher", "space"),
+    [
+        (" DE", True),
+        ("DE\t", True),
+        ({"equals-ignore-case": "de "}, True),
+        ({"anything-but": ["DE "]}, True),
+        ({"prefix": " Order"}, True),
+        ({"prefix": "Order "}, False),
+        ({"suffix": " placed"}, False),
+        ({"suffix": "placed "}, True),
+        ({"suffix": {"equals-ignore-case": " placed"}}, False),
+        ("New York", False),
+        ("", False),
+    ],
+)
+def test_a_space_is_found_at_the_ends_of_a_value(matcher: Any, space: bool):
+    assert ("space" in [each.code for each in found(of_detail(a=[matcher]))]) == space
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "10.0.0.0", "a/8", "10.0.0.0/99", "10.0.0.1/32"])
+def test_what_is_no_network_or_every_address_is_not_taken_for_one(text: str):
+    assert "network" not in [each.code for each in found(of_detail(ip=[text]))]
 
 
 @settings(max_examples=200, deadline=None)

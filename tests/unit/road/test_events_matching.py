@@ -2,17 +2,18 @@ import json
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from busway.errors import InvalidPattern, NoSample
 from busway.pattern import event_text, explain, parse
 from busway.testing import events_matching
 
-from ..pattern.random_patterns import PATTERNS
+from ..pattern.random_patterns import PATTERNS, object_text
 
 PAGE = Path(__file__).parents[3] / "docs/patterns.md"
 EXAMPLES = 60
@@ -22,8 +23,10 @@ LARGE = {"source": ["shop"], "detail": {"total": [{"numeric": [">", 100]}], "cou
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(PATTERNS, st.data())
 def test_whatever_is_drawn_matches(text: str, data: st.DataObject):
-    event = data.draw(events_matching(text))
-    assert explain(parse(text), event_text(event).encode()).matched
+    pattern = parse(object_text([("detail", text)]))
+    assume(all(path != "detail." for alternative in pattern.alternatives for path, _ in alternative.fields))
+    event = data.draw(events_matching(pattern))
+    assert explain(pattern, event_text(event).encode()).matched
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -61,6 +64,22 @@ def test_a_pattern_that_nothing_matches_is_refused_at_once():
         events_matching({"detail": {"n": [{"numeric": ["<", -1.7976931348623157e308]}]}})
     with pytest.raises(InvalidPattern):
         events_matching({"source": "shop"})
+
+
+def test_a_pattern_of_what_is_no_event_of_a_bus_is_refused_at_once():
+    with pytest.raises(NoSample, match="no event has a member 'body'"):
+        events_matching({"body": {"total": [5]}})
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    events_matching(
+        {"source": [{"anything-but": "a"}, 5], "time": [{"wildcard": "*T03:*"}], "foo": [{"exists": False}]}
+    )
+)
+def test_the_envelope_stays_that_of_a_bus(event: dict[str, Any]):
+    assert isinstance(event["source"], str)
+    assert datetime.fromisoformat(event["time"]).hour == 3
 
 
 def test_without_hypothesis_it_says_what_to_install_and_the_rest_of_testing_stays():
