@@ -2,6 +2,8 @@
 
 /// No double's shortest text has more than 17 digits.
 const SIGNIFICAND_END: u64 = TENS[17];
+/// Far beyond every double's; where it ends matters to none.
+const EXPONENT_END: i64 = 1 << 20;
 pub const TENS: [u64; 20] = {
     let mut tens = [1; 20];
     let mut at = 1;
@@ -56,6 +58,7 @@ impl Decimal {
         let Digits { significand, zeros } = digits;
         let power = text.get(power + 1..end).map_or(0, exponent_of);
         let exponent = power.saturating_add(zeros as i64 - fraction.len() as i64);
+        let exponent = exponent.clamp(-EXPONENT_END, EXPONENT_END);
         (significand < SIGNIFICAND_END).then_some(Self { negative, significand, exponent })
     }
 }

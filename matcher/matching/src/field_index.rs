@@ -2,7 +2,7 @@
 
 use crate::fold;
 use crate::intervals::Intervals;
-use crate::radix::Radix;
+use crate::radix::{Given, Radix};
 use crate::spots::TAGS;
 
 /// One field's part; its exact keys are in the table that all fields share.
@@ -22,15 +22,17 @@ pub struct FieldIndex {
 pub struct Buffers {
     /// How many postings may come together before those that came twice are left out.
     limit: usize,
-    pub reversed: Vec<u8>,
+    reversed: Vec<u8>,
     pub simple: Vec<u8>,
+    /// By tree of beginnings: what the field's values led to already.
+    given: [Given; 5],
 }
 
 /// Ours: fewer postings than this are never looked through for repetition.
 const POSTINGS_MIN: usize = 1_024;
 
 impl Buffers {
-    /// Keep postings few: each place of a long text, and each value of a long list, may give the same ones again.
+    /// Keep postings few: each value of a long list may give the same ones again.
     #[inline]
     pub fn settle(&mut self, postings: &mut Vec<u32>) {
         if postings.len() > self.limit.max(POSTINGS_MIN) {
@@ -40,9 +42,10 @@ impl Buffers {
         }
     }
 
-    /// Begin with no postings.
+    /// Begin a field, with no postings.
     pub fn begin(&mut self) {
         self.limit = 0;
+        self.given.iter_mut().for_each(Given::begin);
     }
 }
 
@@ -65,29 +68,28 @@ impl FieldIndex {
     /// Append the postings of beginnings, ends and parts of a text.
     pub fn find_parts(&self, text: &[u8], buffers: &mut Buffers, out: &mut Vec<u32>) {
         let [prefixes, suffixes, inside, folded_prefixes, folded_suffixes] = &self.beginnings;
+        let Buffers { reversed, simple, given, .. } = buffers;
+        let [in_prefixes, in_suffixes, in_inside, in_folded_prefixes, in_folded_suffixes] = given;
         if let Some(tree) = prefixes {
-            tree.walk(text, |posting| out.push(posting));
+            tree.walk(text, in_prefixes, out);
         }
         if let Some(tree) = suffixes {
-            buffers.reversed.clear();
-            buffers.reversed.extend(text.iter().rev());
-            tree.walk(&buffers.reversed, |posting| out.push(posting));
+            reversed.clear();
+            reversed.extend(text.iter().rev());
+            tree.walk(reversed, in_suffixes, out);
         }
         if let Some(tree) = inside {
-            for from in 0..text.len() {
-                tree.walk(&text[from..], |posting| out.push(posting));
-                buffers.settle(out);
-            }
+            (0..text.len()).for_each(|from| tree.walk(&text[from..], in_inside, out));
         }
         if folded_prefixes.is_some() || folded_suffixes.is_some() {
-            fold::simplify(text, &mut buffers.simple);
+            fold::simplify(text, simple);
         }
         if let Some(tree) = folded_prefixes {
-            tree.walk(&buffers.simple, |posting| out.push(posting));
+            tree.walk(simple, in_folded_prefixes, out);
         }
         if let Some(tree) = folded_suffixes {
-            buffers.simple.reverse();
-            tree.walk(&buffers.simple, |posting| out.push(posting));
+            simple.reverse();
+            tree.walk(simple, in_folded_suffixes, out);
         }
     }
 

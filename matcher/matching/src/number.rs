@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::ops::Deref;
 
 use crate::decimal::{Decimal, Numeral, TENS};
 
@@ -148,14 +149,19 @@ fn is_shortest(decimal: Decimal, double: f64) -> Option<bool> {
     let below = significand - significand % 10;
     let shorter = |significand: u64| (u128::from(significand) << j).abs_diff(double) * 2;
     let shorter = shorter(below).min(shorter(below + 10)).cmp(&ten_to_k);
-    (closest.is_ne() && shorter.is_ne()).then(|| closest.is_lt() && shorter.is_gt())
+    // Of two that are equally close it is the even one.
+    let closest = closest.is_lt() || closest.is_eq() && significand.is_multiple_of(2);
+    shorter.is_ne().then(|| closest && shorter.is_gt())
 }
 
-/// The decimal of a double's shortest text.
+/// The decimal of a double's shortest text. Of two that are equally close Rust writes the larger one, others the even
+/// one, as it does itself when told how many digits are wanted.
 fn shortest(double: f64) -> Option<Decimal> {
-    let mut text = Buffer { bytes: [0; 32], length: 0 };
-    write!(text, "{double:e}").ok()?;
-    let text = text.bytes.get(..text.length)?;
+    let text = Buffer::with(format_args!("{double:e}"))?;
+    let digits = text.iter().take_while(|&&byte| byte != b'e').filter(|byte| byte.is_ascii_digit()).count();
+    let even = Buffer::with(format_args!("{double:.*e}", digits - 1))?;
+    let same = std::str::from_utf8(&even).ok().and_then(|text| text.parse().ok()) == Some(double);
+    let text = if same { &even } else { &text };
     Decimal::of(text, Numeral::of(text))
 }
 
@@ -163,6 +169,21 @@ fn shortest(double: f64) -> Option<Decimal> {
 struct Buffer {
     bytes: [u8; 32],
     length: usize,
+}
+
+impl Buffer {
+    fn with(text: fmt::Arguments<'_>) -> Option<Self> {
+        let mut buffer = Self { bytes: [0; 32], length: 0 };
+        buffer.write_fmt(text).ok().map(|()| buffer)
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 impl fmt::Write for Buffer {
@@ -210,6 +231,22 @@ mod tests {
         {
             assert_eq!(comparable(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn of_two_shortest_texts_that_are_equally_close_the_even_one_is_it() {
+        // As Python and Java write these doubles, and beside each the other one.
+        for (even, odd) in [
+            ("1700000000000000.2", "1700000000000000.3"),
+            ("606144080108056.2", "606144080108056.3"),
+            ("182387073789338.12", "182387073789338.13"),
+            ("2.9802322387695312e-08", "2.9802322387695313e-08"),
+        ] {
+            assert!(comparable(even.as_bytes()).is_some(), "{even}");
+            assert_eq!(comparable(odd.as_bytes()), None, "{odd}");
+        }
+        // The closest of 16 digits is another double here.
+        assert!(comparable(b"5.684341886080802e-14").is_some());
     }
 
     #[test]

@@ -20,6 +20,33 @@ pub struct Radix {
 
 const ROOT: u32 = 0;
 
+/// The nodes whose postings were given since the last `begin`.
+#[derive(Default)]
+pub struct Given {
+    epoch: u32,
+    nodes: Vec<u32>,
+}
+
+impl Given {
+    pub fn begin(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        if self.epoch == 0 {
+            self.nodes.fill(0);
+            self.epoch = 1;
+        }
+    }
+
+    /// Whether a node comes for the first time.
+    #[inline]
+    fn first(&mut self, node: u32) -> bool {
+        let node = node as usize;
+        if self.nodes.len() <= node {
+            self.nodes.resize(node + 1, 0);
+        }
+        std::mem::replace(&mut self.nodes[node], self.epoch) != self.epoch
+    }
+}
+
 impl Radix {
     fn make(&mut self, node: Node) -> u32 {
         if let Some(at) = self.free.pop() {
@@ -110,12 +137,15 @@ impl Radix {
         if self.nodes.is_empty() { Err(0) } else { self.child(node, byte) }
     }
 
-    /// Give every posting of every text that `value` begins with.
+    /// Give the postings of every text that `value` begins with; those of a text that were `given` before are left out.
     #[inline]
-    pub fn walk(&self, value: &[u8], mut found: impl FnMut(u32)) {
+    pub fn walk(&self, value: &[u8], given: &mut Given, out: &mut Vec<u32>) {
         let (mut node, mut rest) = (ROOT, value);
         while let Some(here) = self.nodes.get(node as usize) {
-            here.postings.as_slice().iter().for_each(|&posting| found(posting));
+            let postings = here.postings.as_slice();
+            if !postings.is_empty() && given.first(node) {
+                out.extend_from_slice(postings);
+            }
             let Some(&byte) = rest.first() else { return };
             let Ok(place) = here.children.binary_search_by_key(&byte, |&(first, _)| first) else { return };
             node = here.children[place].1;
@@ -153,7 +183,12 @@ mod tests {
             }
             let value = numbers.text(b"ab", 9);
             let mut found = Vec::new();
-            radix.walk(&value, |posting| found.push(posting));
+            let mut given = Given::default();
+            given.begin();
+            radix.walk(&value, &mut given, &mut found);
+            let once = found.len();
+            radix.walk(&value, &mut given, &mut found);
+            assert_eq!(found.len(), once);
             found.sort_unstable();
             let mut wanted: Vec<u32> =
                 plain.iter().filter(|(text, _)| value.starts_with(text)).map(|&(_, posting)| posting).collect();

@@ -60,7 +60,8 @@ impl Matcher {
     /// Take a pattern in under `id`, in place of the one it had. Raises InvalidPattern, and then changes nothing.
     fn add(&self, py: Python<'_>, id: &Bound<'_, PyString>, pattern: &Bound<'_, PyAny>) -> PyResult<()> {
         let (name, pattern) = (id.to_str()?, text(pattern, "a pattern")?);
-        let id = id.clone().unbind();
+        // Not what was given: of a class of the caller's own it could lead back here, and never be freed.
+        let id = PyString::new(py, name).unbind();
         // Without the GIL: whoever holds the lock may be waiting for it. The id that was there is dropped with it.
         let before = py.detach(|| self.write().add(name, id, pattern));
         before.map(drop).map_err(|wrong| InvalidPattern::new_err(wrong.to_string()))
