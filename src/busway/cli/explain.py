@@ -94,7 +94,7 @@ def _given(
         raise click.UsageError("only one of PATTERN and EVENT can be read from stdin")
     texts = {name: read_given(name, given) for name, given in zip(wanted, arguments, strict=True)}
     if "PATTERN" in texts:
-        texts["PATTERN"] = _pattern_in(texts["PATTERN"], arguments[0])
+        texts["PATTERN"] = pattern_in(texts["PATTERN"], arguments[0])
     if rule is not None:
         texts["PATTERN"] = pattern_of(rule, bus, endpoint)
     if event_id is not None:
@@ -102,7 +102,7 @@ def _given(
     return texts["PATTERN"], texts["EVENT"]
 
 
-def _pattern_in(text: str, name: str) -> str:
+def pattern_in(text: str, name: str) -> str:
     """The pattern of a file with one, or with one rule. Raises UsageError for several."""
     from busway.cli.rule_files import patterns_in
 

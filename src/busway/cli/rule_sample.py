@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from busway.cli.explain import pattern_of
+from busway.cli.explain import pattern_in, pattern_of
 from busway.cli.options import GIVEN, read_given, server_options
 from busway.cli.output import print_text, say
 
@@ -50,17 +50,11 @@ def sample(
 
 
 def _chosen(pattern: str | None, rule_name: str | None, bus: str, endpoint: str) -> str:
-    from busway.cli.rule_files import patterns_in
-
     if (pattern is None) == (rule_name is None):
         raise click.UsageError(f"give PATTERN ({GIVEN}) or --rule NAME, one of them")
     if pattern is None:
         return pattern_of(str(rule_name), bus, endpoint)
-    found = patterns_in(read_given("PATTERN", pattern), pattern)
-    if len(found) != 1:
-        known = ", ".join(each.name for each in found) or "none"
-        raise click.UsageError(f"PATTERN holds {len(found)} patterns ({known}); wanted one")
-    return found[0].text
+    return pattern_in(read_given("PATTERN", pattern), pattern)
 
 
 def _show(told: list[dict[str, Any]], count: int, as_json: bool) -> None:

@@ -49,13 +49,7 @@ def _lists(pattern: Pattern) -> list[tuple[str, Conditions]]:
 
 def _as_written(name: str, text: str) -> Iterator[Finding]:
     for lost in overridden(text):
-        where = (
-            "a list of it does not count, in or beside a branch of $or"
-            if lost.branch
-            else "only its last list counts"
-        )
-        said = f"{lost.path} is given more than once, and {where}"
-        yield Finding("error", "overridden", (name,), said, lost.path)
+        yield Finding("error", "overridden", (name,), lost.in_words, lost.path)
     if behind := text_behind(text):
         yield Finding(
             "warning", "text-behind", (name,), f"{quoted(behind[:40])} behind the closing brace is not read"
