@@ -302,6 +302,8 @@ class Window:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "busway", "dev", *options],
             cwd=shop.root, env=shop.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            # Under nohup it is ignored, and whoever inherits that means it.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )  # fmt: skip
         self.text = ""
         self._reading = threading.Thread(target=self._read)
@@ -320,9 +322,10 @@ class Window:
     def close(self, by: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(by)
         try:
-            return self.process.wait(120)
+            return self.process.wait(30)
         finally:
             self.process.kill()
+            self.process.wait()
             self._reading.join()
             assert self.process.stdout is not None
             self.process.stdout.close()
