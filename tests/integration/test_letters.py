@@ -115,7 +115,8 @@ def test_an_edited_event_is_handled_and_why_tells_what_was_edited(server: WholeS
 def test_an_event_is_edited_in_the_user_s_editor(server: WholeServer, project: Path, tmp_path: Path):
     (event_id,) = failed(server, 500)
     editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\nsed -i "s/500/$TOTAL/" "$1"\n')
+    # Not every 500: one may stand in the event's id.
+    editor.write_text('#!/bin/sh\nsed -i "s/: 500$/: $TOTAL/" "$1"\n')
     editor.chmod(0o755)
     words = ["redrive", "--event", event_id, "--edit", "--wait", "60"]
     environment = {"EDITOR": str(editor), "VISUAL": str(editor)}
