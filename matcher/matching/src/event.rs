@@ -162,8 +162,11 @@ impl Reader<'_> {
             return fault("nested too deep", self.lexer.at);
         }
         self.lexer.at += 1;
-        let array = if object { 0 } else { self.found.arrays + 1 };
-        self.found.arrays = self.found.arrays.max(array);
+        let mut array = 0;
+        if !object {
+            self.found.arrays += 1;
+            array = self.found.arrays;
+        }
         // A closing bracket right away is seen by the loop; a comma is not allowed there.
         Ok(Some(Frame { object, node, field, place, array, element: 0 }))
     }

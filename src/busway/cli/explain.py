@@ -94,23 +94,14 @@ def _given(
         raise click.UsageError("only one of PATTERN and EVENT can be read from stdin")
     texts = {name: read_given(name, given) for name, given in zip(wanted, arguments, strict=True)}
     if "PATTERN" in texts:
+        from busway.cli.rule_files import pattern_in
+
         texts["PATTERN"] = pattern_in(texts["PATTERN"], arguments[0])
     if rule is not None:
         texts["PATTERN"] = pattern_of(rule, bus, endpoint)
     if event_id is not None:
         texts["EVENT"] = _event_of(event_id, endpoint)
     return texts["PATTERN"], texts["EVENT"]
-
-
-def pattern_in(text: str, name: str) -> str:
-    """The pattern of a file with one, or with one rule. Raises UsageError for several."""
-    from busway.cli.rule_files import patterns_in
-
-    found = patterns_in(text, name)
-    if len(found) != 1:
-        known = ", ".join(each.name for each in found) or "none"
-        raise click.UsageError(f"PATTERN holds {len(found)} patterns ({known}); wanted one")
-    return found[0].text
 
 
 def _told(pattern_text: str, event_text: str) -> dict[str, Any]:

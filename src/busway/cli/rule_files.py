@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import click
 import msgspec
 from msgspec import Raw
 
@@ -50,6 +51,15 @@ def patterns_in(text: str, name: str) -> list[NamedPattern]:
         for place, rule in enumerate(found.rules, 1)
         if rule.event_pattern != _NOTHING
     ]
+
+
+def pattern_in(text: str, name: str) -> str:
+    """The pattern of a file with one, or with one rule. Raises UsageError for several."""
+    found = patterns_in(text, name)
+    if len(found) != 1:
+        known = ", ".join(each.name for each in found) or "none"
+        raise click.UsageError(f"PATTERN holds {len(found)} patterns ({known}); wanted one")
+    return found[0].text
 
 
 def _text_of(member: Raw) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from busway.cli.explain import pattern_in, pattern_of
+from busway.cli.explain import pattern_of
 from busway.cli.options import GIVEN, read_given, server_options
 from busway.cli.output import print_text, say
 
@@ -50,6 +50,8 @@ def sample(
 
 
 def _chosen(pattern: str | None, rule_name: str | None, bus: str, endpoint: str) -> str:
+    from busway.cli.rule_files import pattern_in
+
     if (pattern is None) == (rule_name is None):
         raise click.UsageError(f"give PATTERN ({GIVEN}) or --rule NAME, one of them")
     if pattern is None:
