@@ -1,129 +1,142 @@
-"""Whether the fields of one rule can be met by values that lie in the same elements of the event's arrays.
+"""Which alternatives are met by values that lie in the same elements of the event's arrays.
 
     {"items": {"sku": ["A"], "colour": ["red"]}}   must not match   items: [{A, blue}, {B, red}]
 
-Fields are taken in the order of their paths (UTF-16, as AWS). After each field there is a set of *choices*: which
-element of which array the values chosen so far lie in. A field is met if some accepted value's place agrees with
-some choice; `exists: false` is met by a choice if no value at all agrees with it, and it sees only what smaller
-paths chose.
+The rule, as AWS has it: fields are taken in the order of their paths (UTF-16). Each chooses one of its accepted
+values, and with it the elements that this lies in; of no array two elements may be chosen. `exists: false` is met if
+no value at all agrees with what smaller paths chose.
 
-Kept small in two ways, or a 256-KiB event could cost minutes: a choice forgets arrays in which no later field lies,
-and choices that agree with a place are found by walking a tree of choices from the outermost array in, not by trying
-all of them.
+Nearly always a field leads one way: in any object, all its values are in one array, or in none. Then each array is
+settled by itself, the inner ones first: an alternative is met in an array if one of the elements has all that it asks
+of this array. `exists: false` is met in an element that lacks the field, but not for the alternative's first field in
+the array, before which no element is chosen. Alternatives are bits of an integer, so that one walk over the values is
+for all of them, however many a `$or` makes.
+
+Alternatives with fields that lead several ways (a repeated name, a dotted name beside a nested one, a list that has
+scalars and lists) are left to `element_search`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
 
+from busway.pattern.asked_fields import AskedField, AskedFields, Bits, Field
 from busway.pattern.conditions import Condition
+from busway.pattern.element_search import ElementSearch
 from busway.pattern.flatten import Leaf, Leaves, Place
-from busway.pattern.presence import ABSENT
-
-# Array ids with the index chosen in each, by ascending id: an array has a smaller id than those inside it.
-Choice: TypeAlias = "tuple[tuple[int, int], ...]"
-Field: TypeAlias = "tuple[str, Sequence[Condition]]"
-
-# Ours: how many pairs of a choice and a place one field may cost, for each value of the event that the rule looks at.
-# As many as arrays are nested is enough: only repeated names, or dotted names beside nested ones, multiply arrays
-# with each other, and of those combinations what lies beyond this is not found.
-PAIRS_PER_VALUE = 16
 
 
-def choice_of(place: Place | None) -> Choice:
-    chosen: list[tuple[int, int]] = []
-    while place is not None:
-        chosen.append((place.array, place.element))
-        place = place.around
-    return tuple(reversed(chosen))
+def met_together(alternatives: Sequence[Sequence[Field]], leaves: Leaves) -> list[bool]:
+    """Of each alternative, whether all its fields can be met together. They are in path order."""
+    asked = AskedFields(alternatives)
+    walk = _Walk()
+    for bit, field in asked.bits:
+        walk.take(bit, field, leaves.get(field.path, ()))
+    walk.settle_arrays(asked)
+    searched = asked.who(walk.several_ways)
+    return [
+        bool(walk.met >> number & 1)
+        if not searched >> number & 1
+        else bool(walk.possible >> number & 1) and ElementSearch(fields, leaves).finds()
+        for number, fields in enumerate(alternatives)
+    ]
 
 
 def first_unmet(fields: Sequence[Field], leaves: Leaves) -> int | None:
-    """The position of the first field that can't be met together with those before it; None when all can.
-
-    `fields` are in path order.
-    """
-    values = [leaf for path, _ in fields for leaf in leaves.get(path, ())]
-    plain = all(leaf.place is None for leaf in values)
-    pairs_max = PAIRS_PER_VALUE * len(values)
-    later = [] if plain else _arrays_of_later_fields(fields, leaves)
-    choices: set[Choice] = {()}
-    for position, (path, conditions) in enumerate(fields):
-        present = leaves.get(path, [])
-        if plain:
-            if not (accepted(conditions, present) or (ABSENT in conditions and not present)):
-                return position
-            continue
-        choices = _narrow(choices, conditions, present, later[position], pairs_max)
-        if not choices:
-            return position
-    return None
+    """The position of the first field that can't be met together with those before it; None when all can."""
+    met = met_together([fields[: end + 1] for end in range(len(fields))], leaves)
+    return None if all(met) else met.index(False)
 
 
 def accepted(conditions: Sequence[Condition], leaves: Iterable[Leaf]) -> list[Leaf]:
     return [leaf for leaf in leaves if any(condition.accepts(leaf.value) for condition in conditions)]
 
 
-def _arrays_of_later_fields(fields: Sequence[Field], leaves: Leaves) -> list[set[int]]:
-    """For each field, the arrays that values of the fields after it lie in."""
-    later: list[set[int]] = []
-    arrays: set[int] = set()
-    for path, _ in reversed(fields):
-        later.append(set(arrays))
-        for place in {leaf.place for leaf in leaves.get(path, ())}:
-            arrays.update(array for array, _ in choice_of(place))
-    return later[::-1]
+class _Scope:
+    """The event or an element of an array, without the elements of arrays in it.
+
+    `fields` have values here, or in arrays in it that are settled; `met` are the alternatives that these meet.
+    """
+
+    __slots__ = ("fields", "met")
+
+    def __init__(self) -> None:
+        self.fields: Bits = 0
+        self.met: Bits = -1
 
 
-def _narrow(
-    choices: set[Choice], conditions: Sequence[Condition], present: list[Leaf], later: set[int], pairs_max: int
-) -> set[Choice]:
-    """The choices that remain after one more field, each forgetting the arrays that are not in `later`."""
-    tree = ChoiceTree(choices)
-    places = (choice_of(place) for place in {leaf.place for leaf in accepted(conditions, present)})
-    pairs = ((choice, place) for place in places for choice in tree.agreeing(place))
-    narrowed: set[Choice] = set()
-    for choice, place in islice(pairs, pairs_max):
-        narrowed.add(_within(later, sorted({*choice, *place})))
-        if not later:  # there is nothing left to tell choices apart
-            return narrowed
-    if ABSENT in conditions:
-        taken = ChoiceTree(choice_of(place) for place in {leaf.place for leaf in present})
-        narrowed.update(_within(later, choice) for choice in choices if next(taken.agreeing(choice), None) is None)
-    return narrowed
+class _Array:
+    __slots__ = ("around", "elements")
+
+    def __init__(self, around: _Scope) -> None:
+        self.around = around
+        self.elements: list[_Scope] = []
 
 
-def _within(arrays: set[int], choice: Iterable[tuple[int, int]]) -> Choice:
-    return tuple(pair for pair in choice if pair[0] in arrays)
+class _Walk:
+    """One walk over the values of all fields.
 
+    `possible` are the alternatives that have each field met by itself. `met` are, when the arrays are settled, those
+    that have all met together, except that it says nothing of who asks for a field that leads `several_ways`.
+    """
 
-class ChoiceTree:
-    """Choices by their first array, then its index, then the next array …: {array: {index: ChoiceTree}}."""
+    def __init__(self) -> None:
+        self.possible: Bits = -1
+        self.several_ways: Bits = 0
+        self._event = _Scope()
+        self._scopes: dict[Place | None, _Scope] = {None: self._event}
+        self._arrays: dict[int, _Array] = {}
 
-    __slots__ = ("arrays", "ends")
+    @property
+    def met(self) -> Bits:
+        return self.possible & self._event.met
 
-    def __init__(self, choices: Iterable[Choice] = ()) -> None:
-        self.arrays: dict[int, dict[int, ChoiceTree]] = {}
-        self.ends = False
-        for choice in choices:
-            node = self
-            for array, index in choice:
-                node = node.arrays.setdefault(array, {}).setdefault(index, ChoiceTree())
-            node.ends = True
+    def take(self, bit: Bits, field: AskedField, leaves: Sequence[Leaf]) -> None:
+        """Put what a field's values meet into the scopes that they lie in."""
+        place: Place | None = None
+        anywhere = here = 0
+        for number, leaf in enumerate(leaves):
+            if leaf.place is not place:
+                if number:
+                    self._put(bit, field, place, here)
+                anywhere |= here
+                place, here = leaf.place, 0
+            here |= field.met_by(leaf.value)
+        if leaves:
+            self._put(bit, field, place, here)
+        self.possible &= ~field.who | field.absent | anywhere | here
 
-    def agreeing(self, wanted: Choice) -> Iterator[Choice]:
-        """Every choice that names no array of `wanted` with another index."""
-        indexes = dict(wanted)
-        waiting: list[tuple[ChoiceTree, Choice]] = [(self, ())]
-        while waiting:
-            node, choice = waiting.pop()
-            if node.ends:
-                yield choice
-            for array, elements in node.arrays.items():
-                index = indexes.get(array)
-                if index is None:
-                    waiting.extend((child, (*choice, (array, at))) for at, child in elements.items())
-                elif index in elements:
-                    waiting.append((elements[index], (*choice, (array, index))))
+    def _put(self, bit: Bits, field: AskedField, place: Place | None, met: Bits) -> None:
+        scope = self._scopes.get(place) or self._open(place)
+        self.several_ways |= scope.fields & bit
+        scope.fields |= bit
+        scope.met &= ~field.who | met
+
+    def _open(self, place: Place | None) -> _Scope:
+        """The scope at a place, with those around it."""
+        inner: list[Place] = []
+        while place is not None and place not in self._scopes:
+            inner.append(place)
+            place = place.around
+        scope = self._scopes[place]
+        for place in reversed(inner):
+            array = self._arrays.get(place.array)
+            if array is None:
+                array = self._arrays[place.array] = _Array(scope)
+            scope = self._scopes[place] = _Scope()
+            array.elements.append(scope)
+        return scope
+
+    def settle_arrays(self, asked: AskedFields) -> None:
+        """Take each array's alternatives into the scope around it. An array has a smaller number than those in it."""
+        for number in sorted(self._arrays, reverse=True):
+            array = self._arrays[number]
+            fields = 0
+            for element in array.elements:
+                fields |= element.fields
+            met = ~asked.who(fields)
+            for element in array.elements:
+                met |= element.met & ~asked.lacking(fields, fields & ~element.fields)
+            self.several_ways |= array.around.fields & fields
+            array.around.fields |= fields
+            array.around.met &= met

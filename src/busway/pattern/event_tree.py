@@ -10,6 +10,7 @@ more nesting than msgspec takes goes through the careful reader, which is some f
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -29,6 +30,16 @@ class Several:
 
     def __init__(self, values: list[Tree]) -> None:
         self.values = values
+
+
+def identity(value: Scalar) -> object:
+    """What equal values have in common and others do not: 1, true and 1.0 are three."""
+    return value if isinstance(value, str) else (type(value), bytes(value) if isinstance(value, Raw) else value)
+
+
+def distinct(values: Iterable[Scalar]) -> list[Scalar]:
+    """Each value once."""
+    return list({identity(value): value for value in values}.values())
 
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Raw).decode

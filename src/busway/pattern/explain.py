@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from busway.pattern.array_consistency import Field, accepted, choice_of, first_unmet
+from busway.pattern.array_consistency import accepted, first_unmet
+from busway.pattern.asked_fields import Field
 from busway.pattern.conditions import Condition, shown
 from busway.pattern.event_tree import Tree, read_event
 from busway.pattern.flatten import Leaf, Leaves, flatten
@@ -266,8 +267,10 @@ def _elements(field: Field, leaves: Leaves) -> dict[int, set[int]]:
     path, conditions = field
     elements: dict[int, set[int]] = {}
     for leaf in accepted(conditions, leaves.get(path, [])):
-        for array, index in choice_of(leaf.place):
-            elements.setdefault(array, set()).add(index)
+        place = leaf.place
+        while place is not None:
+            elements.setdefault(place.array, set()).add(place.element)
+            place = place.around
     return elements
 
 

@@ -10,18 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
-from busway.pattern.event_tree import Scalar, Several, Tree
+from busway.pattern.event_tree import Scalar, Several, Tree, distinct
 
 
-class Place(NamedTuple):
+class Place:
     """An element of an array that a value lies in: which array of the event, which element, and the place around it.
 
     A scalar that is itself an element does not carry its own place: only objects and arrays inside arrays give one.
+    There is one for each element, so that places are told apart by identity however deep they are; an array has a
+    smaller number than those in it.
     """
 
-    array: int
-    element: int
-    around: Place | None
+    __slots__ = ("around", "array", "element")
+
+    def __init__(self, array: int, element: int, around: Place | None) -> None:
+        self.array = array
+        self.element = element
+        self.around = around
 
 
 class Leaf(NamedTuple):
@@ -30,6 +35,11 @@ class Leaf(NamedTuple):
 
 
 Leaves: TypeAlias = dict[str, list[Leaf]]
+
+
+def path_order(path: str) -> bytes:
+    """Sort key: ascending UTF-16 code units, which is what `exists: false` depends on."""
+    return path.encode("utf-16-be", "surrogatepass")
 
 
 class FieldTree:
@@ -114,7 +124,8 @@ def collect(event: dict[str, Tree], fields: FieldTree, values: dict[str, list[Sc
     """The fast way for plain events: put each field's values into `values`, without places.
 
     False when the event needs `flatten`: an array of objects where somebody looks inside, a dot in a name, a repeated
-    name; `values` is incomplete then. Recursion is as deep as the deepest path of a pattern.
+    name; `values` is incomplete then. Of an array's equal values one is kept. Recursion is as deep as the deepest path
+    of a pattern.
     """
     if "." in "".join(event):
         return False
@@ -148,5 +159,5 @@ def _collect_elements(elements: list[Tree], node: FieldTree, values: dict[str, l
             return False
         scalars.append(element)
     if scalars and node.direct is not None:
-        values[node.direct] = scalars
+        values[node.direct] = distinct(scalars)
     return True

@@ -22,9 +22,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import compress
 
+from busway.pattern.array_consistency import met_together
 from busway.pattern.conditions import Condition
-from busway.pattern.event_tree import Scalar, Tree, read_event
+from busway.pattern.event_tree import Scalar, Tree, distinct, read_event
 from busway.pattern.flatten import FieldTree, collect, flatten
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Alternative, Conditions, Pattern
@@ -94,12 +96,11 @@ class Matcher:
         if collect(event, self._fields, values):
             return self._plain(values)
         leaves = flatten(event, self._fields)
-        values = {path: [leaf.value for leaf in found] for path, found in leaves.items()}
+        values = {path: distinct(leaf.value for leaf in found) for path, found in leaves.items()}
+        reached = self._reached(values, plain=False)
         # Keys that end at one state have equal alternatives: one verdict is for all.
-        met = (
-            state for state in self._reached(values, plain=False) if next(iter(state.keys.values())).met_by(leaves)
-        )
-        return list(dict.fromkeys(key for state in met for key in state.keys))
+        met = met_together([next(iter(state.keys.values())).fields for state in reached], leaves)
+        return list(dict.fromkeys(key for state in compress(reached, met) for key in state.keys))
 
     def _plain(self, values: dict[str, list[Scalar]]) -> list[str]:
         """The keys that match an event of which `values` is all that matters."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from busway.pattern.array_consistency import first_unmet
+from busway.pattern.array_consistency import met_together
 from busway.pattern.conditions import Condition
 from busway.pattern.event_tree import Tree, read_event
-from busway.pattern.flatten import FieldTree, Leaves, flatten
+from busway.pattern.flatten import FieldTree, flatten, path_order
 
 Conditions: TypeAlias = "tuple[Condition, ...]"
 
@@ -23,9 +23,6 @@ class Alternative:
 
     fields: tuple[tuple[str, Conditions], ...]
     branches: tuple[str, ...] = field(default=(), compare=False)
-
-    def met_by(self, leaves: Leaves) -> bool:
-        return first_unmet(self.fields, leaves) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Pattern:
 
     def matches_tree(self, event: dict[str, Tree]) -> bool:
         leaves = flatten(event, self.tree)
-        return any(alternative.met_by(leaves) for alternative in self.alternatives)
+        return any(met_together([alternative.fields for alternative in self.alternatives], leaves))
 
 
 def make_pattern(text: str, alternatives: Iterable[tuple[Mapping[str, Conditions], Sequence[str]]]) -> Pattern:
@@ -57,8 +54,3 @@ def make_pattern(text: str, alternatives: Iterable[tuple[Mapping[str, Conditions
     paths = (path for fields in branches for path, _ in fields)
     made = tuple(Alternative(fields, tuple(taken)) for fields, taken in branches.items())
     return Pattern(text, made, FieldTree(paths))
-
-
-def path_order(path: str) -> bytes:
-    """Sort key: ascending UTF-16 code units, which is what `exists: false` depends on."""
-    return path.encode("utf-16-be", "surrogatepass")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from busway.errors import InvalidEvent
-from busway.pattern.event_tree import Scalar, read_event
+from busway.pattern.event_tree import Scalar, distinct, read_event
 from busway.pattern.flatten import FieldTree, collect
 
 
@@ -40,7 +40,7 @@ class Skim:
                 if type(value) is str:
                     values[path] = [value]
                 elif value is not UNSET and value:
-                    values[path] = list(value)
+                    values[path] = distinct(value)
             for place, node in self._inside:
                 raw = getattr(found, place)
                 if raw is not UNSET and not collect(read_event(bytes(raw)), node, values):

@@ -14,13 +14,14 @@ from busway.pattern.conditions import Condition, quoted, shown
 from busway.pattern.exact import LiteralIs, StringIs
 from busway.pattern.explain import wanted
 from busway.pattern.findings import Finding, Level
+from busway.pattern.flatten import path_order
 from busway.pattern.ignore_case import IgnoreCase
 from busway.pattern.numbers import NumberBetween, NumberIs
 from busway.pattern.outline import overridden, text_behind
 from busway.pattern.overlap import Reach, fields_cover
 from busway.pattern.presence import ABSENT, Present
 from busway.pattern.read_operator import OPERATORS
-from busway.pattern.rule_pattern import Conditions, Pattern, path_order
+from busway.pattern.rule_pattern import Conditions, Pattern
 from busway.pattern.text import Prefix, Suffix
 from busway.pattern.value_sets import covers, refused_by
 from busway.pattern.wildcard import Wildcard

@@ -5,17 +5,18 @@ What hypothesis draws, what a fuzzer makes up and what was found before are judg
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import islice, product
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
 from busway.errors import InvalidEvent, InvalidPattern
 from busway.pattern import Matcher, Pattern, array_consistency, explain, parse
+from busway.pattern.element_search import ElementSearch
 
 # A pattern that looks at no event's members, which must be checked all the same.
 ELSEWHERE = parse('{"nowhere.to.be.found":["x"]}')
@@ -170,19 +171,18 @@ def _known_to_differ(pattern: Pattern, event: bytes) -> bool:
 
 def _gives_up(pattern: Pattern, event: bytes) -> bool:
     """Whether repeated names multiply arrays beyond what the reference tries."""
-    reached: list[int] = []
+    gave_up: list[ElementSearch] = []
 
-    def counted(pairs: Iterable[Any], limit: int) -> Iterator[Any]:
-        tried = 0
-        for pair in islice(pairs, limit):
-            tried += 1
-            yield pair
-        if tried == limit:
-            reached.append(limit)
+    class Watched(ElementSearch):
+        def finds(self) -> bool:
+            found = super().finds()
+            if not found and self.steps_left <= 0:
+                gave_up.append(self)
+            return found
 
-    with patch.object(array_consistency, "islice", counted):
+    with patch.object(array_consistency, "ElementSearch", Watched):
         pattern.matches(event)
-    return bool(reached)
+    return bool(gave_up)
 
 
 def _letters(pattern: str, event: bytes) -> Iterable[tuple[str, str]]:
