@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-/// Ours: more leading zeros than anybody writes.
-const V4_CHARS_MAX: usize = 64;
+/// Ours: more leading zeros than anybody writes. A longer text is no address, whatever it is.
+const CHARS_MAX: usize = 64;
 
 /// An address as a number; `bits` is 32 or 128, so two families never compare equal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -33,10 +33,10 @@ fn looks_like_v6(text: &[u8]) -> bool {
 
 /// The address that `text` is. Leading zeros are decimal; IPv4-mapped IPv6 is folded to IPv4.
 pub fn parse(text: &[u8]) -> Option<Address> {
+    if text.len() > CHARS_MAX {
+        return None;
+    }
     if looks_like_v4(text) {
-        if text.len() > V4_CHARS_MAX {
-            return None;
-        }
         let mut number = 0u128;
         for part in text.split(|&byte| byte == b'.') {
             let octet = part.iter().fold(0u128, |octet, digit| (octet * 10 + u128::from(digit - b'0')).min(1_000));

@@ -11,11 +11,11 @@ from busway.errors import InvalidPattern
 from busway.pattern.conditions import Selectivity, quoted
 from busway.pattern.event_tree import Scalar
 
-# Ours: more leading zeros than anybody writes.
-V4_CHARS_MAX = 64
+# Ours: more leading zeros than anybody writes. A longer text is no address, whatever it is.
+CHARS_MAX = 64
 
 _V4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}\Z")
-_V6 = re.compile(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*\Z")
+_V6 = re.compile(r"[0-9a-fA-F]*:[0-9a-fA-F:]*\Z")
 _MASK = re.compile(r"[+-]?[0-9]{1,9}\Z")
 
 
@@ -28,8 +28,10 @@ class Address(NamedTuple):
 
 def parse_address(text: str) -> Address | None:
     """The address that `text` is, or None. Leading zeros are decimal; IPv4-mapped IPv6 is folded to IPv4."""
+    if len(text) > CHARS_MAX:
+        return None
     if _V4.match(text):
-        octets = [int(part) for part in text.split(".")] if len(text) <= V4_CHARS_MAX else [256]
+        octets = [int(part) for part in text.split(".")]
         if max(octets) > 255:
             return None
         return Address(32, int.from_bytes(bytes(octets), "big"))

@@ -124,8 +124,8 @@ def collect(event: dict[str, Tree], fields: FieldTree, values: dict[str, list[Sc
     """The fast way for plain events: put each field's values into `values`, without places.
 
     False when the event needs `flatten`: an array of objects where somebody looks inside, a dot in a name, a repeated
-    name; `values` is incomplete then. Of an array's equal values one is kept. Recursion is as deep as the deepest path
-    of a pattern.
+    name; `values` is incomplete then. Of an array's equal values one is kept. Recursion is as deep as the deepest
+    path of a pattern.
     """
     if "." in "".join(event):
         return False

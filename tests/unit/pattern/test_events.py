@@ -208,3 +208,33 @@ def test_a_hostile_event_with_repeated_arrays_stays_bounded():
     event = f"{{{repeated}}}".encode()
     assert parse('{"a":{"b":[1],"c":[1],"d":[1],"e":[1]}}').matches(event)
     assert not parse('{"a":{"b":[1],"c":[1],"d":[1],"e":[2]}}').matches(event)
+
+
+LONG = 1_000_000
+CONDITIONS: list[Any] = [
+    "10.0.0.1",
+    "::1",
+    {"cidr": "10.0.0.0/8"},
+    {"cidr": "::/64"},
+    {"prefix": "a:" * 20},
+    {"suffix": ":b"},
+    {"prefix": {"equals-ignore-case": "K"}},
+    {"suffix": {"equals-ignore-case": "K"}},
+    {"equals-ignore-case": "aaaa"},
+    {"wildcard": "*a*a:b*c"},
+    {"anything-but": {"wildcard": "*"}},
+    {"numeric": ["<", 0]},
+]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS, ids=json.dumps)
+@pytest.mark.parametrize("piece", [":", "a", "1.", "0:", "ab:", "A", "\u212a"])
+def test_a_text_of_a_million_characters_is_judged_in_one_look(condition: Any, piece: str):
+    # What looks more than once would take hours.
+    text = piece * (LONG // len(piece))
+    assert not verdict({"a": [condition]}, json.dumps({"a": f"{text}x"}).encode())
+
+
+@pytest.mark.parametrize("digits", ["9" * 400_000, f"0.{'0' * 400_000}1", f"1e{'9' * 400_000}", f"-{'1' * 5_000}.5"])
+def test_a_number_of_very_many_digits_is_read(digits: str):
+    verdict({"a": [{"numeric": [">", 1]}, 7, {"anything-but": [3]}]}, f'{{"a":{digits}}}'.encode())
