@@ -44,6 +44,17 @@ pub enum Condition {
     Not(Box<[Condition]>),
 }
 
+impl<'a> Value<'a> {
+    /// What only an equal value has.
+    pub fn key(self) -> (Option<Literal>, bool, &'a [u8]) {
+        match self {
+            Self::Text(text) => (None, false, text),
+            Self::Number(_, text) => (None, true, text),
+            Self::Literal(literal) => (Some(literal), false, b""),
+        }
+    }
+}
+
 impl Condition {
     pub fn accepts(&self, value: Value<'_>) -> bool {
         match (self, value) {

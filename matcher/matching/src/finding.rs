@@ -1,10 +1,11 @@
 //! Which rules an event matches: what its values open, and what waits there.
 
-use crate::arrays::{self, Field};
+use crate::arrays::{Batch, Field, accepts, may_be_absent};
 use crate::condition::Condition;
+use crate::element_search;
 use crate::event::{InvalidEvent, read};
 use crate::found::Found;
-use crate::matcher::{Matcher, Predicate};
+use crate::matcher::{Alternative, Matcher, Predicate};
 use crate::scratch::Scratch;
 
 impl Matcher {
@@ -19,6 +20,7 @@ impl Matcher {
                 self.ask(at, event, scratch);
             }
         }
+        self.settle(event, scratch);
         Ok(&scratch.matched)
     }
 
@@ -29,7 +31,8 @@ impl Matcher {
             let field = scratch.found.fields[next];
             scratch.postings.clear();
             scratch.buffers.begin();
-            for leaf in scratch.found.of(field) {
+            scratch.found.part_repeated(field, event);
+            for leaf in scratch.found.once(field) {
                 let value = scratch.found.value(event, leaf);
                 self.index.find(field, value, &mut scratch.buffers, &mut scratch.postings);
                 scratch.buffers.settle(&mut scratch.postings);
@@ -60,18 +63,18 @@ impl Matcher {
     /// Whether some value of the field meets a predicate by itself, or its absence may.
     fn possible(&self, predicate: u32, event: &[u8], found: &Found) -> bool {
         let Some(Predicate { field, conditions, .. }) = self.predicates.get(predicate) else { return false };
-        let mut leaves = found.of(*field);
+        let mut leaves = found.once(*field);
         leaves.any(|leaf| {
             let value = found.value(event, leaf);
             conditions.iter().any(|condition| condition.accepts(value))
         }) || ((found.placed || !found.has(*field)) && conditions.contains(&Condition::Absent))
     }
 
-    /// Take the rule of an alternative in if the event matches it.
+    /// Take the rule of an alternative in if the event matches it; where values lie in arrays it is still a candidate.
     fn ask(&self, at: u32, event: &[u8], scratch: &mut Scratch) {
         let Some(alternative) = self.alternatives.get(at) else { return };
         let rule = alternative.rule;
-        if scratch.rules[rule as usize] == scratch.epoch {
+        if scratch.has(rule) {
             return;
         }
         for &predicate in &alternative.predicates {
@@ -87,17 +90,67 @@ impl Matcher {
             }
         }
         if scratch.found.placed {
-            let fields: Vec<Field<'_>> = alternative
-                .predicates
-                .iter()
-                .filter_map(|&at| self.predicates.get(at))
-                .map(|predicate| Field { number: predicate.field, conditions: &predicate.conditions })
-                .collect();
-            if !arrays::met(&fields, &scratch.found, event) {
-                return;
+            scratch.candidates.push(at);
+        } else {
+            scratch.take(rule);
+        }
+    }
+
+    /// Take in the rules of those candidates whose fields are met together.
+    fn settle(&self, event: &[u8], scratch: &mut Scratch) {
+        let candidates = std::mem::take(&mut scratch.candidates);
+        let mut batch = Batch::default();
+        for &at in &candidates {
+            let Some(alternative) = self.alternatives.get(at) else { continue };
+            let fields = || self.fields_of(alternative);
+            let found = &scratch.found;
+            let placed = fields().filter(|field| found.is_placed(field.number)).count();
+            // A field that has nothing to agree with is met by itself. That was seen, unless its absence would do.
+            let alone = |field: &Field<'_>| placed < 2 || !found.is_placed(field.number);
+            if scratch.has(alternative.rule)
+                || fields().any(|field| alone(&field) && has_values_only_refused(&field, event, found))
+            {
+                continue;
+            }
+            if placed < 2 {
+                scratch.take(alternative.rule);
+                continue;
+            }
+            if !batch.has_room(placed) {
+                self.decide(&std::mem::take(&mut batch), event, scratch);
+            }
+            let found = &scratch.found;
+            batch.add(at, fields().filter(|field| found.is_placed(field.number)));
+        }
+        self.decide(&batch, event, scratch);
+        scratch.candidates = candidates;
+    }
+
+    fn fields_of<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Field<'a>> {
+        let predicates = alternative.predicates.iter().filter_map(|&at| self.predicates.get(at));
+        predicates.map(|predicate| Field { number: predicate.field, conditions: &predicate.conditions })
+    }
+
+    fn decide(&self, batch: &Batch<'_>, event: &[u8], scratch: &mut Scratch) {
+        let decided = batch.decide(&scratch.found, event, &mut scratch.scopes);
+        for (place, &at) in batch.alternatives().iter().enumerate() {
+            let Some(alternative) = self.alternatives.get(at) else { continue };
+            let met = if decided.searched >> place & 1 == 1 {
+                let fields: Vec<Field<'_>> = self.fields_of(alternative).collect();
+                element_search::finds(&fields, &scratch.found, event)
+            } else {
+                decided.met >> place & 1 == 1
+            };
+            if met && !scratch.has(alternative.rule) {
+                scratch.take(alternative.rule);
             }
         }
-        scratch.rules[rule as usize] = scratch.epoch;
-        scratch.matched.push(rule);
     }
+}
+
+/// Whether a field that may be absent is not, and none of its values is accepted.
+fn has_values_only_refused(field: &Field<'_>, event: &[u8], found: &Found) -> bool {
+    may_be_absent(field.conditions)
+        && found.has(field.number)
+        && !found.once(field.number).any(|leaf| accepts(field.conditions, found.value(event, leaf)))
 }

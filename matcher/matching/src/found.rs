@@ -1,5 +1,7 @@
 //! What one event holds for the fields that rules look at.
 
+use std::collections::HashSet;
+
 use crate::condition::{Literal, Value};
 use crate::event::Frame;
 use crate::names::NOWHERE;
@@ -14,6 +16,7 @@ pub struct Place {
     pub around: u32,
 }
 
+#[derive(Clone)]
 pub enum Kind {
     Text { decoded: bool },
     Number(Number),
@@ -21,6 +24,7 @@ pub enum Kind {
 }
 
 /// A value of a field, as a part of the event's text or of what was decoded from it.
+#[derive(Clone)]
 pub struct Leaf {
     kind: Kind,
     start: usize,
@@ -35,6 +39,31 @@ struct Ends {
     epoch: u32,
     first: u32,
     last: u32,
+    /// Where the different values begin: at `first`, unless values were found to be repeated.
+    once: u32,
+    count: u32,
+    /// Whether a value lies in an array of objects.
+    placed: bool,
+}
+
+/// Ours: of a field with fewer values nobody looks whether they are repeated.
+const COUNT_MIN: u32 = 1_024;
+
+/// The values of a field, in the event's order.
+pub struct Leaves<'a> {
+    found: &'a Found,
+    at: u32,
+}
+
+impl<'a> Iterator for Leaves<'a> {
+    type Item = &'a Leaf;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let leaf = self.found.leaves.get(self.at as usize)?;
+        self.at = leaf.next;
+        Some(leaf)
+    }
 }
 
 /// What one event holds for the fields that rules look at; used again for the next event.
@@ -73,21 +102,47 @@ impl Found {
         (self.arrays, self.placed) = (0, false);
     }
 
-    /// The values of a field, in the event's order.
     #[inline]
-    pub fn of(&self, field: u32) -> impl Iterator<Item = &Leaf> {
-        let ends = self.ends.get(field as usize).filter(|ends| ends.epoch == self.epoch);
-        let mut at = ends.map_or(NOWHERE, |ends| ends.first);
-        std::iter::from_fn(move || {
-            let leaf = self.leaves.get(at as usize)?;
-            at = leaf.next;
-            Some(leaf)
-        })
+    fn ends(&self, field: u32) -> Option<&Ends> {
+        self.ends.get(field as usize).filter(|ends| ends.epoch == self.epoch)
+    }
+
+    #[inline]
+    pub fn of(&self, field: u32) -> Leaves<'_> {
+        Leaves { found: self, at: self.ends(field).map_or(NOWHERE, |ends| ends.first) }
+    }
+
+    /// The different values of a field; some may be given again.
+    #[inline]
+    pub fn once(&self, field: u32) -> Leaves<'_> {
+        Leaves { found: self, at: self.ends(field).map_or(NOWHERE, |ends| ends.once) }
+    }
+
+    /// Let `once` give repeated values of a field once: a long list may hold the same a thousand times, and every
+    /// predicate would be asked for each.
+    pub fn part_repeated(&mut self, field: u32, event: &[u8]) {
+        if self.ends(field).is_none_or(|ends| ends.count < COUNT_MIN) {
+            return;
+        }
+        let mut known = HashSet::new();
+        let different: Vec<Leaf> =
+            self.of(field).filter(|leaf| known.insert(self.value(event, leaf).key())).cloned().collect();
+        self.ends[field as usize].once = self.leaves.len() as u32;
+        for leaf in different {
+            let next = self.leaves.len() as u32 + 1;
+            self.leaves.push(Leaf { next, ..leaf });
+        }
+        self.leaves.last_mut().into_iter().for_each(|last| last.next = NOWHERE);
     }
 
     #[inline]
     pub fn has(&self, field: u32) -> bool {
-        self.ends.get(field as usize).is_some_and(|ends| ends.epoch == self.epoch)
+        self.ends(field).is_some()
+    }
+
+    /// Whether a value of the field lies in an array of objects.
+    pub fn is_placed(&self, field: u32) -> bool {
+        self.ends(field).is_some_and(|ends| ends.placed)
     }
 
     #[inline]
@@ -109,8 +164,11 @@ impl Found {
         if ends.epoch == self.epoch {
             self.leaves[ends.last as usize].next = at;
             ends.last = at;
+            ends.count += 1;
+            ends.placed |= place != NOWHERE;
         } else {
-            *ends = Ends { epoch: self.epoch, first: at, last: at };
+            let placed = place != NOWHERE;
+            *ends = Ends { epoch: self.epoch, first: at, last: at, once: at, count: 1, placed };
             self.fields.push(field);
         }
     }

@@ -17,8 +17,10 @@ mod blocks;
 mod complexity;
 mod condition;
 mod decimal;
+mod element_search;
 mod event;
 mod field_index;
+mod field_set;
 mod finding;
 mod fold;
 mod found;
@@ -33,6 +35,7 @@ mod operators;
 mod pattern;
 mod postings;
 mod radix;
+mod scopes;
 mod scratch;
 #[cfg(test)]
 mod seeded;

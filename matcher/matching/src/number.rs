@@ -32,6 +32,7 @@ const TENS_WIDE: [u128; POWERS.len()] = {
 
 /// A number of an event: its nearest double, and whether that says all that the text says. The latter is dear to find
 /// out, so it is left until it matters, and then kept.
+#[derive(Clone)]
 pub struct Number {
     double: f64,
     /// What the text says; None when no double can.

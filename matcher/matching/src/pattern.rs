@@ -16,7 +16,7 @@ use crate::tree::{Tree, read};
 /// AWS refuses more combinations of branches.
 const ALTERNATIVES_MAX: usize = 1_000;
 /// event-ruler's limit of distinct paths in a rule.
-const FIELDS_MAX: usize = 256;
+pub const FIELDS_MAX: usize = 256;
 /// Ours, as the reference has it.
 const DEPTH_MAX: usize = 100;
 

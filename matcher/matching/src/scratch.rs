@@ -3,18 +3,22 @@
 use crate::blocks::Blocks;
 use crate::field_index::Buffers;
 use crate::found::Found;
+use crate::scopes::Scopes;
 
 /// What one match needs besides the matcher. Kept by the caller to be used again, by one thread at a time.
 #[derive(Default)]
 pub struct Scratch {
     pub blocks: Blocks,
     pub found: Found,
-    pub epoch: u32,
+    epoch: u32,
     /// By predicate: the epoch it was asked in, doubled, plus one when it is met.
     verdicts: Vec<u32>,
     /// By rule: the epoch in which it was found to match.
-    pub rules: Vec<u32>,
+    rules: Vec<u32>,
     pub opened: Vec<u32>,
+    /// Alternatives whose fields are each met, and have yet to be met together.
+    pub candidates: Vec<u32>,
+    pub scopes: Scopes,
     pub postings: Vec<u32>,
     pub buffers: Buffers,
     pub matched: Vec<u32>,
@@ -38,6 +42,7 @@ impl Scratch {
             self.rules.resize(rules, 0);
         }
         self.opened.clear();
+        self.candidates.clear();
         self.matched.clear();
     }
 
@@ -52,6 +57,18 @@ impl Scratch {
     pub fn learn(&mut self, predicate: u32, met: bool) -> bool {
         self.verdicts[predicate as usize] = self.epoch << 1 | u32::from(met);
         met
+    }
+
+    /// Whether a rule was found to match.
+    #[inline]
+    pub fn has(&self, rule: u32) -> bool {
+        self.rules[rule as usize] == self.epoch
+    }
+
+    #[inline]
+    pub fn take(&mut self, rule: u32) {
+        self.rules[rule as usize] = self.epoch;
+        self.matched.push(rule);
     }
 
     pub fn open(&mut self, predicate: u32, met: bool) {
