@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from busway.errors import InvalidPattern
 from busway.pattern.address import AddressIs, InNetwork, parse_cidr
 from busway.pattern.bus_events import STRINGS, share_arrays, unmet
-from busway.pattern.conditions import Condition, quoted, shown
+from busway.pattern.conditions import Condition, in_words, quoted, shown
 from busway.pattern.exact import LiteralIs, StringIs
-from busway.pattern.explain import wanted
 from busway.pattern.findings import Finding, Level
 from busway.pattern.flatten import path_order
 from busway.pattern.ignore_case import IgnoreCase
@@ -110,9 +109,9 @@ def _accepts_all(path: str, conditions: Conditions) -> Iterator[str]:
     if len(conditions) == 1 or not covers(conditions, [Present()]):
         return
     if ABSENT in conditions:
-        yield f"{wanted(conditions)} together accept every value and that there is none, so nothing is asked"
+        yield f"{in_words(conditions)} together accept every value and that there is none, so nothing is asked"
     elif several and Present() not in conditions:
-        yield f"{wanted(conditions)} together accept every value; one anything-but with a list refuses several"
+        yield f"{in_words(conditions)} together accept every value; one anything-but with a list refuses several"
 
 
 def _needless(path: str, conditions: Conditions) -> Iterator[str]:
@@ -260,7 +259,9 @@ def _needless_branches(name: str, pattern: Pattern) -> Iterator[Finding]:
     for place, part in enumerate(alternatives):
         for at, whole in enumerate(alternatives):
             if at != place and fields_cover(whole, part) and (at < place or not fields_cover(part, whole)):
-                told = " and ".join(f"{path} {wanted(conditions)}" for path, conditions in part.items()) or "anything"
+                told = (
+                    " and ".join(f"{path} {in_words(conditions)}" for path, conditions in part.items()) or "anything"
+                )
                 said = f"the branch of $or with {told} adds nothing: another one has every event that it has"
                 yield Finding("warning", "needless-branch", (name,), said)
                 break
