@@ -8,11 +8,11 @@ https://docs.aws.amazon.com/eventbridge/latest/ref/events-structure.html
 
 from __future__ import annotations
 
-from busway.pattern.conditions import in_words
+from busway.pattern.conditions import Conditions, in_words
 from busway.pattern.event_tree import Scalar
 from busway.pattern.likeness import nearest_word
 from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Alternative, Conditions
+from busway.pattern.rule_pattern import Alternative
 from busway.pattern.text_sets import ANY_STRING
 from busway.pattern.value_sets import accepts_nothing, apart, covers
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -42,6 +42,10 @@ class Condition(Protocol):
         ...
 
     def accepts(self, value: Scalar) -> bool: ...
+
+
+Conditions: TypeAlias = "tuple[Condition, ...]"
+"""A value list: one of them is enough."""
 
 
 def in_words(conditions: Iterable[Condition]) -> str:

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from busway.pattern.event_tree import Tree, read_event
 from busway.pattern.field_verdicts import FieldVerdict, FieldVerdicts
-from busway.pattern.rule_pattern import Pattern
+from busway.pattern.outline import Clause, clauses, readings
+from busway.pattern.rule_pattern import Pattern, in_order
 from busway.pattern.suggest import EventPaths
-
-# What a field asks: its path, and the wanted values in words.
-_Asked: TypeAlias = "tuple[str, str]"
 
 
 @dataclass(frozen=True, slots=True)
 class AlternativeVerdict:
-    """All fields of one alternative; a pattern without `$or` has one alternative.
-
-    `branches` are the places of the branches that lead to it: "$or[1]", "detail.$or[0]".
-    """
+    """All fields of one alternative; a pattern without `$or` has one alternative."""
 
     matched: bool
     fields: tuple[FieldVerdict, ...]
-    branches: tuple[str, ...] = ()
 
     @property
     def missed(self) -> int:
-        return sum(not field.matched for field in self.fields)
+        return self.distance[0]
 
     @property
-    def likeness(self) -> float:
-        """How near the fields that were missed came, on average."""
-        near = [field.likeness for field in self.fields if not field.matched]
-        return sum(near) / len(near) if near else 1.0
+    def distance(self) -> tuple[int, float]:
+        """How many fields were missed, and how far these were on average."""
+        return _distance(self.fields)
 
     def as_dict(self) -> dict[str, Any]:
         return {"matched": self.matched, "missed": self.missed, "fields": [field.as_dict() for field in self.fields]}
@@ -44,7 +37,8 @@ class AlternativeVerdict:
 class BranchVerdict:
     """The best that can come of one branch of a `$or`; `fields` are those that stand in the branch itself.
 
-    Whether it matched is said of the branch alone, with the branches that are in it.
+    `branch` is its place, as "detail.$or[1]". Whether it matched is said of the branch alone, with the branches that
+    are in it; only of arrays it also holds what the fields around it chose.
     """
 
     branch: str
@@ -60,30 +54,16 @@ class Explanation:
     """The verdict on each alternative, in the pattern's order. `best` is one that matched, or came closest."""
 
     alternatives: tuple[AlternativeVerdict, ...]
+    judged: FieldVerdicts = field(repr=False, compare=False)
 
     @property
     def best(self) -> AlternativeVerdict:
-        return _best(self.alternatives)
+        return min(self.alternatives, key=lambda verdict: verdict.distance)
 
     @property
     def branches(self) -> tuple[BranchVerdict, ...]:
         """What each branch of each `$or` came to, in the pattern's order; () for a pattern without `$or`."""
-        leading: dict[str, list[AlternativeVerdict]] = {}
-        asked: dict[str, list[set[_Asked]]] = {}
-        for verdict in self.alternatives:
-            fields = {(field.path, field.wanted) for field in verdict.fields}
-            for branch in ("", *verdict.branches):
-                leading.setdefault(branch, []).append(verdict)
-                asked.setdefault(branch, []).append(fields)
-        shared = {branch: of_each[0].intersection(*of_each) for branch, of_each in asked.items()}
-        found: list[BranchVerdict] = []
-        for branch, verdicts in leading.items():
-            around = [other for other in leading if not other or branch.startswith(f"{other}.")]
-            outside = set[_Asked]().union(*(shared[other] for other in around))
-            best = _best([_within(verdict, branch, shared, outside) for verdict in verdicts])
-            own = tuple(field for field in best.fields if (field.path, field.wanted) in shared[branch])
-            found.append(BranchVerdict(branch, not best.missed, own))
-        return tuple(found[1:])
+        return tuple(_of_clauses(self.judged)[1:])
 
     @property
     def matched(self) -> bool:
@@ -100,26 +80,41 @@ class Explanation:
         return self.best.missed
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; `branches` and `alternatives` are there only for a pattern with `$or`."""
+        """For JSON. Only for a pattern with `$or`: `outside`, its best fields outside of it, and what it came to."""
         told: dict[str, Any] = {"matched": self.matched, **self.best.as_dict()}
-        if len(self.alternatives) > 1:
-            told["branches"] = [branch.as_dict() for branch in self.branches]
+        if self.judged.pattern.outline.branches:
+            pattern, *branches = _of_clauses(self.judged)
+            told["outside"] = pattern.as_dict()["fields"]
+            told["branches"] = [branch.as_dict() for branch in branches]
             told["alternatives"] = [verdict.as_dict() for verdict in self.alternatives]
         return told
 
 
-def _within(
-    verdict: AlternativeVerdict, branch: str, shared: Mapping[str, set[_Asked]], outside: set[_Asked]
-) -> AlternativeVerdict:
-    """Of the fields, those that stand in the branch and in the branches that are in it."""
-    inside = [shared[one] for one in verdict.branches if one == branch or one.startswith(f"{branch}.")]
-    asked = set[_Asked]().union(*inside) - outside
-    fields = tuple(field for field in verdict.fields if (field.path, field.wanted) in asked)
-    return AlternativeVerdict(all(field.matched for field in fields), fields)
+def _of_clauses(judged: FieldVerdicts) -> list[BranchVerdict]:
+    """What came of the pattern, with its fields outside of `$or`, and then of each branch."""
+    outline = judged.pattern.outline
+    told: dict[Clause, list[dict[int, FieldVerdict]]] = {clause: [] for clause in clauses(outline)}
+    for reading in readings(outline):
+        fields = in_order(reading[outline])
+        counting = dict(zip(map(id, fields), judged.of(fields), strict=True))
+        for clause, inside in reading.items():
+            # A list that counts in its branch alone, but not in the pattern, is told by itself.
+            told[clause].append({id(one): counting.get(id(one)) or judged.of([one])[0] for one in in_order(inside)})
+    return [_of_clause(clause, of_readings) for clause, of_readings in told.items()]
 
 
-def _best(verdicts: Sequence[AlternativeVerdict]) -> AlternativeVerdict:
-    return min(verdicts, key=lambda verdict: (verdict.missed, -verdict.likeness))
+def _of_clause(clause: Clause, told: Iterable[Mapping[int, FieldVerdict]]) -> BranchVerdict:
+    """The best of its readings; of equally good ones that in which most of the fields in the clause itself count."""
+    own = set(map(id, clause.fields))
+    best = min(told, key=lambda one: (_distance(one.values()), -len(own & one.keys())))
+    matched = all(verdict.matched for verdict in best.values())
+    return BranchVerdict(clause.place, matched, tuple(verdict for one, verdict in best.items() if one in own))
+
+
+def _distance(fields: Iterable[FieldVerdict]) -> tuple[int, float]:
+    """How many of the fields were missed, and how far these were on average."""
+    far = [1.0 - field.likeness for field in fields if not field.matched]
+    return len(far), sum(far) / len(far) if far else 0.0
 
 
 def explain(pattern: Pattern, event: bytes) -> Explanation:
@@ -148,14 +143,11 @@ def closest(patterns: Mapping[str, Pattern], event: bytes, limit: int = 3) -> li
     # How near texts came costs far more than counting, and decides only between equals.
     fewest = sorted(missed.values())[:limit]
     near = [(key, _explanation(judged[key])) for key, count in missed.items() if count in fewest]
-    near.sort(key=lambda entry: (entry[1].missed, -entry[1].best.likeness, entry[0]))
+    near.sort(key=lambda entry: (entry[1].best.distance, entry[0]))
     return near[:limit]
 
 
-def _explanation(verdicts: FieldVerdicts) -> Explanation:
-    return Explanation(
-        tuple(
-            AlternativeVerdict(all(field.matched for field in fields), fields, branches)
-            for fields, branches in verdicts.of_alternatives()
-        )
-    )
+def _explanation(judged: FieldVerdicts) -> Explanation:
+    of_alternatives = judged.of_alternatives()
+    verdicts = (AlternativeVerdict(all(field.matched for field in fields), fields) for fields in of_alternatives)
+    return Explanation(tuple(verdicts), judged)

@@ -14,8 +14,9 @@ from busway.pattern.array_consistency import accepted, first_unmet
 from busway.pattern.conditions import in_words, shown
 from busway.pattern.event_tree import Tree
 from busway.pattern.flatten import Leaf, Leaves, flatten
+from busway.pattern.outline import Field
 from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Conditions, Pattern
+from busway.pattern.rule_pattern import Pattern
 from busway.pattern.suggest import EventPaths, about_values
 
 # Ours: enough of a long list to see what is in it.
@@ -53,7 +54,7 @@ class _Field:
     `possible`: it may be met, if the others let it; where it is not `in_arrays`, it is met.
     """
 
-    asked: tuple[str, Conditions]
+    asked: Field
     present: Sequence[Leaf]
     fitting: Sequence[Leaf]
     in_arrays: bool
@@ -72,48 +73,56 @@ class FieldVerdicts:
 
     def __init__(self, pattern: Pattern, event: dict[str, Tree], paths: EventPaths) -> None:
         """`paths` are the event's."""
+        self.pattern = pattern
         self._paths = paths
         self._leaves: Leaves = flatten(event, pattern.tree)
-        # Alternatives share a list as one object; to compare long lists would cost as much as to ask them.
-        known: dict[tuple[str, int], _Field] = {}
-        self._alternatives: list[tuple[_Fields, tuple[str, ...]]] = []
-        for alternative in pattern.alternatives:
-            for path, conditions in alternative.fields:
-                if (path, id(conditions)) not in known:
-                    known[path, id(conditions)] = self._field(path, conditions)
-            fields = tuple(known[path, id(conditions)] for path, conditions in alternative.fields)
-            self._alternatives.append((fields, alternative.branches))
+        # Alternatives share a field as one object; to compare long lists would cost as much as to ask them.
+        self._known: dict[int, _Field] = {}
+        self._alternatives = [self._fields(alternative.fields) for alternative in pattern.alternatives]
         self._unmet: dict[_Fields, frozenset[_Field]] = {}
         self._clashes: dict[tuple[_Field, _Field], str | None] = {}
         self._verdicts: dict[tuple[_Field, bool, str | None], FieldVerdict] = {}
 
     def fewest_missed(self) -> int:
         """How many fields of the best alternative are not met."""
-        return min(len(self._missed(fields)) for fields, _ in self._alternatives)
+        return min(len(self._missed(fields)) for fields in self._alternatives)
 
-    def of_alternatives(self) -> Iterator[tuple[tuple[FieldVerdict, ...], tuple[str, ...]]]:
-        """The verdicts on the fields of each alternative, and its branches.
+    def of_alternatives(self) -> Iterator[tuple[FieldVerdict, ...]]:
+        """The verdicts on the fields of each alternative."""
+        return map(self._verdicts_on, self._alternatives)
+
+    def of(self, fields: Sequence[Field]) -> tuple[FieldVerdict, ...]:
+        """The verdicts on fields of the pattern in the order of their paths, whether they are an alternative or not.
 
         A field counts as met if it can be met together with the fields before it that are.
         """
-        for fields, branches in self._alternatives:
-            missed = self._missed(fields)
-            met: list[_Field] = []
-            verdicts: list[FieldVerdict] = []
-            for field in fields:
-                clash = self._clash(field, met) if field.fitting and field in missed else None
-                verdicts.append(self._verdict(field, field not in missed, clash))
-                if field not in missed:
-                    met.append(field)
-            yield tuple(verdicts), branches
+        return self._verdicts_on(self._fields(fields))
 
-    def _field(self, path: str, conditions: Conditions) -> _Field:
+    def _verdicts_on(self, fields: _Fields) -> tuple[FieldVerdict, ...]:
+        missed = self._missed(fields)
+        met: list[_Field] = []
+        verdicts: list[FieldVerdict] = []
+        for field in fields:
+            clash = self._clash(field, met) if field.fitting and field in missed else None
+            verdicts.append(self._verdict(field, field not in missed, clash))
+            if field not in missed:
+                met.append(field)
+        return tuple(verdicts)
+
+    def _fields(self, fields: Sequence[Field]) -> _Fields:
+        for field in fields:
+            if id(field) not in self._known:
+                self._known[id(field)] = self._field(field)
+        return tuple(self._known[id(field)] for field in fields)
+
+    def _field(self, field: Field) -> _Field:
+        path, conditions = field
         present = self._leaves.get(path, [])
         fitting = accepted(conditions, present)
         in_arrays = any(leaf.place is not None for leaf in present)
         # In an array a value may lie in other elements than those that the fields before it chose.
         absent = ABSENT in conditions and (in_arrays or not present)
-        return _Field((path, conditions), present, fitting, in_arrays, bool(fitting) or absent)
+        return _Field(field, present, fitting, in_arrays, bool(fitting) or absent)
 
     def _missed(self, fields: _Fields) -> set[_Field]:
         missed = {field for field in fields if not field.possible}
