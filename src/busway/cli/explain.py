@@ -112,7 +112,7 @@ def _told(pattern_text: str, event_text: str) -> dict[str, Any]:
     return {
         **decide(pattern, event).as_dict(),
         "edits": [edit.as_dict() for edit in edits(pattern, event)],
-        "notes": [lost.in_words for lost in overridden(pattern_text)],
+        "notes": [lost.in_words for lost in overridden(pattern.outline)],
     }
 
 

@@ -63,11 +63,9 @@ def _decided(field: Mapping[str, Any]) -> str:
 
 
 def show_explanation(told: Mapping[str, Any]) -> None:
-    """The fields of a pattern; with `$or` first those that every alternative has, then each branch's own."""
-    branches = told.get("branches") or ()
-    own = {(field["path"], field["wanted"]) for branch in branches for field in branch["fields"]}
-    show_fields([field for field in told["fields"] if (field["path"], field["wanted"]) not in own])
-    for branch in branches:
+    """The fields of a pattern; with `$or` those outside of it, then each branch's own."""
+    show_fields(told.get("outside", told["fields"]))
+    for branch in told.get("branches", ()):
         mark = ("✓", "green") if branch["matched"] else ("✗", "bold red")
         line("  ", mark, (f" {branch['branch']}", "bold"))
         show_fields(branch["fields"], indent="    ")

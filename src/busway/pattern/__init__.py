@@ -5,7 +5,8 @@ The language is in docs/patterns.md.
 
 from busway.pattern.edits import Change, Edit, edits, mend, mend_event, mend_for
 from busway.pattern.event_matcher import EventMatcher, default_implementation, new_matcher
-from busway.pattern.explain import AlternativeVerdict, BranchVerdict, Explanation, FieldVerdict, closest, explain
+from busway.pattern.explain import AlternativeVerdict, BranchVerdict, Explanation, closest, explain
+from busway.pattern.field_verdicts import FieldVerdict
 from busway.pattern.matcher import Matcher
 from busway.pattern.parse import parse
 from busway.pattern.rule_pattern import Pattern

@@ -8,11 +8,11 @@ https://docs.aws.amazon.com/eventbridge/latest/ref/events-structure.html
 
 from __future__ import annotations
 
+from busway.pattern.conditions import Conditions, in_words
 from busway.pattern.event_tree import Scalar
-from busway.pattern.explain import wanted
 from busway.pattern.likeness import nearest_word
 from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Alternative, Conditions
+from busway.pattern.rule_pattern import Alternative
 from busway.pattern.text_sets import ANY_STRING
 from busway.pattern.value_sets import accepts_nothing, apart, covers
 
@@ -29,7 +29,7 @@ def unmet(path: str, conditions: Conditions) -> str | None:
     """Why no event of a bus meets the list, for people; None when one may."""
     if met_on_a_bus(path, conditions):
         return None
-    return f"{path} wants {wanted(conditions)}, but {_reason(path, conditions)}"
+    return f"{path} wants {in_words(conditions)}, but {_reason(path, conditions)}"
 
 
 def _reason(path: str, conditions: Conditions) -> str:

@@ -5,8 +5,9 @@ Pure, as is every file of this room: no clock, no I/O.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -41,6 +42,15 @@ class Condition(Protocol):
         ...
 
     def accepts(self, value: Scalar) -> bool: ...
+
+
+Conditions: TypeAlias = "tuple[Condition, ...]"
+"""A value list: one of them is enough."""
+
+
+def in_words(conditions: Iterable[Condition]) -> str:
+    """What a value list accepts, for people."""
+    return " or ".join(dict.fromkeys(condition.wanted for condition in conditions))
 
 
 def quoted(text: str) -> str:

@@ -2,77 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from busway.pattern.array_consistency import accepted, first_unmet
-from busway.pattern.asked_fields import Field
-from busway.pattern.conditions import Condition, shown
 from busway.pattern.event_tree import Tree, read_event
-from busway.pattern.flatten import Leaf, Leaves, flatten
-from busway.pattern.likeness import paths_of
-from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Alternative, Pattern
-from busway.pattern.suggest import about_field, about_values
-
-# What a field asks: its path, and the wanted values in words.
-_Asked: TypeAlias = "tuple[str, str]"
-
-# Ours: enough of a long list to see what is in it.
-VALUES_SHOWN_MAX = 20
-
-
-@dataclass(frozen=True, slots=True)
-class FieldVerdict:
-    """What one field of a pattern made of an event.
-
-    `found` are the event's values as JSON text, () when the field is missing. `decided_by` is the matcher that
-    accepted one, None when none did. `wanted` is what the whole value list accepts. `clash` says which elements of an
-    array disagree when the values fit but do not lie in one element. `suggestion` is what was probably mistaken.
-    `likeness` is how near the event came, from 0 to 1.
-    """
-
-    path: str
-    found: tuple[str, ...]
-    decided_by: str | None
-    wanted: str
-    matched: bool
-    clash: str | None = None
-    suggestion: str | None = None
-    likeness: float = 0.0
+from busway.pattern.field_verdicts import FieldVerdict, FieldVerdicts
+from busway.pattern.outline import Clause, clauses, readings
+from busway.pattern.rule_pattern import Pattern, in_order
+from busway.pattern.suggest import EventPaths
 
 
 @dataclass(frozen=True, slots=True)
 class AlternativeVerdict:
-    """All fields of one alternative; a pattern without `$or` has one alternative.
-
-    `branches` are the places of the branches that lead to it: "$or[1]", "detail.$or[0]".
-    """
+    """All fields of one alternative; a pattern without `$or` has one alternative."""
 
     matched: bool
     fields: tuple[FieldVerdict, ...]
-    branches: tuple[str, ...] = ()
 
     @property
     def missed(self) -> int:
-        return sum(not field.matched for field in self.fields)
+        return self.distance[0]
 
     @property
-    def likeness(self) -> float:
-        """How near the fields that were missed came, on average."""
-        near = [field.likeness for field in self.fields if not field.matched]
-        return sum(near) / len(near) if near else 1.0
+    def distance(self) -> tuple[int, float]:
+        """How many fields were missed, and how far these were on average."""
+        return _distance(self.fields)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"matched": self.matched, "missed": self.missed, "fields": [asdict(field) for field in self.fields]}
+        return {"matched": self.matched, "missed": self.missed, "fields": [field.as_dict() for field in self.fields]}
 
 
 @dataclass(frozen=True, slots=True)
 class BranchVerdict:
     """The best that can come of one branch of a `$or`; `fields` are those that stand in the branch itself.
 
-    Whether it matched is said of the branch alone, with the branches that are in it.
+    `branch` is its place, as "detail.$or[1]". Whether it matched is said of the branch alone, with the branches that
+    are in it; only of arrays it also holds what the fields around it chose.
     """
 
     branch: str
@@ -80,7 +46,7 @@ class BranchVerdict:
     fields: tuple[FieldVerdict, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        return {"branch": self.branch, "matched": self.matched, "fields": [asdict(field) for field in self.fields]}
+        return {"branch": self.branch, "matched": self.matched, "fields": [field.as_dict() for field in self.fields]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +54,16 @@ class Explanation:
     """The verdict on each alternative, in the pattern's order. `best` is one that matched, or came closest."""
 
     alternatives: tuple[AlternativeVerdict, ...]
+    judged: FieldVerdicts = field(repr=False, compare=False)
 
     @property
     def best(self) -> AlternativeVerdict:
-        return _best(self.alternatives)
+        return min(self.alternatives, key=lambda verdict: verdict.distance)
 
     @property
     def branches(self) -> tuple[BranchVerdict, ...]:
         """What each branch of each `$or` came to, in the pattern's order; () for a pattern without `$or`."""
-        leading: dict[str, list[AlternativeVerdict]] = {}
-        for verdict in self.alternatives:
-            for branch in ("", *verdict.branches):
-                leading.setdefault(branch, []).append(verdict)
-        shared = {branch: _asked_by_all(verdicts) for branch, verdicts in leading.items()}
-        found: list[BranchVerdict] = []
-        for branch, verdicts in leading.items():
-            around = [other for other in leading if not other or branch.startswith(f"{other}.")]
-            outside = set[_Asked]().union(*(shared[other] for other in around))
-            best = _best([_within(verdict, branch, shared, outside) for verdict in verdicts])
-            own = tuple(field for field in best.fields if (field.path, field.wanted) in shared[branch])
-            found.append(BranchVerdict(branch, not best.missed, own))
-        return tuple(found[1:])
+        return tuple(_of_clauses(self.judged)[1:])
 
     @property
     def matched(self) -> bool:
@@ -125,31 +80,41 @@ class Explanation:
         return self.best.missed
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; `branches` and `alternatives` are there only for a pattern with `$or`."""
+        """For JSON. Only for a pattern with `$or`: `outside`, its best fields outside of it, and what it came to."""
         told: dict[str, Any] = {"matched": self.matched, **self.best.as_dict()}
-        if len(self.alternatives) > 1:
-            told["branches"] = [branch.as_dict() for branch in self.branches]
+        if self.judged.pattern.outline.branches:
+            pattern, *branches = _of_clauses(self.judged)
+            told["outside"] = pattern.as_dict()["fields"]
+            told["branches"] = [branch.as_dict() for branch in branches]
             told["alternatives"] = [verdict.as_dict() for verdict in self.alternatives]
         return told
 
 
-def _asked_by_all(verdicts: Sequence[AlternativeVerdict]) -> set[_Asked]:
-    first, *others = ({(field.path, field.wanted) for field in verdict.fields} for verdict in verdicts)
-    return first.intersection(*others)
+def _of_clauses(judged: FieldVerdicts) -> list[BranchVerdict]:
+    """What came of the pattern, with its fields outside of `$or`, and then of each branch."""
+    outline = judged.pattern.outline
+    told: dict[Clause, list[dict[int, FieldVerdict]]] = {clause: [] for clause in clauses(outline)}
+    for reading in readings(outline):
+        fields = in_order(reading[outline])
+        counting = dict(zip(map(id, fields), judged.of(fields), strict=True))
+        for clause, inside in reading.items():
+            # A list that counts in its branch alone, but not in the pattern, is told by itself.
+            told[clause].append({id(one): counting.get(id(one)) or judged.of([one])[0] for one in in_order(inside)})
+    return [_of_clause(clause, of_readings) for clause, of_readings in told.items()]
 
 
-def _within(
-    verdict: AlternativeVerdict, branch: str, shared: Mapping[str, set[_Asked]], outside: set[_Asked]
-) -> AlternativeVerdict:
-    """Of the fields, those that stand in the branch and in the branches that are in it."""
-    inside = [shared[one] for one in verdict.branches if one == branch or one.startswith(f"{branch}.")]
-    asked = set[_Asked]().union(*inside) - outside
-    fields = tuple(field for field in verdict.fields if (field.path, field.wanted) in asked)
-    return AlternativeVerdict(all(field.matched for field in fields), fields)
+def _of_clause(clause: Clause, told: Iterable[Mapping[int, FieldVerdict]]) -> BranchVerdict:
+    """The best of its readings; of equally good ones that in which most of the fields in the clause itself count."""
+    own = set(map(id, clause.fields))
+    best = min(told, key=lambda one: (_distance(one.values()), -len(own & one.keys())))
+    matched = all(verdict.matched for verdict in best.values())
+    return BranchVerdict(clause.place, matched, tuple(verdict for one, verdict in best.items() if one in own))
 
 
-def _best(verdicts: Sequence[AlternativeVerdict]) -> AlternativeVerdict:
-    return min(verdicts, key=lambda verdict: (verdict.missed, -verdict.likeness))
+def _distance(fields: Iterable[FieldVerdict]) -> tuple[int, float]:
+    """How many of the fields were missed, and how far these were on average."""
+    far = [1.0 - field.likeness for field in fields if not field.matched]
+    return len(far), sum(far) / len(far) if far else 0.0
 
 
 def explain(pattern: Pattern, event: bytes) -> Explanation:
@@ -158,13 +123,12 @@ def explain(pattern: Pattern, event: bytes) -> Explanation:
 
 
 def explain_tree(pattern: Pattern, event: dict[str, Tree]) -> Explanation:
-    return _explain(pattern, event, paths_of(event))
+    return _explanation(FieldVerdicts(pattern, event, EventPaths(event)))
 
 
 def fewest_missed(pattern: Pattern, event: dict[str, Tree]) -> int:
     """How many fields of the best alternative are not met; 0 exactly when the pattern matches."""
-    leaves = flatten(event, pattern.tree)
-    return min(len(one.fields) - len(_met_together(one, leaves)) for one in pattern.alternatives)
+    return FieldVerdicts(pattern, event, EventPaths(event)).fewest_missed()
 
 
 def closest(patterns: Mapping[str, Pattern], event: bytes, limit: int = 3) -> list[tuple[str, Explanation]]:
@@ -173,107 +137,17 @@ def closest(patterns: Mapping[str, Pattern], event: bytes, limit: int = 3) -> li
     For an event that reached nobody: which rule was meant. At most `limit`; raises `InvalidEvent`.
     """
     tree = read_event(event)
-    paths = paths_of(tree)
-    explanations = {key: _explain(pattern, tree, paths) for key, pattern in patterns.items()}
-    missed = [(key, explanation) for key, explanation in explanations.items() if not explanation.matched]
-    missed.sort(key=lambda entry: (entry[1].missed, -entry[1].best.likeness, entry[0]))
-    return missed[:limit]
+    paths = EventPaths(tree)
+    judged = {key: FieldVerdicts(pattern, tree, paths) for key, pattern in patterns.items()}
+    missed = {key: count for key, verdicts in judged.items() if (count := verdicts.fewest_missed())}
+    # How near texts came costs far more than counting, and decides only between equals.
+    fewest = sorted(missed.values())[:limit]
+    near = [(key, _explanation(judged[key])) for key, count in missed.items() if count in fewest]
+    near.sort(key=lambda entry: (entry[1].best.distance, entry[0]))
+    return near[:limit]
 
 
-def _explain(pattern: Pattern, tree: dict[str, Tree], paths: Sequence[str]) -> Explanation:
-    leaves = flatten(tree, pattern.tree)
-    return Explanation(tuple(_explain_alternative(one, leaves, tree, paths) for one in pattern.alternatives))
-
-
-def _met_together(alternative: Alternative, leaves: Leaves) -> list[Field]:
-    """The fields that can be met together, each with those before it."""
-    # Those before the first unmet one are met together, which spares asking after each.
-    first = first_unmet(alternative.fields, leaves)
-    met: list[Field] = [*alternative.fields[:first]]
-    for field in () if first is None else alternative.fields[first + 1 :]:
-        if first_unmet([*met, field], leaves) is None:
-            met.append(field)
-    return met
-
-
-def _explain_alternative(
-    alternative: Alternative, leaves: Leaves, tree: dict[str, Tree], paths: Sequence[str]
-) -> AlternativeVerdict:
-    """A field counts as met if it can be met together with the fields before it that are."""
-    together = dict(_met_together(alternative, leaves))
-    met: list[Field] = []
-    verdicts: list[FieldVerdict] = []
-    for path, conditions in alternative.fields:
-        if path in together:
-            met.append((path, conditions))
-            verdicts.append(_met(path, conditions, leaves.get(path, [])))
-        else:
-            verdicts.append(_unmet((path, conditions), leaves, met, tree, paths))
-    return AlternativeVerdict(len(together) == len(verdicts), tuple(verdicts), alternative.branches)
-
-
-def _met(path: str, conditions: Sequence[Condition], present: Sequence[Leaf]) -> FieldVerdict:
-    deciding = (one for leaf in present for one in conditions if one.accepts(leaf.value))
-    decided_by = next(deciding, ABSENT).wanted
-    return FieldVerdict(path, _found(present), decided_by, wanted(conditions), matched=True, likeness=1.0)
-
-
-def _unmet(
-    field: Field, leaves: Leaves, met: Sequence[Field], tree: dict[str, Tree], paths: Sequence[str]
-) -> FieldVerdict:
-    path, conditions = field
-    present = leaves.get(path, [])
-    clash = suggestion = None
-    near = 0.0
-    if accepted(conditions, present):
-        clash, near = _clash(field, met, leaves), 1.0
-    elif present:
-        suggestion, near = about_values(conditions, [leaf.value for leaf in present])
-    else:
-        suggestion = about_field(path, tree, paths)
-    return FieldVerdict(path, _found(present), None, wanted(conditions), False, clash, suggestion, near)
-
-
-def wanted(conditions: Sequence[Condition]) -> str:
-    """What a value list accepts, in words."""
-    return " or ".join(dict.fromkeys(condition.wanted for condition in conditions))
-
-
-def _found(present: Sequence[Leaf]) -> tuple[str, ...]:
-    texts = [shown(leaf.value) for leaf in present]
-    cut = len(texts) - VALUES_SHOWN_MAX
-    return (*texts[:VALUES_SHOWN_MAX], f"… and {cut} more") if cut > 0 else tuple(texts)
-
-
-def _clash(field: Field, met: Sequence[Field], leaves: Leaves) -> str:
-    """Name the field and the array elements that this field's fitting values can't be combined with."""
-    path, _ = field
-    for other in met:
-        if first_unmet([other, field], leaves) is None:
-            continue
-        here, there = _elements(field, leaves), _elements(other, leaves)
-        for array in here.keys() & there.keys():
-            if not here[array] & there[array]:
-                return (
-                    f"{path} fits in element {_listed(here[array])} of an array, "
-                    f"{other[0]} in element {_listed(there[array])} of it"
-                )
-        return f"no one element of an array fits both {path} and {other[0]}"
-    return f"no one element of an array fits {path} and all of {', '.join(other for other, _ in met)}"
-
-
-def _elements(field: Field, leaves: Leaves) -> dict[int, set[int]]:
-    """In which elements of which arrays a field's fitting values lie."""
-    path, conditions = field
-    elements: dict[int, set[int]] = {}
-    for leaf in accepted(conditions, leaves.get(path, [])):
-        place = leaf.place
-        while place is not None:
-            elements.setdefault(place.array, set()).add(place.element)
-            place = place.around
-    return elements
-
-
-def _listed(indexes: set[int]) -> str:
-    shown_indexes = sorted(indexes)[:VALUES_SHOWN_MAX]
-    return ", ".join(str(index) for index in shown_indexes)
+def _explanation(judged: FieldVerdicts) -> Explanation:
+    of_alternatives = judged.of_alternatives()
+    verdicts = (AlternativeVerdict(all(field.matched for field in fields), fields) for fields in of_alternatives)
+    return Explanation(tuple(verdicts), judged)

@@ -24,6 +24,14 @@ def likeness(one: str, other: str) -> float:
     return SequenceMatcher(None, one[:CHARS_MAX].lower(), other[:CHARS_MAX].lower(), autojunk=False).ratio()
 
 
+def likeness_at_most(one: str, other: str) -> float:
+    """What `likeness` cannot exceed, whatever the order of the characters is; a fraction of its cost."""
+    one, other = one[:CHARS_MAX].lower(), other[:CHARS_MAX].lower()
+    chars = len(one) + len(other)
+    common = sum(min(one.count(char), other.count(char)) for char in set(one))
+    return 2.0 * common / chars if chars else 1.0
+
+
 def slip_between(one: str, other: str) -> Slip | None:
     """None when they are equal or have too little in common."""
     if one == other:
@@ -40,20 +48,13 @@ def slip_between(one: str, other: str) -> Slip | None:
 
 def nearest_word(texts: Iterable[str], words: Sequence[str]) -> str | None:
     """The word that comes nearest to one of the texts, if it is near enough to suggest."""
-    near = [(likeness(text, word), word) for text in texts for word in words]
-    best = max(near, default=(0.0, ""), key=lambda pair: pair[0])
-    return best[1] if best[0] >= SUGGESTED_MIN else None
-
-
-def nearest_path(path: str, paths: Sequence[str]) -> str | None:
-    """The event's field that `path` may have meant: nearly that name in the same object, or the name elsewhere."""
-    parent, _, name = path.rpartition(".")
-    siblings = [other for other in paths if other.rpartition(".")[0] == parent and other != path]
-    names = {other.rpartition(".")[2]: other for other in siblings}
-    near = nearest_word([name], list(names))
-    if near is not None:
-        return names[near]
-    return next((other for other in paths if other.rpartition(".")[2] == name and other != path), None)
+    best, nearest = 0.0, None
+    for text in texts:
+        for word in words:
+            most = likeness_at_most(text, word)
+            if most >= SUGGESTED_MIN and most > best and (near := likeness(text, word)) > best:
+                best, nearest = near, word
+    return nearest if best >= SUGGESTED_MIN else None
 
 
 def paths_of(event: dict[str, Tree]) -> list[str]:

@@ -25,11 +25,11 @@ from collections.abc import Iterable
 from itertools import compress
 
 from busway.pattern.array_consistency import met_together
-from busway.pattern.conditions import Condition
+from busway.pattern.conditions import Condition, Conditions
 from busway.pattern.event_tree import Scalar, Tree, distinct, read_event
 from busway.pattern.flatten import FieldTree, collect, flatten
 from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Alternative, Conditions, Pattern
+from busway.pattern.rule_pattern import Alternative, Pattern
 from busway.pattern.skim import Skim
 from busway.pattern.value_index import ValueIndex
 

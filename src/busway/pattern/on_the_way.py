@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from busway.errors import InvalidEvent
 from busway.pattern.event_tree import Tree, read_event
@@ -34,13 +33,9 @@ def _below(there: Tree, name: str) -> tuple[tuple[str | int, ...], Tree] | None:
 
 def object_in(there: Tree) -> dict[str, Tree] | None:
     """The object that a string holds as JSON; None for a string, or something else, that holds none."""
-    return _read(there) if isinstance(there, str) and there.lstrip().startswith("{") else None
-
-
-# The fields of all branches of all rules ask it of the same string, which may be most of the event.
-@lru_cache(maxsize=4)
-def _read(text: str) -> dict[str, Tree] | None:
+    if not isinstance(there, str) or not there.lstrip().startswith("{"):
+        return None
     try:
-        return read_event(text.encode("utf-8", "surrogatepass"))
+        return read_event(there.encode("utf-8", "surrogatepass"))
     except InvalidEvent:
         return None

@@ -1,86 +1,123 @@
-"""A pattern as it was written: the lists that others of the same path put aside, and text that nobody reads.
+"""A pattern as it was written: which list stands outside of `$or` and which in what branch, and what comes of it.
 
-Compiling keeps the last list of each path, and so does AWS; what was lost is only in the text.
+    {"a": [1], "$or": [{"b": [2]}, {"a": [3], "c": [4]}]}
+
+    clauses:  the pattern  a [1]        readings:  a [1], b [2]
+              $or[0]       b [2]                   a [3], c [4]
+              $or[1]       a [3], c [4]
+
+A reading takes one branch of each `$or`, and of the lists of a path the last one counts in it, as on AWS.
 """
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
-Members: TypeAlias = "list[tuple[str, object]]"
+from busway.pattern.conditions import Conditions
+
+# A path and the list that was written for it. The same text twice is two of them, told apart by identity.
+Field: TypeAlias = "tuple[str, Conditions]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Or:
+    branches: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clause:
+    """The whole pattern or a branch of a `$or`, and what stands in it, in order; objects only lengthen paths.
+
+    `place` names a branch, as "detail.$or[1]", and is "" for the pattern.
+    """
+
+    place: str
+    members: tuple[Field | Or, ...]
+
+    @property
+    def fields(self) -> list[Field]:
+        """Those that stand in the clause itself."""
+        return [member for member in self.members if not isinstance(member, Or)]
+
+    @property
+    def branches(self) -> list[Clause]:
+        """Those of the `$or`s that stand in the clause itself."""
+        return [branch for member in self.members if isinstance(member, Or) for branch in member.branches]
+
+
+# The fields that count, by path.
+Counting: TypeAlias = "dict[str, Field]"
+# Each clause that is taken, before those in it, and what counts in it when it is read alone.
+Reading: TypeAlias = "dict[Clause, Counting]"
+
+
+def clauses(clause: Clause) -> Iterator[Clause]:
+    """The clause and all that are in it, in the pattern's order."""
+    yield clause
+    for branch in clause.branches:
+        yield from clauses(branch)
+
+
+def readings(clause: Clause) -> list[Reading]:
+    """All of them, in the order in which AWS multiplies `$or` out."""
+    found: list[tuple[Counting, Reading]] = [({}, {})]
+    for member in clause.members:
+        if isinstance(member, Or):
+            found = [
+                (counting | inside[branch], taken | inside)
+                for branch in member.branches
+                for inside in readings(branch)
+                for counting, taken in found
+            ]
+        else:
+            for counting, _ in found:
+                counting[member[0]] = member
+    return [{clause: counting, **taken} for counting, taken in found]
 
 
 @dataclass(frozen=True, slots=True)
 class Overridden:
-    """A path with a list that does not count. `branch`: one of the two is in a branch of `$or`, the other is not."""
+    """A list at `place` that does not count where lists at the places `by` do; `never`: it counts nowhere else."""
 
     path: str
-    branch: bool
+    place: str
+    by: tuple[str, ...]
+    never: bool
 
     @property
     def in_words(self) -> str:
-        where = (
-            "a list of it does not count, in or beside a branch of $or"
-            if self.branch
-            else "only its last list counts"
-        )
-        return f"{self.path} is given more than once, and {where}"
+        if self.place in self.by:
+            return f"{self.path} is given more than once, and only its last list counts"
+        own = f"{self.path} is given more than once, and its list {_stands(self.place)}"
+        return f"{own} never counts" if self.never else f"{own} does not count where that {self._others} does"
+
+    @property
+    def _others(self) -> str:
+        return " or ".join(map(_stands, self.by))
 
 
-def overridden(text: str) -> list[Overridden]:
-    """The paths with more than one list, each once, in the order of the lists that count. `text` is a pattern."""
-    found: dict[str, Overridden] = {}
-    for lost in _Walk().object(_read(text)[0], "", frozenset()):
-        found.setdefault(lost.path, lost)
-    return list(found.values())
+def _stands(place: str) -> str:
+    return f"in {place}" if place else "outside of $or"
 
 
-def text_behind(text: str) -> str:
-    """What stands behind the pattern's closing brace; nobody reads it."""
-    _, end = _read(text)
-    return text[end:].strip()
-
-
-def _read(text: str) -> tuple[Members, int]:
-    """The members, and where the text behind them begins."""
-    # Repeated names stay; numbers do not matter here, and Python refuses to read very long ones.
-    decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: pairs, parse_int=str, parse_float=str)
-    members, end = decoder.raw_decode(text, len(text) - len(text.lstrip()))
-    return cast(Members, members), end
-
-
-class _Walk:
-    """Follows the compiler: a list counts for everything read so far, a branch of `$or` for itself."""
-
-    def __init__(self) -> None:
-        self.seen: set[str] = set()  # in the object and what it is in
-        self.branched: set[str] = set()  # in some branch before
-
-    def object(self, members: Members, prefix: str, outside: frozenset[str]) -> Iterator[Overridden]:
-        """`outside`: the paths that had a list before the branch of `$or` that this is in."""
-        for name, value in members:
-            if name == "$or":
-                yield from self._or(cast("list[Members]", value), prefix, outside)
-            elif _is_object(value):
-                yield from self.object(cast(Members, value), f"{prefix}{name}.", outside)
-            else:
-                path = prefix + name
-                if path in self.seen or path in outside or path in self.branched:
-                    yield Overridden(path, path not in self.seen)
-                self.seen.add(path)
-
-    def _or(self, branches: list[Members], prefix: str, outside: frozenset[str]) -> Iterator[Overridden]:
-        before, within = outside | self.seen | self.branched, set[str]()
-        for members in branches:
-            inside = _Walk()
-            yield from inside.object(members, prefix, before)
-            within |= inside.seen | inside.branched
-        self.branched |= within
-
-
-def _is_object(value: object) -> bool:
-    """An object is a list of pairs here; a list of matchers holds texts, literals and objects of one pair."""
-    return isinstance(value, list) and all(isinstance(each, tuple) for each in cast("list[object]", value))
+def overridden(pattern: Clause) -> list[Overridden]:
+    """The lists that in some reading do not count though their clause is taken, in the pattern's order."""
+    written = [(field, clause) for clause in clauses(pattern) for field in clause.fields]
+    times = Counter(path for (path, _), _ in written)
+    if len(times) == len(written):
+        return []
+    place_of = {id(field): clause.place for field, clause in written}
+    found: list[Overridden] = []
+    ways = readings(pattern)
+    for field, clause in written:
+        if times[field[0]] == 1:
+            continue
+        counting = [reading[pattern][field[0]] for reading in ways if clause in reading]
+        others = [other for other in counting if other is not field]
+        if others:
+            by = dict.fromkeys(place_of[id(other)] for other in others)
+            found.append(Overridden(field[0], clause.place, tuple(by), len(others) == len(counting)))
+    return list(dict.fromkeys(found))

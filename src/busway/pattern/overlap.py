@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from busway.pattern.bus_events import Fields, fields_of, share_arrays, single
-from busway.pattern.conditions import Condition
+from busway.pattern.conditions import Condition, Conditions
 from busway.pattern.event_tree import Scalar
 from busway.pattern.flatten import path_order
 from busway.pattern.likely_values import likely
 from busway.pattern.numbers import NumberBetween
 from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Conditions, Pattern
+from busway.pattern.rule_pattern import Pattern
 from busway.pattern.sample import fit_envelope
 from busway.pattern.sample_event import MISSING, Missing, build, event_text, needs_lists
 from busway.pattern.value_sets import apart as values_apart, covers as values_cover

@@ -4,25 +4,26 @@
     member  := name : object | name : [ matcher, … ] | "$or" : [ object, object, … ]
     matcher := string | number | true | false | null | { operator : argument }
 
-Read token by token from the front, as AWS does, so that of several mistakes the same one is reported. `$or` is
-multiplied out while reading: the alternatives so far are copied for each of its branches.
+Read token by token from the front, as AWS does, so that of several mistakes the same one is reported. What was read
+is an outline, which is multiplied out at the end; too many alternatives are refused where there are too many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from busway.errors import InvalidPattern, MalformedJson
 from busway.pattern.address import AddressIs, parse_address
 from busway.pattern.anything_but import NotLike
-from busway.pattern.conditions import Condition
+from busway.pattern.conditions import Condition, Conditions
 from busway.pattern.exact import LiteralIs, StringIs
 from busway.pattern.json_text import location
 from busway.pattern.numbers import NumberIs, canonical_text
+from busway.pattern.outline import Clause, Counting, Field, Or, readings
 from busway.pattern.pattern_tokens import PatternTokens
 from busway.pattern.read_operator import read_operator
-from busway.pattern.rule_pattern import Conditions, Pattern, make_pattern
+from busway.pattern.rule_pattern import Pattern, make_pattern
 from busway.pattern.wildcard import COMPLEXITY_MAX, TOO_COMPLEX, Wildcard, complexity
 
 # AWS: "over 1000 rule combinations" is refused.
@@ -44,38 +45,26 @@ RESERVED = frozenset(
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Draft:
-    """An alternative that is being read: its fields so far, and the branches that were taken to it."""
-
-    fields: dict[str, Conditions] = field(default_factory=dict[str, Conditions])
-    branches: tuple[str, ...] = ()
-
-    def within(self, branch: str) -> _Draft:
-        return _Draft(dict(self.fields), (*self.branches, branch))
-
-
 def parse(text: str) -> Pattern:
     """Compile an event pattern. Raises `InvalidPattern` with AWS's reason and, mostly, where it is."""
     tokens = PatternTokens(text)
-    alternatives = [_Draft()]
     try:
         if tokens.next() != "{":
             tokens.fail("Filter is not an object")
-        _Reader(tokens).object(alternatives, _Place("", "", False, 1))
+        outline = _Reader(tokens).clause(_Place("", "", False, 1), _Draft())
     except MalformedJson as wrong:
         raise InvalidPattern(wrong.reason, f"\n at {location(text, wrong.consumed)}") from wrong
-    drafts = [draft.fields for draft in alternatives]
-    _check_size(drafts)
-    return make_pattern(text, zip(drafts, (draft.branches for draft in alternatives), strict=True))
+    alternatives = [reading[outline] for reading in readings(outline)]
+    _check_size(alternatives)
+    return make_pattern(text, alternatives, outline, text[tokens.consumed :].strip())
 
 
-def _check_size(alternatives: list[dict[str, Conditions]]) -> None:
+def _check_size(alternatives: Sequence[Counting]) -> None:
     if max(len(fields) for fields in alternatives) > FIELDS_MAX:
         raise InvalidPattern(f"Size of rule exceeds max value of {FIELDS_MAX}")
     wildcards: dict[str, set[Wildcard]] = {}
     # Alternatives share most of their lists.
-    for path, conditions in {item for fields in alternatives for item in fields.items()}:
+    for path, conditions in {id(one): one for fields in alternatives for one in fields.values()}.values():
         wildcards.setdefault(path, set()).update(_wildcards(conditions))
     if any(complexity(group) > COMPLEXITY_MAX for group in wildcards.values()):
         raise InvalidPattern(TOO_COMPLEX)
@@ -105,13 +94,25 @@ class _Place:
         return _Place(self.prefix, f"{self.way}$or[{number}].", True, self.depth + 1)
 
 
+@dataclass(slots=True)
+class _Draft:
+    """A clause that is being read: what stands in it so far, and how many alternatives the pattern has up to here."""
+
+    alternatives: int = 1
+    members: list[Field | Or] = field(default_factory=list["Field | Or"])
+
+
 class _Reader:
-    """Reads objects into `alternatives`, every one of which gets every member: the last one of a path wins."""
+    """Reads objects into the clause that they stand in."""
 
     def __init__(self, tokens: PatternTokens) -> None:
         self._tokens = tokens
 
-    def object(self, alternatives: list[_Draft], place: _Place) -> None:
+    def clause(self, place: _Place, draft: _Draft) -> Clause:
+        self._object(place, draft)
+        return Clause(place.way[:-1], tuple(draft.members))
+
+    def _object(self, place: _Place, draft: _Draft) -> None:
         """Read the object whose opening brace is current, to its closing brace."""
         tokens = self._tokens
         if place.depth > DEPTH_MAX:
@@ -122,43 +123,40 @@ class _Reader:
             name = tokens.text()
             if name == "$or":
                 tokens.next()
-                self._or(alternatives, place)
+                self._or(place, draft)
             else:
                 if place.inside_or and name in RESERVED:
                     tokens.fail(f"{name} is Ruler reserved fieldName which cannot be used inside $or.")
                 tokens.next()
-                self._member(alternatives, place, name)
+                self._member(place, draft, name)
             tokens.next()
 
-    def _member(self, alternatives: list[_Draft], place: _Place, name: str) -> None:
+    def _member(self, place: _Place, draft: _Draft, name: str) -> None:
         if self._tokens.kind == "{":
-            self.object(alternatives, place.below(name))
+            self._object(place.below(name), draft)
         elif self._tokens.kind == "[":
-            conditions = self._list()
-            for draft in alternatives:
-                draft.fields[place.prefix + name] = conditions
+            draft.members.append((place.prefix + name, self._list()))
         else:
             self._tokens.fail(f'"{name}" must be an object or an array')
 
-    def _or(self, alternatives: list[_Draft], place: _Place) -> None:
+    def _or(self, place: _Place, draft: _Draft) -> None:
         tokens = self._tokens
         if tokens.kind != "[":
             tokens.fail("It must be an Array followed with $or.")
-        multiplied: list[_Draft] = []
-        branches = 0
+        branches: list[Clause] = []
+        multiplied = 0
         while (kind := tokens.next()) != "]":
             if kind != "{":
                 tokens.fail("Only JSON object is allowed in array of $or relationship.")
-            inside = place.branch(branches)
-            branch = [draft.within(inside.way[:-1]) for draft in alternatives]
-            self.object(branch, inside)
-            multiplied.extend(branch)
-            branches += 1
-            if len(multiplied) > ALTERNATIVES_MAX:
+            branch = _Draft(draft.alternatives)
+            branches.append(self.clause(place.branch(len(branches)), branch))
+            multiplied += branch.alternatives
+            if multiplied > ALTERNATIVES_MAX:
                 tokens.fail(f"$or leads to over {ALTERNATIVES_MAX} rule combinations")
-        if branches < 2:
+        if len(branches) < 2:
             tokens.fail("There must have at least 2 Objects in $or relationship.")
-        alternatives[:] = multiplied
+        draft.members.append(Or(tuple(branches)))
+        draft.alternatives = multiplied
 
     def _list(self) -> Conditions:
         tokens = self._tokens

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from busway.pattern.array_consistency import met_together
-from busway.pattern.conditions import Condition
 from busway.pattern.event_tree import Tree, read_event
 from busway.pattern.flatten import FieldTree, flatten, path_order
-
-Conditions: TypeAlias = "tuple[Condition, ...]"
+from busway.pattern.outline import Clause, Counting, Field
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """Fields that must all be met, in the order of their paths.
+    """Fields that must all be met, in the order of their paths."""
 
-    `branches` are the places of the `$or` branches that lead to it, as "detail.$or[1]".
-    """
-
-    fields: tuple[tuple[str, Conditions], ...]
-    branches: tuple[str, ...] = field(default=(), compare=False)
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A parsed event pattern; `text` is what it was parsed from. Made by `parse`."""
+    """A parsed event pattern; `text` is what it was parsed from. Made by `parse`.
+
+    `outline` is how it was written, `behind` the text behind its closing brace, which nobody reads.
+    """
 
     text: str
     alternatives: tuple[Alternative, ...]
     tree: FieldTree = field(repr=False, compare=False)
+    outline: Clause = field(repr=False, compare=False)
+    behind: str = field(repr=False, compare=False)
 
     def matches(self, event: bytes) -> bool:
         """Whether the event matches. Raises `InvalidEvent` unless it is a JSON object.
@@ -45,12 +43,13 @@ class Pattern:
         return any(met_together([alternative.fields for alternative in self.alternatives], leaves))
 
 
-def make_pattern(text: str, alternatives: Iterable[tuple[Mapping[str, Conditions], Sequence[str]]]) -> Pattern:
-    """Put the fields of each alternative into AWS's order; of equal ones one is left, with the branches of all."""
-    branches: dict[tuple[tuple[str, Conditions], ...], dict[str, None]] = {}
-    for fields, taken in alternatives:
-        in_order = tuple(sorted(fields.items(), key=lambda item: path_order(item[0])))
-        branches.setdefault(in_order, {}).update(dict.fromkeys(taken))
-    paths = (path for fields in branches for path, _ in fields)
-    made = tuple(Alternative(fields, tuple(taken)) for fields, taken in branches.items())
-    return Pattern(text, made, FieldTree(paths))
+def in_order(fields: Counting) -> tuple[Field, ...]:
+    return tuple(sorted(fields.values(), key=lambda field: path_order(field[0])))
+
+
+def make_pattern(text: str, alternatives: Sequence[Counting], outline: Clause, behind: str) -> Pattern:
+    """Put the fields of each alternative into AWS's order; of equal ones the first is left."""
+    ordered = map(in_order, alternatives)
+    made = tuple(Alternative(fields) for fields in (dict.fromkeys(ordered) if len(alternatives) > 1 else ordered))
+    tree = FieldTree(path for alternative in made for path, _ in alternative.fields)
+    return Pattern(text, made, tree, outline, behind)

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias, TypeVar
 
 from busway.errors import NoSample
 from busway.pattern.bus_events import may_be_absent, may_hold, met_on_a_bus, unmet
-from busway.pattern.conditions import Condition
+from busway.pattern.conditions import Condition, Conditions
 from busway.pattern.event_tree import Scalar
 from busway.pattern.explain import Explanation, explain
 from busway.pattern.likely_values import distinct, likely, unlikely
 from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Alternative, Conditions, Pattern
+from busway.pattern.rule_pattern import Alternative, Pattern
 from busway.pattern.sample_event import ENVELOPE, MISSING, Filling, Missing, build, event_text
 from busway.pattern.text_sets import literals_of
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from busway.pattern.conditions import Condition, shown
 from busway.pattern.event_tree import Scalar, Tree
-from busway.pattern.likeness import SUGGESTED_MIN, Slip, likeness, nearest_path, paths_of, slip_between
+from busway.pattern.likeness import SUGGESTED_MIN, Slip, likeness, nearest_word, paths_of, slip_between
 from busway.pattern.numbers import NumberBetween, NumberIs, canonical
 from busway.pattern.on_the_way import furthest, object_in
 from busway.pattern.unseen import as_seen
@@ -21,19 +22,66 @@ _SLIPS: dict[Slip, str] = {
 }
 
 
-def about_field(path: str, event: dict[str, Tree], paths: Sequence[str]) -> str | None:
-    """Why the event has no value there; `paths` are those of its fields that have one."""
-    if path.endswith("."):
-        return "a field with an empty name inside an object is never found"
-    steps, left, there = furthest(event, path)
-    if left and object_in(there) is not None:
-        names = ".".join(step for step in steps if isinstance(step, str))
-        return f"{names} is a string that holds JSON, not an object"
-    inside = [] if left else [inner for inner in paths_of({path: there}) if inner != path]
-    if inside:
-        return f"an object is no value; ask for a field in it: {inside[0]}"
-    other = nearest_path(path, paths)
-    return f"did you mean the field {other}?" if other is not None else None
+class EventPaths:
+    """The paths of an event's fields that have a value, to tell why there is none at another one.
+
+    What was found is kept, since many rules and branches ask for the same fields.
+    """
+
+    def __init__(self, event: dict[str, Tree]) -> None:
+        self._event = event
+        self._told: dict[str, str | None] = {}
+        # By the names on the way to it, whether a string holds an object: it may be most of the event.
+        self._encoded: dict[tuple[str | int, ...], bool] = {}
+
+    def about(self, path: str) -> str | None:
+        """Why the event has no value there."""
+        if path not in self._told:
+            self._told[path] = self._about(path)
+        return self._told[path]
+
+    def _about(self, path: str) -> str | None:
+        if path.endswith("."):
+            return "a field with an empty name inside an object is never found"
+        steps, left, there = furthest(self._event, path)
+        if left and self._holds_object(steps, there):
+            names = ".".join(step for step in steps if isinstance(step, str))
+            return f"{names} is a string that holds JSON, not an object"
+        inside = [] if left else [inner for inner in paths_of({path: there}) if inner != path]
+        if inside:
+            return f"an object is no value; ask for a field in it: {inside[0]}"
+        other = self._nearest(path)
+        return f"did you mean the field {other}?" if other is not None else None
+
+    def _holds_object(self, steps: tuple[str | int, ...], there: Tree) -> bool:
+        if steps not in self._encoded:
+            self._encoded[steps] = object_in(there) is not None
+        return self._encoded[steps]
+
+    def _nearest(self, path: str) -> str | None:
+        """The field that `path` may have meant: nearly that name in the same object, or the name elsewhere."""
+        parent, _, name = path.rpartition(".")
+        siblings = {known: other for known, other in self._by_parent.get(parent, {}).items() if other != path}
+        near = nearest_word([name], list(siblings))
+        if near is not None:
+            return siblings[near]
+        return next((other for other in self._by_name.get(name, ()) if other != path), None)
+
+    @cached_property
+    def _by_parent(self) -> dict[str, dict[str, str]]:
+        """Of each object the names of its fields, with their paths."""
+        found: dict[str, dict[str, str]] = {}
+        for path in paths_of(self._event):
+            parent, _, name = path.rpartition(".")
+            found.setdefault(parent, {})[name] = path
+        return found
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in paths_of(self._event):
+            found.setdefault(path.rpartition(".")[2], []).append(path)
+        return found
 
 
 def about_values(conditions: Sequence[Condition], values: Sequence[Scalar]) -> tuple[str | None, float]:

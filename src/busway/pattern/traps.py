@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from busway.errors import InvalidPattern
 from busway.pattern.address import AddressIs, InNetwork, parse_cidr
 from busway.pattern.bus_events import STRINGS, share_arrays, unmet
-from busway.pattern.conditions import Condition, quoted, shown
+from busway.pattern.conditions import Condition, Conditions, in_words, quoted, shown
 from busway.pattern.exact import LiteralIs, StringIs
-from busway.pattern.explain import wanted
 from busway.pattern.findings import Finding, Level
 from busway.pattern.flatten import path_order
 from busway.pattern.ignore_case import IgnoreCase
 from busway.pattern.numbers import NumberBetween, NumberIs
-from busway.pattern.outline import overridden, text_behind
+from busway.pattern.outline import overridden
 from busway.pattern.overlap import Reach, fields_cover
 from busway.pattern.presence import ABSENT, Present
 from busway.pattern.read_operator import OPERATORS
-from busway.pattern.rule_pattern import Conditions, Pattern
+from busway.pattern.rule_pattern import Pattern
 from busway.pattern.text import Prefix, Suffix
 from busway.pattern.value_sets import covers, refused_by
 from busway.pattern.wildcard import Wildcard
@@ -35,7 +34,7 @@ ALTERNATIVES_COMPARED_MAX = 50
 
 def traps(name: str, pattern: Pattern) -> list[Finding]:
     """What is found in the pattern of the rule `name`, each once."""
-    found = [*_as_written(name, pattern.text), *_never(name, pattern)]
+    found = [*_as_written(name, pattern), *_never(name, pattern)]
     for path, conditions in _lists(pattern):
         for code, (level, judge) in _OF_LISTS.items():
             found += [Finding(level, code, (name,), f"{path}: {said}", path) for said in judge(path, conditions)]
@@ -48,10 +47,13 @@ def _lists(pattern: Pattern) -> list[tuple[str, Conditions]]:
     return list(dict.fromkeys(field for alternative in pattern.alternatives for field in alternative.fields))
 
 
-def _as_written(name: str, text: str) -> Iterator[Finding]:
-    for lost in overridden(text):
-        yield Finding("error", "overridden", (name,), lost.in_words, lost.path)
-    if behind := text_behind(text):
+def _as_written(name: str, pattern: Pattern) -> Iterator[Finding]:
+    for lost in overridden(pattern.outline):
+        if lost.never:
+            yield Finding("error", "overridden", (name,), lost.in_words, lost.path)
+        else:
+            yield Finding("warning", "overridden-in-branch", (name,), lost.in_words, lost.path)
+    if behind := pattern.behind:
         yield Finding(
             "warning", "text-behind", (name,), f"{quoted(behind[:40])} behind the closing brace is not read"
         )
@@ -110,9 +112,9 @@ def _accepts_all(path: str, conditions: Conditions) -> Iterator[str]:
     if len(conditions) == 1 or not covers(conditions, [Present()]):
         return
     if ABSENT in conditions:
-        yield f"{wanted(conditions)} together accept every value and that there is none, so nothing is asked"
+        yield f"{in_words(conditions)} together accept every value and that there is none, so nothing is asked"
     elif several and Present() not in conditions:
-        yield f"{wanted(conditions)} together accept every value; one anything-but with a list refuses several"
+        yield f"{in_words(conditions)} together accept every value; one anything-but with a list refuses several"
 
 
 def _needless(path: str, conditions: Conditions) -> Iterator[str]:
@@ -260,7 +262,9 @@ def _needless_branches(name: str, pattern: Pattern) -> Iterator[Finding]:
     for place, part in enumerate(alternatives):
         for at, whole in enumerate(alternatives):
             if at != place and fields_cover(whole, part) and (at < place or not fields_cover(part, whole)):
-                told = " and ".join(f"{path} {wanted(conditions)}" for path, conditions in part.items()) or "anything"
+                told = (
+                    " and ".join(f"{path} {in_words(conditions)}" for path, conditions in part.items()) or "anything"
+                )
                 said = f"the branch of $or with {told} adds nothing: another one has every event that it has"
                 yield Finding("warning", "needless-branch", (name,), said)
                 break

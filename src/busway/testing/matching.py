@@ -22,12 +22,12 @@ from busway.pattern import Pattern, event_text, parse, sample
 from busway.pattern.address import InNetwork
 from busway.pattern.anything_but import NotLike, NotStrings
 from busway.pattern.bus_events import may_hold, met_on_a_bus
-from busway.pattern.conditions import Condition
+from busway.pattern.conditions import Condition, Conditions
 from busway.pattern.event_tree import Scalar
 from busway.pattern.likely_values import likely, number
 from busway.pattern.numbers import NumberBetween
 from busway.pattern.presence import ABSENT, Present
-from busway.pattern.rule_pattern import Alternative, Conditions
+from busway.pattern.rule_pattern import Alternative
 from busway.pattern.sample import FORMED, options_of
 from busway.pattern.sample_event import Missing, build
 from busway.pattern.text import Prefix, Suffix

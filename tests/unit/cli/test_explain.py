@@ -32,6 +32,62 @@ def test_json_is_the_whole_explanation(capfd: pytest.CaptureFixture[str]):
     assert (told["matched"], told["missed"], told["fields"][0]["path"]) == (False, 1, "detail.total")
 
 
+BOTH_ASK = '{"$or": [{"a": ["1"], "b": ["2"]}, {"a": ["1"], "c": ["3"]}]}'
+OUTSIDE_AND_IN = '{"a": ["x"], "$or": [{"a": ["x"]}, {"b": ["y"]}]}'
+ALIKE = '{"$or": [{"a": ["x"]}, {"a": ["x"]}]}'
+
+
+def test_each_branch_is_shown_with_what_stands_in_it_and_before_them_what_stands_in_none(
+    capfd: pytest.CaptureFixture[str],
+):
+    assert main(["explain", BOTH_ASK, '{"a": "0", "b": "2"}']) == 1
+    assert shown(capfd, 9) == [
+        "does not match: 1 of 2 fields did not match",
+        "✗ $or[0]",
+        '✗ a "0"',
+        'wanted "1"',
+        '✓ b "2"',
+        "✗ $or[1]",
+        '✗ a "0"',
+        'wanted "1"',
+        "✗ c nothing",
+    ]
+    assert main(["explain", OUTSIDE_AND_IN, '{"b": "y"}']) == 1
+    assert shown(capfd, 8) == [
+        "does not match: 1 of 1 fields did not match",
+        "✗ a nothing",
+        'wanted "x"',
+        "✗ $or[0]",
+        "✗ a nothing",
+        'wanted "x"',
+        "✓ $or[1]",
+        '✓ b "y"',
+    ]
+    assert main(["explain", ALIKE, '{"a": "x"}']) == 0
+    assert shown(capfd, 5) == ["matches", "✓ $or[0]", '✓ a "x"', "✓ $or[1]", '✓ a "x"']
+
+
+def shown(capfd: pytest.CaptureFixture[str], lines: int) -> list[str]:
+    return [" ".join(line.split()) for line in capfd.readouterr().out.splitlines()[:lines]]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event", "outside", "branches"),
+    [
+        (BOTH_ASK, '{"a": "0", "b": "2"}', [], [(False, ["a", "b"]), (False, ["a", "c"])]),
+        (OUTSIDE_AND_IN, '{"b": "y"}', ["a"], [(False, ["a"]), (True, ["b"])]),
+        (ALIKE, '{"a": "x"}', [], [(True, ["a"]), (True, ["a"])]),
+    ],
+)
+def test_json_tells_each_branch_of_itself(
+    pattern: str, event: str, outside: list[str], branches: list[Any], capfd: pytest.CaptureFixture[str]
+):
+    main(["explain", pattern, event, "--json"])
+    told = json.loads(capfd.readouterr().out)
+    assert [field["path"] for field in told["outside"]] == outside
+    assert [(one["matched"], [field["path"] for field in one["fields"]]) for one in told["branches"]] == branches
+
+
 def test_a_pattern_that_cannot_be_read_is_told_in_json_with_its_place_and_edit(capfd: pytest.CaptureFixture[str]):
     assert main(["explain", '{"source": "shop"}', EVENT, "--json"]) == 1
     told = json.loads(capfd.readouterr().out)

@@ -53,6 +53,13 @@ def test_a_list_that_a_rule_file_repeats_is_found(tmp_path: Path, capfd: pytest.
     assert findings(capfd) == [("overridden", [file])]
 
 
+def test_a_list_that_counts_beside_some_branches_is_a_warning(capfd: pytest.CaptureFixture[str]):
+    branches = [{"detail": {"s": ["y"]}}, {"detail": {"t": ["z"]}}]
+    pattern = {"source": ["x"], "detail": {"s": ["x"]}, "$or": branches}
+    assert main(["rule", "lint", json.dumps(pattern), "--json"]) == 0
+    assert ("overridden-in-branch", ["pattern"]) in findings(capfd)
+
+
 def test_a_rule_of_the_project_that_windows_saved_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):

@@ -30,6 +30,13 @@ VALUES = st.recursive(
     ),
     max_leaves=12,
 )
+# Without arrays of objects, so that fields do not depend on each other.
+PLAIN_VALUES = st.recursive(
+    st.one_of(SCALARS, st.lists(SCALARS, max_size=3).map(array_text)),
+    lambda inner: st.lists(st.tuples(NAMES, inner), max_size=3).map(object_text),
+    max_leaves=8,
+)
+PLAIN_EVENTS = st.lists(st.tuples(NAMES, PLAIN_VALUES), max_size=4).map(object_text)
 EVENTS = st.lists(st.tuples(NAMES, VALUES), max_size=4).map(object_text)
 
 
@@ -80,3 +87,24 @@ def _pattern_object(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 _FLAT = st.lists(st.tuples(NAMES, LISTS), min_size=1, max_size=3).map(object_text)
 PATTERNS = st.recursive(_FLAT, _pattern_object, max_leaves=4)
+_FIELDS = st.lists(st.tuples(NAMES, LISTS), max_size=2)
+_OR = st.lists(PATTERNS, min_size=2, max_size=3).map(lambda branches: ("$or", array_text(branches)))
+WITH_OR = st.tuples(_FIELDS, _OR, _FIELDS).map(lambda parts: object_text([*parts[0], parts[1], *parts[2]]))
+
+
+class Number(str):
+    """As it is spelled."""
+
+
+def read_json(text: str) -> Any:
+    """Objects as tuples of members, so that repeated names stay, arrays as lists."""
+    return json.loads(text, object_pairs_hook=tuple, parse_int=Number, parse_float=Number)
+
+
+def json_text(value: Any) -> str:
+    """The text of what `read_json` gives."""
+    if isinstance(value, tuple):
+        return object_text([(name, json_text(member)) for name, member in value])
+    if isinstance(value, list):
+        return array_text([json_text(element) for element in value])
+    return value if isinstance(value, Number) else json.dumps(value)

@@ -11,10 +11,11 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 
 from busway.pattern import Matcher, explain, parse
+from busway.pattern.conditions import Conditions
 from busway.pattern.event_tree import Scalar, Tree, _read_carefully, distinct, read_event
 from busway.pattern.flatten import FieldTree, Leaf, Leaves, collect, flatten
 from busway.pattern.presence import ABSENT
-from busway.pattern.rule_pattern import Alternative, Conditions
+from busway.pattern.rule_pattern import Alternative
 
 from .hard_parts import ROWS
 from .random_patterns import EVENTS, PATTERNS, VALUES, object_text

@@ -1,10 +1,14 @@
 import json
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
 
 from busway.pattern import Explanation, FieldVerdict, closest, explain, parse
 from busway.pattern.conditions import quoted
+
+from .random_patterns import PLAIN_EVENTS, WITH_OR, json_text, read_json
 
 TYPO = {"source": "shop", "detail-type": "Customer Nofication", "detail": {"id": "c-1"}}
 
@@ -204,10 +208,81 @@ def test_a_branch_around_others_tells_none_of_their_fields():
     ]
 
 
-def test_equal_branches_are_both_told():
+def told_of_branches(explanation: Explanation) -> list[tuple[str, bool, list[tuple[str, bool]]]]:
+    return [
+        (one.branch, one.matched, [(field.path, field.matched) for field in one.fields])
+        for one in explanation.branches
+    ]
+
+
+def test_a_list_that_all_branches_hold_is_told_in_each_of_them():
+    pattern = {"$or": [{"a": ["1"], "b": ["2"]}, {"a": ["1"], "c": ["3"]}]}
+    assert told_of_branches(explained(pattern, {"a": "0", "b": "2"})) == [
+        ("$or[0]", False, [("a", False), ("b", True)]),
+        ("$or[1]", False, [("a", False), ("c", False)]),
+    ]
+
+
+def test_a_list_that_stands_outside_and_in_a_branch_is_told_in_both():
+    pattern = {"a": ["x"], "$or": [{"a": ["x"]}, {"b": ["y"]}]}
+    explanation = explained(pattern, {"b": "y"})
+    assert told_of_branches(explanation) == [("$or[0]", False, [("a", False)]), ("$or[1]", True, [("b", True)])]
+    assert [(field["path"], field["matched"]) for field in explanation.as_dict()["outside"]] == [("a", False)]
+
+
+def test_equal_branches_are_both_told_with_their_fields():
     explanation = explained({"$or": [{"a": ["x"]}, {"a": ["x"]}]}, {"a": "x"})
-    assert [branch.branch for branch in explanation.branches] == ["$or[0]", "$or[1]"]
+    assert told_of_branches(explanation) == [("$or[0]", True, [("a", True)]), ("$or[1]", True, [("a", True)])]
     assert len(explanation.alternatives) == 1
+    assert len(explanation.as_dict()["branches"]) == 2
+
+
+def test_a_branch_is_told_of_itself_though_what_stands_behind_it_counts_in_its_place():
+    explanation = explained({"$or": [{"a": ["x"]}, {"b": ["y"]}], "a": ["z"]}, {"a": "x"})
+    assert told_of_branches(explanation) == [("$or[0]", True, [("a", True)]), ("$or[1]", False, [("b", False)])]
+    assert not explanation.matched
+
+
+def test_of_a_branch_around_others_the_fields_are_told_that_count_where_it_is_met_best():
+    pattern = {"$or": [{"a": ["x"], "$or": [{"a": ["y"]}, {"b": ["z"]}]}, {"c": ["x"]}]}
+    assert told_of_branches(explained(pattern, {"a": "y"})) == [
+        ("$or[0]", True, []),
+        ("$or[0].$or[0]", True, [("a", True)]),
+        ("$or[0].$or[1]", False, [("b", False)]),
+        ("$or[1]", False, [("c", False)]),
+    ]
+
+
+def test_of_two_ors_with_one_place_the_branches_of_each_are_told():
+    explanation = explain(parse('{"$or":[{"a":[1]},{"b":[1]}],"$or":[{"c":[1]},{"d":[1]}]}'), b'{"a":1,"d":1}')
+    assert [(one.branch, one.matched) for one in explanation.branches] == [
+        ("$or[0]", True),
+        ("$or[1]", False),
+        ("$or[0]", False),
+        ("$or[1]", True),
+    ]
+
+
+def branches_alone(members: Iterable[tuple[str, Any]], names: tuple[str, ...] = ()) -> Iterator[str]:
+    """Of each branch a pattern that is made of it, at its depth."""
+    for name, value in members:
+        if name == "$or":
+            for branch in value:
+                alone: Any = branch
+                for around in reversed(names):
+                    alone = ((around, alone),)
+                yield json_text(alone)
+                yield from branches_alone(branch, names)
+        elif isinstance(value, tuple):
+            yield from branches_alone(cast("tuple[tuple[str, Any], ...]", value), (*names, name))
+
+
+@settings(max_examples=60, deadline=None)
+@given(WITH_OR, PLAIN_EVENTS)
+def test_a_branch_is_met_as_a_pattern_of_it_alone_is(text: str, event: str):
+    told = explain(parse(text), event.encode()).branches
+    alone = [parse(branch).matches(event.encode()) for branch in branches_alone(read_json(text))]
+    assert [branch.matched for branch in told] == alone
 
 
 def test_an_explanation_becomes_json():

@@ -1,16 +1,19 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, settings, strategies as st
 
 from busway.pattern import parse
 from busway.pattern.findings import Finding
+from busway.pattern.outline import overridden
 from busway.pattern.traps import traps
 
-from .random_patterns import PATTERNS, object_text
+from .random_patterns import EVENTS, PATTERNS, WITH_OR, json_text, object_text, read_json
 
+Members: TypeAlias = "tuple[tuple[str, Any], ...]"
 PAGE = Path(__file__).parents[3] / "docs/patterns.md"
 GOOD = {"source": ["shop"], "detail-type": ["Order Placed"], "detail": {"total": [{"numeric": [">", 100]}]}}
 
@@ -26,6 +29,11 @@ def of_detail(**lists: Any) -> dict[str, Any]:
 # A pattern for each code, what is found in it, and words of what is said.
 EXAMPLES: dict[str, tuple[Any, str, str]] = {
     "overridden": ('{"source": ["a"], "source": ["b"]}', "error", "source is given more than once"),
+    "overridden-in-branch": (
+        {"source": ["x"], "detail": {"s": ["x"]}, "$or": [{"detail": {"s": ["y"]}}, {"detail": {"t": ["z"]}}]},
+        "warning",
+        "its list outside of $or does not count where that in $or[0] does",
+    ),
     "never": ({"source": [5]}, "error", "source wants the number 5, but source is always a string"),
     "text-behind": ('{"source": ["a"]} x', "warning", '"x" behind the closing brace is not read'),
     "branch-never": (
@@ -115,6 +123,38 @@ def test_what_a_bus_may_have_is_not_called_impossible():
         {"other": [{"exists": False}]},
     ):
         assert [each for each in found(pattern) if each.level == "error"] == []
+
+
+def without_each_list(members: Members, prefix: str = "", way: str = "", place: str = "") -> Iterator[Any]:
+    """The path and the place of each list, and the pattern without it; without the objects too that this empties."""
+    for at, (name, value) in enumerate(members):
+        before, after = members[:at], members[at + 1 :]
+        if name == "$or":
+            for number, branch in enumerate(value):
+                inside = f"{way}$or[{number}]"
+                for *which, left in without_each_list(branch, prefix, f"{inside}.", inside):
+                    yield *which, (*before, (name, [*value[:number], left, *value[number + 1 :]]), *after)
+        elif isinstance(value, tuple):
+            inner = cast(Members, value)
+            for *which, left in without_each_list(inner, f"{prefix}{name}.", f"{way}{name}.", place):
+                yield *which, (*before, *(((name, left),) if left else ()), *after)
+        else:
+            yield prefix + name, place, (*before, *after)
+
+
+@settings(max_examples=60, deadline=None)
+@given(WITH_OR, st.lists(EVENTS, min_size=1, max_size=5))
+def test_a_list_that_is_an_error_can_be_taken_out_and_no_verdict_changes(text: str, events: list[str]):
+    def verdicts(pattern: str) -> list[bool]:
+        return [parse(pattern).matches(event.encode()) for event in events]
+
+    errors = {(each.path, each.place) for each in overridden(parse(text).outline) if each.never}
+    assert {path for path, _ in errors} == {each.field for each in found(text) if each.code == "overridden"}
+    lists = [((path, place), json_text(left)) for path, place, left in without_each_list(read_json(text))]
+    for error in errors:
+        # Of several lists at one place one is meant; without the only list of a branch there is no pattern.
+        left = [pattern for which, pattern in lists if which == error]
+        assert any("{}" in pattern or verdicts(pattern) == verdicts(text) for pattern in left)
 
 
 def test_of_two_equal_values_the_second_is_needless():

@@ -65,14 +65,12 @@ def edits(pattern: Pattern, event: bytes) -> tuple[Edit, ...]:
     () when they match already, or when it would take too much. Raises `InvalidEvent`.
     """
     pair = _Pair(pattern, {}, read_event(event))
-    if not 0 < pair.missed() <= MISSED_MAX or nested_deeper(pair.event, DEPTH_MAX):
+    trials = pair.trials()
+    if not trials or not 0 < pair.missed() <= MISSED_MAX or nested_deeper(pair.event, DEPTH_MAX):
         return ()
     try:
         pair = replace(pair, document=read_text(pattern.text))
     except (InvalidEvent, MalformedJson):  # it was parsed, so this is for a `Pattern` made otherwise
-        return ()
-    trials = pair.trials()
-    if not trials:
         return ()
     found: list[tuple[float, Edit]] = []
     for search in (_of_pattern, _of_event):
