@@ -121,7 +121,7 @@ def _needless(path: str, conditions: Conditions) -> Iterator[str]:
         if condition == ABSENT:
             continue
         key = exact_key(condition)
-        # What accepts one value has nothing to add to conditions that accept one other value.
+        # A value is accepted by nothing that accepts one other value alone.
         beside = range(len(conditions)) if key is None else sorted([*places[key], *places.get(None, ())])
         for at in beside:
             other = conditions[at]
