@@ -76,28 +76,39 @@ impl Matcher {
     #[pyo3(name = "match")]
     fn find<'py>(&self, py: Python<'py>, event: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>> {
         let event = text(event, "an event")?;
-        let found = if event.len() < RELEASE_BYTES_MIN {
-            self.with_found(event, |known, rules| known.ids_of(py, rules))
-        } else {
-            // Nothing of Python's is touched, and no lock kept, until the GIL is there again.
-            let names = py.detach(|| self.with_found(event, Known::names_of));
-            names.map(|names| names.iter().map(|name| PyString::new(py, name)).collect())
+        let at_once = if event.len() < RELEASE_BYTES_MIN { self.known.try_read().ok() } else { None };
+        let found = match at_once {
+            Some(known) => self.with_found(&known, event, |rules| known.ids_of(py, rules)),
+            None => {
+                // Nothing of Python's is touched, and no lock kept, until the GIL is there again.
+                let names = py.detach(|| {
+                    let known = self.read();
+                    self.with_found(&known, event, |rules| known.names_of(rules))
+                });
+                names.map(|names| names.iter().map(|name| PyString::new(py, name)).collect())
+            }
         };
         found.map_err(|wrong| InvalidEvent::new_err(wrong.to_string()))
     }
 
-    fn __len__(&self) -> usize {
-        self.read().rules.len()
+    fn __len__(&self, py: Python<'_>) -> usize {
+        match self.known.try_read() {
+            Ok(known) => known.rules.len(),
+            Err(_) => py.detach(|| self.read().rules.len()),
+        }
     }
 
     /// Bytes that the patterns take, about; room for those that were removed is kept for others.
-    fn memory_bytes(&self) -> usize {
-        let known = self.read();
-        known.rules.bytes() + known.ids.capacity() * size_of::<Option<Py<PyString>>>()
+    fn memory_bytes(&self, py: Python<'_>) -> usize {
+        py.detach(|| {
+            let known = self.read();
+            known.rules.bytes() + known.ids.capacity() * size_of::<Option<Py<PyString>>>()
+        })
     }
 }
 
 impl Matcher {
+    /// Only without the GIL: a reader waits behind a writer that waits, which may be as long as another's match takes.
     fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,9 +117,8 @@ impl Matcher {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with_found<T>(&self, event: &[u8], then: impl FnOnce(&Known, &[u32]) -> T) -> Result<T, Wrong> {
-        let known = self.read();
-        let find = |scratch: &mut Scratch| known.rules.find(event, scratch).map(|rules| then(&known, rules));
+    fn with_found<T>(&self, known: &Known, event: &[u8], then: impl FnOnce(&[u32]) -> T) -> Result<T, Wrong> {
+        let find = |scratch: &mut Scratch| known.rules.find(event, scratch).map(then);
         match self.scratch.try_lock() {
             Ok(mut scratch) => find(&mut scratch),
             Err(_) => find(&mut Scratch::default()),
