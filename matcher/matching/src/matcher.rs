@@ -84,6 +84,11 @@ impl Matcher {
         self.ids.is_empty()
     }
 
+    pub fn contains(&self, id: &str) -> bool {
+        let same = |&at: &u32| self.rules.get(at).is_some_and(|rule| *rule.id == *id);
+        self.ids.find(self.seed.of(0, id.as_bytes()), same).is_some()
+    }
+
     /// Take a pattern in under `id`, in place of the one it had, and give the rule's number. On an error nothing changes.
     pub fn add(&mut self, id: &str, pattern: &[u8]) -> Result<u32, InvalidPattern> {
         let fields = parse(pattern)?;

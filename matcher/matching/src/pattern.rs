@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::complexity::{COMPLEXITY_MAX, complexity};
 use crate::condition::Condition;
+use crate::lexer::Fault;
 use crate::operators::condition;
 use crate::texts;
 use crate::tree::{Tree, read};
@@ -54,13 +55,16 @@ pub struct InvalidPattern {
     /// The path of the field or object that is wrong; "" for the whole pattern.
     pub path: String,
     pub reason: &'static str,
+    /// At which byte it was seen that the text is no JSON; None where it is JSON.
+    pub at: Option<usize>,
 }
 
 impl fmt::Display for InvalidPattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.as_str() {
-            "" => write!(out, "event pattern is not valid: {}", self.reason),
-            path => write!(out, "event pattern is not valid at `{path}`: {}", self.reason),
+        match (self.path.as_str(), self.at) {
+            (_, Some(at)) => write!(out, "event pattern is not JSON: {} at byte {at}", self.reason),
+            ("", None) => write!(out, "event pattern is not valid: {}", self.reason),
+            (path, None) => write!(out, "event pattern is not valid at `{path}`: {}", self.reason),
         }
     }
 }
@@ -73,12 +77,13 @@ pub type Conditions = Arc<[Condition]>;
 pub type Alternative = BTreeMap<Path, Conditions>;
 
 fn wrong(path: &[u8], reason: &'static str) -> InvalidPattern {
-    InvalidPattern { path: String::from_utf8_lossy(path).into_owned(), reason }
+    InvalidPattern { path: String::from_utf8_lossy(path).into_owned(), reason, at: None }
 }
 
 /// Compile a pattern's text. What stands behind its closing brace is ignored.
 pub fn parse(text: &[u8]) -> Result<Vec<Alternative>, InvalidPattern> {
-    let tree = read(text).map_err(|fault| wrong(b"", fault.reason))?;
+    let tree =
+        read(text).map_err(|Fault { reason, at }| InvalidPattern { path: String::new(), reason, at: Some(at) })?;
     let Tree::Object(members) = tree else { return Err(wrong(b"", "a pattern is a JSON object")) };
     let mut alternatives = vec![Alternative::new()];
     object(&members, &mut alternatives, b"", false, 1)?;
@@ -221,6 +226,11 @@ mod tests {
         assert_eq!(
             wrong.map(|wrong| wrong.to_string()).unwrap_or_default(),
             "event pattern is not valid at `a.b`: a comparison wants a number"
+        );
+        let wrong = parse(br#"{"a":["x" "y"]}"#).err();
+        assert_eq!(
+            wrong.map(|wrong| wrong.to_string()).unwrap_or_default(),
+            "event pattern is not JSON: expected a comma or a closing bracket at byte 10"
         );
         for text in [
             "{}",

@@ -1,0 +1,121 @@
+//! The class `Matcher`: many patterns behind a lock.
+//!
+//! Nobody waits for the lock with the GIL in hand: a reader waits behind a writer that waits, which may take as long as
+//! another thread's match, and the whole interpreter would wait with it.
+
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use busway_matching::{InvalidEvent, Scratch};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::errors::{invalid_event, invalid_pattern};
+use crate::known::Known;
+use crate::text::text;
+
+/// Ours: a shorter event is matched sooner than the GIL is given away and had again. With threads that take it from each
+/// other after every event, two matched fewer events than one.
+const RELEASE_BYTES_MIN: usize = 4_096;
+
+/// Many event patterns, asked at once. Safe for use by several threads; matching an event of 4 KiB or more lets other
+/// Python threads run. Without patterns it is false, as other containers are.
+#[pyclass(module = "busway_matcher", frozen)]
+#[derive(Default)]
+pub struct Matcher {
+    known: RwLock<Known>,
+    /// Room that a match has left; who finds it taken makes some of its own.
+    scratch: Mutex<Scratch>,
+}
+
+#[pymethods]
+impl Matcher {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Take a pattern in under `id`, in place of the one it had. Raises InvalidPattern, and then changes nothing.
+    fn add(&self, py: Python<'_>, id: &Bound<'_, PyString>, pattern: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (name, pattern) = (id.to_str()?, text(pattern, "a pattern")?);
+        // Not what was given: of a class of the caller's own it could lead back here, and never be freed.
+        let id = PyString::new(py, name).unbind();
+        // The id that was there is dropped with the GIL.
+        let before = py.detach(|| self.write().add(name, id, &pattern));
+        before.map(drop).map_err(|wrong| invalid_pattern(py, wrong))
+    }
+
+    /// Forget an id; an unknown one changes nothing.
+    fn remove(&self, py: Python<'_>, id: &Bound<'_, PyString>) {
+        if let Ok(name) = id.to_str() {
+            drop(py.detach(|| self.write().remove(name)));
+        }
+    }
+
+    /// The ids whose pattern matches, each once, in no promised order. Raises InvalidEvent.
+    #[pyo3(name = "match")]
+    fn find<'py>(&self, py: Python<'py>, event: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>> {
+        let event = &*text(event, "an event")?;
+        let at_once = if event.len() < RELEASE_BYTES_MIN { self.known.try_read().ok() } else { None };
+        let found = match at_once {
+            Some(known) => self.with_found(&known, event, |rules| known.ids_of(py, rules)),
+            None => {
+                // Nothing of Python's is touched, and no lock kept, until the GIL is there again.
+                let names = py.detach(|| {
+                    let known = self.read();
+                    self.with_found(&known, event, |rules| known.names_of(rules))
+                });
+                names.map(|names| names.iter().map(|name| PyString::new(py, name)).collect())
+            }
+        };
+        found.map_err(|wrong| invalid_event(py, &wrong))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.ask(py, |known| known.rules.len())
+    }
+
+    /// Whether a pattern is kept under `id`.
+    fn __contains__(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> bool {
+        let name = id.cast::<PyString>().ok().and_then(|id| id.to_str().ok());
+        name.is_some_and(|name| self.ask(py, |known| known.rules.contains(name)))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        match self.__len__(py) {
+            1 => "<busway_matcher.Matcher of 1 pattern>".to_owned(),
+            count => format!("<busway_matcher.Matcher of {count} patterns>"),
+        }
+    }
+
+    /// Bytes that the patterns take, about; room for those that were removed is kept for others.
+    fn memory_bytes(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.read().bytes())
+    }
+}
+
+impl Matcher {
+    /// Only without the GIL, as `write`.
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ask what is answered at once.
+    fn ask<T: Send>(&self, py: Python<'_>, question: impl Fn(&Known) -> T + Sync) -> T {
+        match self.known.try_read() {
+            Ok(known) => question(&known),
+            Err(_) => py.detach(|| question(&self.read())),
+        }
+    }
+
+    fn with_found<T>(&self, known: &Known, event: &[u8], then: impl FnOnce(&[u32]) -> T) -> Result<T, InvalidEvent> {
+        let find = |scratch: &mut Scratch| known.rules.find(event, scratch).map(then);
+        match self.scratch.try_lock() {
+            Ok(mut scratch) => find(&mut scratch),
+            Err(_) => find(&mut Scratch::default()),
+        }
+    }
+}
