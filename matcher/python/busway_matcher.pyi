@@ -45,7 +45,11 @@ class Matcher:
         """The ids whose pattern matches, each once, in no promised order. Raises `InvalidEvent`."""
 
     def memory_bytes(self) -> int:
-        """Bytes that the patterns take, about; room for those that were removed is kept for others."""
+        """Bytes that the patterns take, about, and the room that matches have left for those to come.
+
+        Room for patterns that were removed is kept for others. What a match takes that is under way is not counted;
+        it keeps at most 4 MiB for the next one, and what grows with the patterns.
+        """
 
     def __len__(self) -> int: ...
     def __contains__(self, id: object, /) -> bool:

@@ -73,6 +73,20 @@ impl Found {
         (self.arrays, self.placed) = (0, false);
     }
 
+    /// Bytes that grow with events.
+    pub fn event_bytes(&self) -> usize {
+        self.decoded.capacity()
+            + self.name.capacity()
+            + self.leaves.capacity() * size_of::<Leaf>()
+            + self.frames.capacity() * size_of::<Frame>()
+            + self.places.capacity() * size_of::<Place>()
+    }
+
+    /// Bytes that grow with the fields that rules look at.
+    pub fn field_bytes(&self) -> usize {
+        self.ends.capacity() * size_of::<Ends>() + self.fields.capacity() * size_of::<u32>()
+    }
+
     /// The values of a field, in the event's order.
     #[inline]
     pub fn of(&self, field: u32) -> impl Iterator<Item = &Leaf> {

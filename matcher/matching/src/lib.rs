@@ -34,6 +34,7 @@ mod pattern;
 mod postings;
 mod radix;
 mod scratch;
+mod scratches;
 #[cfg(test)]
 mod seeded;
 mod slab;
@@ -46,3 +47,4 @@ pub use event::InvalidEvent;
 pub use matcher::Matcher;
 pub use pattern::InvalidPattern;
 pub use scratch::Scratch;
+pub use scratches::Scratches;

@@ -3,9 +3,9 @@
 //! Nobody waits for the lock with the GIL in hand: a reader waits behind a writer that waits, which may take as long as
 //! another thread's match, and the whole interpreter would wait with it.
 
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use busway_matching::{InvalidEvent, Scratch};
+use busway_matching::{InvalidEvent, Scratches};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -23,8 +23,7 @@ const RELEASE_BYTES_MIN: usize = 4_096;
 #[derive(Default)]
 pub struct Matcher {
     known: RwLock<Known>,
-    /// Room that a match has left; who finds it taken makes some of its own.
-    scratch: Mutex<Scratch>,
+    scratches: Scratches,
 }
 
 #[pymethods]
@@ -87,9 +86,10 @@ impl Matcher {
         }
     }
 
-    /// Bytes that the patterns take, about; room for those that were removed is kept for others.
+    /// Bytes that the patterns take, about, and the room that matches have left for those to come. Room for patterns that
+    /// were removed is kept for others.
     fn memory_bytes(&self, py: Python<'_>) -> usize {
-        py.detach(|| self.read().bytes())
+        py.detach(|| self.read().bytes() + self.scratches.bytes())
     }
 }
 
@@ -112,10 +112,6 @@ impl Matcher {
     }
 
     fn with_found<T>(&self, known: &Known, event: &[u8], then: impl FnOnce(&[u32]) -> T) -> Result<T, InvalidEvent> {
-        let find = |scratch: &mut Scratch| known.rules.find(event, scratch).map(then);
-        match self.scratch.try_lock() {
-            Ok(mut scratch) => find(&mut scratch),
-            Err(_) => find(&mut Scratch::default()),
-        }
+        self.scratches.lend(|scratch| known.rules.find(event, scratch).map(then))
     }
 }

@@ -136,3 +136,17 @@ else:
     os._exit(sorted(matcher.match('{"a":"x"}')) != ["after", "before"])
 """
     subprocess.run([sys.executable, "-c", child], check=True)
+
+
+def test_memory_counts_what_a_match_leaves_and_an_unusual_event_leaves_nothing():
+    matcher = new_matcher(rule=PATTERN)
+    new = matcher.memory_bytes()
+    ordinary = b'{"a":["x"' + b",1" * 1_000 + b"]}"
+    matcher.match(ordinary)
+    used = matcher.memory_bytes()
+    assert new + 10_000 < used < new + 1_000_000
+    matcher.match(b'{"a":["x"' + b",1" * 2_000_000 + b"]}")
+    assert matcher.memory_bytes() < new + 10_000
+    for _ in range(3):
+        matcher.match(ordinary)
+        assert matcher.memory_bytes() == used
