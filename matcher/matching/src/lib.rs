@@ -45,6 +45,6 @@ mod wildcard;
 
 pub use event::InvalidEvent;
 pub use matcher::Matcher;
-pub use pattern::InvalidPattern;
+pub use pattern::{InvalidPattern, Pattern};
 pub use scratch::Scratch;
 pub use scratches::Scratches;

@@ -9,6 +9,7 @@
 //! beginnings, but needs a state with an index of its own for each of them. Where a rule waits is decided when it is
 //! added and not again, so that adding and removing touch nothing else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -17,7 +18,7 @@ use crate::condition::Condition;
 use crate::hash::Seed;
 use crate::index::Index;
 use crate::names::Names;
-use crate::pattern::{Alternative as Fields, Conditions, InvalidPattern, parse, path_order};
+use crate::pattern::{Conditions, Fields, InvalidPattern, Pattern, path_order};
 use crate::postings::Postings;
 use crate::slab::Slab;
 
@@ -91,19 +92,23 @@ impl Matcher {
 
     /// Take a pattern in under `id`, in place of the one it had, and give the rule's number. On an error nothing changes.
     pub fn add(&mut self, id: &str, pattern: &[u8]) -> Result<u32, InvalidPattern> {
-        let fields = parse(pattern)?;
+        Pattern::parse(pattern).map(|pattern| self.insert(id, pattern))
+    }
+
+    /// As `add`, of a pattern that was parsed before: whoever shares a matcher need not keep the others waiting for that.
+    pub fn insert(&mut self, id: &str, pattern: Pattern) -> u32 {
         self.remove(id);
         let rule = self.rules.add(Rule { id: id.into(), alternatives: Box::default() });
         let mut alternatives: Vec<u32> = Vec::new();
-        let mut known: Vec<Box<[u32]>> = Vec::new();
-        for fields in fields {
+        let mut known: BTreeSet<Box<[u32]>> = BTreeSet::new();
+        for fields in pattern.alternatives {
             let predicates = self.predicates_of(fields);
             if known.contains(&predicates) {
                 predicates.iter().for_each(|&predicate| self.release(predicate));
                 continue;
             }
             alternatives.push(self.wait(rule, predicates.clone()));
-            known.push(predicates);
+            known.insert(predicates);
         }
         if let Some(made) = self.rules.get_mut(rule) {
             made.alternatives = alternatives.into();
@@ -111,7 +116,7 @@ impl Matcher {
         let (rules, seed) = (&self.rules, self.seed);
         let hash_of = |&at: &u32| seed.of(0, rules.get(at).map_or("", |rule| &rule.id).as_bytes());
         self.ids.insert_unique(seed.of(0, id.as_bytes()), rule, hash_of);
-        Ok(rule)
+        rule
     }
 
     /// Forget an id, and give the number that its rule had; None for an unknown one. The number is the next one given.

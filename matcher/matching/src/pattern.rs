@@ -73,19 +73,31 @@ impl std::error::Error for InvalidPattern {}
 
 type Path = Arc<[u8]>;
 pub type Conditions = Arc<[Condition]>;
-/// Fields that must all be met, by their paths.
-pub type Alternative = BTreeMap<Path, Conditions>;
+/// What one alternative asks for: fields that must all be met, by their paths.
+pub type Fields = BTreeMap<Path, Conditions>;
+
+/// A pattern that was read and found to compile, ready to be taken in by a matcher.
+#[derive(Debug)]
+pub struct Pattern {
+    pub(crate) alternatives: Vec<Fields>,
+}
+
+impl Pattern {
+    /// Compile a pattern's text. What stands behind its closing brace is ignored.
+    pub fn parse(text: &[u8]) -> Result<Self, InvalidPattern> {
+        parse(text).map(|alternatives| Self { alternatives })
+    }
+}
 
 fn wrong(path: &[u8], reason: &'static str) -> InvalidPattern {
     InvalidPattern { path: String::from_utf8_lossy(path).into_owned(), reason, at: None }
 }
 
-/// Compile a pattern's text. What stands behind its closing brace is ignored.
-pub fn parse(text: &[u8]) -> Result<Vec<Alternative>, InvalidPattern> {
+fn parse(text: &[u8]) -> Result<Vec<Fields>, InvalidPattern> {
     let tree =
         read(text).map_err(|Fault { reason, at }| InvalidPattern { path: String::new(), reason, at: Some(at) })?;
     let Tree::Object(members) = tree else { return Err(wrong(b"", "a pattern is a JSON object")) };
-    let mut alternatives = vec![Alternative::new()];
+    let mut alternatives = vec![Fields::new()];
     object(&members, &mut alternatives, b"", false, 1)?;
     check_size(&alternatives)?;
     Ok(alternatives)
@@ -94,7 +106,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Alternative>, InvalidPattern> {
 /// Every alternative gets every member; the last list of a path wins.
 fn object(
     members: &[(Vec<u8>, Tree)],
-    alternatives: &mut Vec<Alternative>,
+    alternatives: &mut Vec<Fields>,
     prefix: &[u8],
     inside_or: bool,
     depth: usize,
@@ -133,7 +145,7 @@ fn object(
 
 fn branches(
     member: &Tree,
-    alternatives: &mut Vec<Alternative>,
+    alternatives: &mut Vec<Fields>,
     prefix: &[u8],
     depth: usize,
 ) -> Result<(), InvalidPattern> {
@@ -162,7 +174,7 @@ fn value_list(entries: &[Tree]) -> Result<Vec<Condition>, &'static str> {
     entries.iter().map(condition).collect()
 }
 
-fn check_size(alternatives: &[Alternative]) -> Result<(), InvalidPattern> {
+fn check_size(alternatives: &[Fields]) -> Result<(), InvalidPattern> {
     if alternatives.iter().any(|fields| fields.len() > FIELDS_MAX) {
         return Err(wrong(b"", "more than 256 fields"));
     }

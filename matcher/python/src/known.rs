@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busway_matching::{InvalidPattern, Matcher};
+use busway_matching::{Matcher, Pattern};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -15,17 +15,12 @@ pub struct Known {
 
 impl Known {
     /// Gives the id that is dropped for this one.
-    pub fn add(
-        &mut self,
-        name: &str,
-        id: Py<PyString>,
-        pattern: &[u8],
-    ) -> Result<Option<Py<PyString>>, InvalidPattern> {
-        let rule = self.rules.add(name, pattern)? as usize;
+    pub fn insert(&mut self, name: &str, id: Py<PyString>, pattern: Pattern) -> Option<Py<PyString>> {
+        let rule = self.rules.insert(name, pattern) as usize;
         if self.ids.len() <= rule {
             self.ids.resize_with(rule + 1, || None);
         }
-        Ok(self.ids[rule].replace(id))
+        self.ids[rule].replace(id)
     }
 
     pub fn remove(&mut self, name: &str) -> Option<Py<PyString>> {

@@ -5,7 +5,7 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use busway_matching::{InvalidEvent, Scratches};
+use busway_matching::{InvalidEvent, Pattern, Scratches};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -36,11 +36,13 @@ impl Matcher {
     /// Take a pattern in under `id`, in place of the one it had. Raises InvalidPattern, and then changes nothing.
     fn add(&self, py: Python<'_>, id: &Bound<'_, PyString>, pattern: &Bound<'_, PyAny>) -> PyResult<()> {
         let (name, pattern) = (id.to_str()?, text(pattern, "a pattern")?);
+        // Before the lock is taken: the others need not wait for that.
+        let pattern = py.detach(|| Pattern::parse(&pattern)).map_err(|wrong| invalid_pattern(py, wrong))?;
         // Not what was given: of a class of the caller's own it could lead back here, and never be freed.
         let id = PyString::new(py, name).unbind();
         // The id that was there is dropped with the GIL.
-        let before = py.detach(|| self.write().add(name, id, &pattern));
-        before.map(drop).map_err(|wrong| invalid_pattern(py, wrong))
+        drop(py.detach(|| self.write().insert(name, id, pattern)));
+        Ok(())
     }
 
     /// Forget an id; an unknown one changes nothing.

@@ -85,3 +85,20 @@ def others_ran_while_asking(ask: Callable[[Any], Any]) -> bool:
     for thread in threads:
         thread.join()
     return after != before
+
+
+def test_a_pattern_is_parsed_before_anybody_has_to_wait_for_it():
+    """While one that takes long to read is added, none of many short matches waits until it is there."""
+    slow = '{"a":' + " " * 30_000_000 + '["x"]}'
+    assert any(matches_while_adding(slow, 20_000) == 20_000 for _ in range(5))
+
+
+def matches_while_adding(pattern: str, matches_max: int) -> int:
+    matcher, matches = new_matcher(), 0
+    thread = threading.Thread(target=matcher.add, args=("slow", pattern))
+    thread.start()
+    while "slow" not in matcher and matches < matches_max:
+        matcher.match(b'{"a":"x"}')
+        matches += 1
+    thread.join()
+    return matches
