@@ -6,6 +6,7 @@
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use busway_matching::{InvalidEvent, Pattern, Scratches};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -41,15 +42,16 @@ impl Matcher {
         // Not what was given: of a class of the caller's own it could lead back here, and never be freed.
         let id = PyString::new(py, name).unbind();
         // The id that was there is dropped with the GIL.
-        drop(py.detach(|| self.write().insert(name, id, pattern)));
+        drop(py.detach(|| Ok::<_, PyErr>(self.write()?.insert(name, id, pattern)))?);
         Ok(())
     }
 
     /// Forget an id; an unknown one changes nothing.
-    fn remove(&self, py: Python<'_>, id: &Bound<'_, PyString>) {
+    fn remove(&self, py: Python<'_>, id: &Bound<'_, PyString>) -> PyResult<()> {
         if let Ok(name) = id.to_str() {
-            drop(py.detach(|| self.write().remove(name)));
+            drop(py.detach(|| Ok::<_, PyErr>(self.write()?.remove(name)))?);
         }
+        Ok(())
     }
 
     /// The ids whose pattern matches, each once, in no promised order. Raises InvalidEvent.
@@ -62,58 +64,63 @@ impl Matcher {
             None => {
                 // Nothing of Python's is touched, and no lock kept, until the GIL is there again.
                 let names = py.detach(|| {
-                    let known = self.read();
-                    self.with_found(&known, event, |rules| known.names_of(rules))
-                });
+                    let known = self.read()?;
+                    Ok::<_, PyErr>(self.with_found(&known, event, |rules| known.names_of(rules)))
+                })?;
                 names.map(|names| names.iter().map(|name| PyString::new(py, name)).collect())
             }
         };
         found.map_err(|wrong| invalid_event(py, &wrong))
     }
 
-    fn __len__(&self, py: Python<'_>) -> usize {
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         self.ask(py, |known| known.rules.len())
     }
 
     /// Whether a pattern is kept under `id`.
-    fn __contains__(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> bool {
-        let name = id.cast::<PyString>().ok().and_then(|id| id.to_str().ok());
-        name.is_some_and(|name| self.ask(py, |known| known.rules.contains(name)))
+    fn __contains__(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match id.cast::<PyString>().ok().and_then(|id| id.to_str().ok()) {
+            Some(name) => self.ask(py, |known| known.rules.contains(name)),
+            None => Ok(false),
+        }
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        match self.__len__(py) {
-            1 => "<busway_matcher.Matcher of 1 pattern>".to_owned(),
-            count => format!("<busway_matcher.Matcher of {count} patterns>"),
-        }
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let count = self.__len__(py)?;
+        Ok(format!("<busway_matcher.Matcher of {count} pattern{}>", if count == 1 { "" } else { "s" }))
     }
 
     /// Bytes that the patterns take, about, and the room that matches have left for those to come. Room for patterns that
     /// were removed is kept for others.
-    fn memory_bytes(&self, py: Python<'_>) -> usize {
-        py.detach(|| self.read().bytes() + self.scratches.bytes())
+    fn memory_bytes(&self, py: Python<'_>) -> PyResult<usize> {
+        py.detach(|| Ok(self.read()?.bytes() + self.scratches.bytes()))
     }
 }
 
 impl Matcher {
     /// Only without the GIL, as `write`.
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> PyResult<RwLockReadGuard<'_, Known>> {
+        self.known.read().map_err(broken)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> PyResult<RwLockWriteGuard<'_, Known>> {
+        self.known.write().map_err(broken)
     }
 
     /// Ask what is answered at once.
-    fn ask<T: Send>(&self, py: Python<'_>, question: impl Fn(&Known) -> T + Sync) -> T {
+    fn ask<T: Send>(&self, py: Python<'_>, question: impl Fn(&Known) -> T + Sync) -> PyResult<T> {
         match self.known.try_read() {
-            Ok(known) => question(&known),
-            Err(_) => py.detach(|| question(&self.read())),
+            Ok(known) => Ok(question(&known)),
+            Err(_) => py.detach(|| Ok(question(&*self.read()?))),
         }
     }
 
     fn with_found<T>(&self, known: &Known, event: &[u8], then: impl FnOnce(&[u32]) -> T) -> Result<T, InvalidEvent> {
         self.scratches.lend(|scratch| known.rules.find(event, scratch).map(then))
     }
+}
+
+/// A change that panicked is half done, and what it left might miss events without a word.
+fn broken<T>(_: PoisonError<T>) -> PyErr {
+    PyRuntimeError::new_err("this matcher broke off in the middle of a change; make a new one")
 }
