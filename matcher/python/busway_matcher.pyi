@@ -2,6 +2,8 @@ from typing import final
 
 from typing_extensions import Buffer
 
+__all__ = ["InvalidEvent", "InvalidPattern", "Matcher", "__version__"]
+
 __version__: str
 
 class InvalidPattern(ValueError):
