@@ -51,6 +51,10 @@ impl Blocks {
         high
     }
 
+    pub fn bytes(&self) -> usize {
+        self.blocks.capacity() * size_of::<Block>()
+    }
+
     /// Where from `at` on the first byte stands that is no digit.
     #[inline]
     pub fn digits_end(&self, at: usize) -> usize {

@@ -42,6 +42,16 @@ impl Buffers {
         }
     }
 
+    /// Bytes that grow with the texts of events.
+    pub fn text_bytes(&self) -> usize {
+        self.reversed.capacity() + self.simple.capacity()
+    }
+
+    /// Bytes that grow with trees of beginnings.
+    pub fn node_bytes(&self) -> usize {
+        self.given.iter().map(Given::bytes).sum()
+    }
+
     /// Begin a field, with no postings.
     pub fn begin(&mut self) {
         self.limit = 0;

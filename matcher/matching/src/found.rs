@@ -102,6 +102,20 @@ impl Found {
         (self.arrays, self.placed) = (0, false);
     }
 
+    /// Bytes that grow with events.
+    pub fn event_bytes(&self) -> usize {
+        self.decoded.capacity()
+            + self.name.capacity()
+            + self.leaves.capacity() * size_of::<Leaf>()
+            + self.frames.capacity() * size_of::<Frame>()
+            + self.places.capacity() * size_of::<Place>()
+    }
+
+    /// Bytes that grow with the fields that rules look at.
+    pub fn field_bytes(&self) -> usize {
+        self.ends.capacity() * size_of::<Ends>() + self.fields.capacity() * size_of::<u32>()
+    }
+
     #[inline]
     fn ends(&self, field: u32) -> Option<&Ends> {
         self.ends.get(field as usize).filter(|ends| ends.epoch == self.epoch)

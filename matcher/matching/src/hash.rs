@@ -1,4 +1,5 @@
-//! A fast hash, seeded anew for every process, so that nobody can prepare texts that collide.
+//! A fast hash, seeded anew for every matcher, so that texts that collide can't be prepared without knowing the seed.
+//! It is none of cryptography's: who could time many matches might learn something of it.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 

@@ -77,8 +77,8 @@ impl Index {
                     .postings
                     .add(posting);
             }
-            Spot::Beginning(edge, text) => {
-                self.field(field).beginnings[edge as usize].get_or_insert_default().add(&text, posting);
+            Spot::Beginning(which, text) => {
+                self.field(field).beginnings[which as usize].get_or_insert_default().add(&text, posting);
             }
             Spot::Range(low, high) => self.field(field).ranges.get_or_insert_default().add(low, high, posting),
         }
@@ -118,8 +118,8 @@ impl Index {
                     }
                 }
             }
-            Spot::Beginning(edge, text) => {
-                let tree = &mut self.field(field).beginnings[edge as usize];
+            Spot::Beginning(which, text) => {
+                let tree = &mut self.field(field).beginnings[which as usize];
                 tree.iter_mut().for_each(|tree| tree.remove(&text, posting));
                 if tree.as_ref().is_some_and(|tree| tree.texts == 0) {
                     *tree = None;
@@ -144,8 +144,8 @@ impl Index {
                 Spot::Key(tag, key) => {
                     self.entry(field, tag, &key).map_or(0, |entry| entry.postings.as_slice().len())
                 }
-                Spot::Beginning(edge, text) => {
-                    index.beginnings[edge as usize].as_ref().map_or(0, |tree| tree.load(&text))
+                Spot::Beginning(which, text) => {
+                    index.beginnings[which as usize].as_ref().map_or(0, |tree| tree.load(&text))
                 }
                 Spot::Range(..) => 0,
             };

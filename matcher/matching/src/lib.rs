@@ -37,6 +37,7 @@ mod postings;
 mod radix;
 mod scopes;
 mod scratch;
+mod scratches;
 #[cfg(test)]
 mod seeded;
 mod slab;
@@ -47,5 +48,6 @@ mod wildcard;
 
 pub use event::InvalidEvent;
 pub use matcher::Matcher;
-pub use pattern::InvalidPattern;
+pub use pattern::{InvalidPattern, Pattern};
 pub use scratch::Scratch;
+pub use scratches::Scratches;

@@ -9,6 +9,7 @@
 //! beginnings, but needs a state with an index of its own for each of them. Where a rule waits is decided when it is
 //! added and not again, so that adding and removing touch nothing else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -17,7 +18,7 @@ use crate::condition::Condition;
 use crate::hash::Seed;
 use crate::index::Index;
 use crate::names::Names;
-use crate::pattern::{Alternative as Fields, Conditions, InvalidPattern, parse, path_order};
+use crate::pattern::{Conditions, Fields, InvalidPattern, Pattern, path_order};
 use crate::postings::Postings;
 use crate::slab::Slab;
 
@@ -34,6 +35,8 @@ pub struct Alternative {
     pub(crate) rule: u32,
     /// The predicate that it waits under.
     pub(crate) under: u32,
+    /// Which of those it is that wait there, so that it need not be looked for among them.
+    place: u32,
     /// All its predicates, in path order.
     pub(crate) predicates: Box<[u32]>,
 }
@@ -84,21 +87,30 @@ impl Matcher {
         self.ids.is_empty()
     }
 
+    pub fn contains(&self, id: &str) -> bool {
+        let same = |&at: &u32| self.rules.get(at).is_some_and(|rule| *rule.id == *id);
+        self.ids.find(self.seed.of(0, id.as_bytes()), same).is_some()
+    }
+
     /// Take a pattern in under `id`, in place of the one it had, and give the rule's number. On an error nothing changes.
     pub fn add(&mut self, id: &str, pattern: &[u8]) -> Result<u32, InvalidPattern> {
-        let fields = parse(pattern)?;
+        Pattern::parse(pattern).map(|pattern| self.insert(id, pattern))
+    }
+
+    /// As `add`, of a pattern that was parsed before: whoever shares a matcher need not keep the others waiting for that.
+    pub fn insert(&mut self, id: &str, pattern: Pattern) -> u32 {
         self.remove(id);
         let rule = self.rules.add(Rule { id: id.into(), alternatives: Box::default() });
         let mut alternatives: Vec<u32> = Vec::new();
-        let mut known: Vec<Box<[u32]>> = Vec::new();
-        for fields in fields {
+        let mut known: BTreeSet<Box<[u32]>> = BTreeSet::new();
+        for fields in pattern.alternatives {
             let predicates = self.predicates_of(fields);
             if known.contains(&predicates) {
                 predicates.iter().for_each(|&predicate| self.release(predicate));
                 continue;
             }
             alternatives.push(self.wait(rule, predicates.clone()));
-            known.push(predicates);
+            known.insert(predicates);
         }
         if let Some(made) = self.rules.get_mut(rule) {
             made.alternatives = alternatives.into();
@@ -106,7 +118,7 @@ impl Matcher {
         let (rules, seed) = (&self.rules, self.seed);
         let hash_of = |&at: &u32| seed.of(0, rules.get(at).map_or("", |rule| &rule.id).as_bytes());
         self.ids.insert_unique(seed.of(0, id.as_bytes()), rule, hash_of);
-        Ok(rule)
+        rule
     }
 
     /// Forget an id, and give the number that its rule had; None for an unknown one. The number is the next one given.
@@ -117,7 +129,7 @@ impl Matcher {
         let (rule, _) = entry.remove();
         for at in self.rules.remove(rule).map(|rule| rule.alternatives).unwrap_or_default() {
             if let Some(alternative) = self.alternatives.remove(at) {
-                self.leave(alternative.under, at);
+                self.leave(alternative.under, alternative.place);
                 alternative.predicates.iter().for_each(|&predicate| self.release(predicate));
             }
         }
@@ -165,11 +177,11 @@ impl Matcher {
     /// Let an alternative wait under the best of its predicates.
     fn wait(&mut self, rule: u32, predicates: Box<[u32]>) -> u32 {
         let under = predicates.iter().copied().min_by_key(|&at| self.cost(at)).unwrap_or_default();
-        let at = self.alternatives.add(Alternative { rule, under, predicates });
+        let place = self.predicates.get(under).map_or(0, |predicate| predicate.waiting.as_slice().len() as u32);
+        let at = self.alternatives.add(Alternative { rule, under, place, predicates });
         let Some(predicate) = self.predicates.get_mut(under) else { return at };
-        let first = predicate.waiting.as_slice().is_empty();
         predicate.waiting.add(at);
-        if first {
+        if place == 0 {
             let (field, conditions) = (predicate.field, predicate.conditions.clone());
             self.index.put(field, under, &conditions);
             if conditions.contains(&Condition::Absent) {
@@ -179,9 +191,11 @@ impl Matcher {
         at
     }
 
-    fn leave(&mut self, under: u32, alternative: u32) {
+    fn leave(&mut self, under: u32, place: u32) {
         let Some(predicate) = self.predicates.get_mut(under) else { return };
-        predicate.waiting.remove(alternative);
+        if let Some(moved) = predicate.waiting.remove_at(place as usize) {
+            self.alternatives.get_mut(moved).into_iter().for_each(|moved| moved.place = place);
+        }
         if predicate.waiting.as_slice().is_empty() {
             let (field, conditions) = (predicate.field, predicate.conditions.clone());
             self.index.take(field, under, &conditions);
@@ -249,5 +263,33 @@ fn kind_cost(condition: &Condition) -> usize {
         Condition::Wildcard(_) => 16,
         Condition::Present | Condition::NotTexts(_) | Condition::Not(_) => 1 << 32,
         Condition::Absent => 1 << 33,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+    use crate::seeded::Numbers;
+
+    #[test]
+    fn rules_that_wait_under_one_predicate_leave_it_in_any_order() {
+        let (mut numbers, mut scratch) = (Numbers::new(5), Scratch::default());
+        let (mut matcher, mut kept) = (Matcher::default(), Vec::new());
+        for round in 0..3_000 {
+            if kept.is_empty() || numbers.below(40) > kept.len() {
+                let id = round.to_string();
+                assert!(matcher.add(&id, br#"{"$or":[{"a":["x"]},{"a":["y"]}]}"#).is_ok());
+                kept.push(id);
+            } else {
+                assert!(matcher.remove(&kept.swap_remove(numbers.below(kept.len()))).is_some());
+            }
+            let found = matcher.find(br#"{"a":"x"}"#, &mut scratch).unwrap_or_default();
+            let mut found: Vec<&str> = found.iter().filter_map(|&rule| matcher.id(rule)).map(|id| &**id).collect();
+            let mut wanted: Vec<&str> = kept.iter().map(|id| &**id).collect();
+            assert_eq!((found.sort_unstable(), found), (wanted.sort_unstable(), wanted));
+        }
+        kept.iter().for_each(|id| assert!(matcher.remove(id).is_some()));
+        assert!(matcher.is_clear());
     }
 }

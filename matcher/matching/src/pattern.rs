@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::complexity::{COMPLEXITY_MAX, complexity};
 use crate::condition::Condition;
+use crate::lexer::Fault;
 use crate::operators::condition;
 use crate::texts;
 use crate::tree::{Tree, read};
@@ -54,13 +55,16 @@ pub struct InvalidPattern {
     /// The path of the field or object that is wrong; "" for the whole pattern.
     pub path: String,
     pub reason: &'static str,
+    /// At which byte it was seen that the text is no JSON; None where it is JSON.
+    pub at: Option<usize>,
 }
 
 impl fmt::Display for InvalidPattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.as_str() {
-            "" => write!(out, "event pattern is not valid: {}", self.reason),
-            path => write!(out, "event pattern is not valid at `{path}`: {}", self.reason),
+        match (self.path.as_str(), self.at) {
+            (_, Some(at)) => write!(out, "event pattern is not JSON: {} at byte {at}", self.reason),
+            ("", None) => write!(out, "event pattern is not valid: {}", self.reason),
+            (path, None) => write!(out, "event pattern is not valid at `{path}`: {}", self.reason),
         }
     }
 }
@@ -69,18 +73,31 @@ impl std::error::Error for InvalidPattern {}
 
 type Path = Arc<[u8]>;
 pub type Conditions = Arc<[Condition]>;
-/// Fields that must all be met, by their paths.
-pub type Alternative = BTreeMap<Path, Conditions>;
+/// What one alternative asks for: fields that must all be met, by their paths.
+pub type Fields = BTreeMap<Path, Conditions>;
 
-fn wrong(path: &[u8], reason: &'static str) -> InvalidPattern {
-    InvalidPattern { path: String::from_utf8_lossy(path).into_owned(), reason }
+/// A pattern that was read and found to compile, ready to be taken in by a matcher.
+#[derive(Debug)]
+pub struct Pattern {
+    pub(crate) alternatives: Vec<Fields>,
 }
 
-/// Compile a pattern's text. What stands behind its closing brace is ignored.
-pub fn parse(text: &[u8]) -> Result<Vec<Alternative>, InvalidPattern> {
-    let tree = read(text).map_err(|fault| wrong(b"", fault.reason))?;
+impl Pattern {
+    /// Compile a pattern's text. What stands behind its closing brace is ignored.
+    pub fn parse(text: &[u8]) -> Result<Self, InvalidPattern> {
+        parse(text).map(|alternatives| Self { alternatives })
+    }
+}
+
+fn wrong(path: &[u8], reason: &'static str) -> InvalidPattern {
+    InvalidPattern { path: String::from_utf8_lossy(path).into_owned(), reason, at: None }
+}
+
+fn parse(text: &[u8]) -> Result<Vec<Fields>, InvalidPattern> {
+    let tree =
+        read(text).map_err(|Fault { reason, at }| InvalidPattern { path: String::new(), reason, at: Some(at) })?;
     let Tree::Object(members) = tree else { return Err(wrong(b"", "a pattern is a JSON object")) };
-    let mut alternatives = vec![Alternative::new()];
+    let mut alternatives = vec![Fields::new()];
     object(&members, &mut alternatives, b"", false, 1)?;
     check_size(&alternatives)?;
     Ok(alternatives)
@@ -89,7 +106,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Alternative>, InvalidPattern> {
 /// Every alternative gets every member; the last list of a path wins.
 fn object(
     members: &[(Vec<u8>, Tree)],
-    alternatives: &mut Vec<Alternative>,
+    alternatives: &mut Vec<Fields>,
     prefix: &[u8],
     inside_or: bool,
     depth: usize,
@@ -128,7 +145,7 @@ fn object(
 
 fn branches(
     member: &Tree,
-    alternatives: &mut Vec<Alternative>,
+    alternatives: &mut Vec<Fields>,
     prefix: &[u8],
     depth: usize,
 ) -> Result<(), InvalidPattern> {
@@ -157,7 +174,7 @@ fn value_list(entries: &[Tree]) -> Result<Vec<Condition>, &'static str> {
     entries.iter().map(condition).collect()
 }
 
-fn check_size(alternatives: &[Alternative]) -> Result<(), InvalidPattern> {
+fn check_size(alternatives: &[Fields]) -> Result<(), InvalidPattern> {
     if alternatives.iter().any(|fields| fields.len() > FIELDS_MAX) {
         return Err(wrong(b"", "more than 256 fields"));
     }
@@ -221,6 +238,11 @@ mod tests {
         assert_eq!(
             wrong.map(|wrong| wrong.to_string()).unwrap_or_default(),
             "event pattern is not valid at `a.b`: a comparison wants a number"
+        );
+        let wrong = parse(br#"{"a":["x" "y"]}"#).err();
+        assert_eq!(
+            wrong.map(|wrong| wrong.to_string()).unwrap_or_default(),
+            "event pattern is not JSON: expected a comma or a closing bracket at byte 10"
         );
         for text in [
             "{}",

@@ -42,6 +42,20 @@ impl Postings {
         }
     }
 
+    /// Undo the `add` that is at `place`, and give the one that has this place now.
+    pub fn remove_at(&mut self, place: usize) -> Option<u32> {
+        let Self::Many(all) = self else {
+            *self = Self::None;
+            return None;
+        };
+        all.swap_remove(place);
+        let moved = all.get(place).copied();
+        if let [only] = all.as_slice() {
+            *self = Self::One(*only);
+        }
+        moved
+    }
+
     pub fn bytes(&self) -> usize {
         match self {
             Self::Many(all) => all.capacity() * size_of::<u32>(),

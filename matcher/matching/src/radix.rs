@@ -36,6 +36,10 @@ impl Given {
         }
     }
 
+    pub fn bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<u32>()
+    }
+
     /// Whether a node comes for the first time.
     #[inline]
     fn first(&mut self, node: u32) -> bool {

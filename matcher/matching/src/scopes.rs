@@ -94,6 +94,10 @@ impl Scopes {
         several_ways
     }
 
+    pub fn bytes(&self) -> usize {
+        self.scopes.capacity() * size_of::<Scope>() + self.arrays.capacity() * size_of::<Array>()
+    }
+
     /// The alternatives that are met in the whole event.
     pub fn met(&self) -> Bits {
         self.scopes.first().map_or(0, |event| event.met)

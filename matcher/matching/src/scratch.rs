@@ -24,6 +24,10 @@ pub struct Scratch {
     pub matched: Vec<u32>,
 }
 
+/// Ours: what an event may take and leave for the next. A list of objects takes three times its own length, so one of
+/// AWS's 256 KB leaves room; a list of short numbers that a pattern looks at takes sixty times its length. What takes
+/// more than this takes so long that making room anew for the event behind it is little beside it.
+const EVENT_BYTES_MAX: usize = 4 << 20;
 const EPOCH_MAX: u32 = u32::MAX >> 1;
 
 impl Scratch {
@@ -44,6 +48,24 @@ impl Scratch {
         self.opened.clear();
         self.candidates.clear();
         self.matched.clear();
+    }
+
+    /// Give everything back when an event has taken more than is worth keeping.
+    pub fn shrink(&mut self) {
+        if self.event_bytes() > EVENT_BYTES_MAX {
+            *self = Self::default();
+        }
+    }
+
+    /// Bytes that it takes: some grow with events, and some with rules.
+    pub fn bytes(&self) -> usize {
+        let lists = [&self.verdicts, &self.rules, &self.opened, &self.candidates, &self.postings, &self.matched];
+        let numbers: usize = lists.iter().map(|list| list.capacity()).sum();
+        self.event_bytes() + numbers * size_of::<u32>() + self.found.field_bytes() + self.buffers.node_bytes()
+    }
+
+    fn event_bytes(&self) -> usize {
+        self.blocks.bytes() + self.found.event_bytes() + self.scopes.bytes() + self.buffers.text_bytes()
     }
 
     /// What was found out about a predicate in this event.

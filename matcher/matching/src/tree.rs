@@ -70,11 +70,12 @@ fn list<'a>(lexer: &mut Lexer<'a>, close: u8, mut item: impl FnMut(&mut Lexer<'a
     loop {
         item(lexer)?;
         let next = lexer.peek()?;
+        if next != b',' && next != close {
+            return fault("expected a comma or a closing bracket", lexer.at);
+        }
         lexer.at += 1;
-        match next {
-            b',' => {}
-            _ if next == close => return Ok(()),
-            _ => return fault("expected a comma or a closing bracket", lexer.at),
+        if next == close {
+            return Ok(());
         }
     }
 }

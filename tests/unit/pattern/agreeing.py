@@ -165,7 +165,7 @@ def reference_agrees_with_itself(patterns: Sequence[Pattern], event: bytes) -> N
 
 
 def _known_to_differ(pattern: Pattern, event: bytes) -> bool:
-    """The two in matcher/README.md: letters that only one of them folds, and combinations beyond the limit."""
+    """The two in CONTRIBUTING.md: letters that only one of them folds, and combinations beyond the limit."""
     return _gives_up(pattern, event) or any(_folds_differ(one, two) for one, two in _letters(pattern.text, event))
 
 

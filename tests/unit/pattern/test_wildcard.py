@@ -1,12 +1,13 @@
 import json
 import re
+from random import Random
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from busway.errors import InvalidPattern
 from busway.pattern import parse
-from busway.pattern.wildcard import complexity, parse_wildcard
+from busway.pattern.wildcard import COMPLEXITY_MAX, Wildcard, complexity, parse_wildcard
 
 
 def as_expression(text: str) -> str:
@@ -47,6 +48,8 @@ def test_a_wildcard_is_linear_where_backtracking_would_hang():
         ([f"*:stack/{name}/*" for name in "abcd"], 12),
         (["no asterisk"], 0),
         ([f"{name}-*" for name in "abcdefghijklmnop"], 2),
+        (["a*", "ab*", "ac*", "abc*"], 6),
+        (["*xyz", "a*xyz", "a*yz", "b*z"], 6),
     ],
 )
 def test_complexity_counts_beginnings_that_can_be_open_at_once(texts: list[str], expected: int):
@@ -87,3 +90,30 @@ def test_too_complex_a_rule_is_refused_over_all_its_alternatives():
 
 def test_complexity_of_a_long_wildcard_is_found_at_once():
     assert complexity([parse_wildcard("*" + "a" * 20_000 + "*")]) == 20_002
+
+
+def test_wildcards_whose_complexity_would_take_too_long_to_count_are_too_complex():
+    long = "*a" + "b" * 20_000
+    assert complexity(map(parse_wildcard, [long, "0-*"])) == 4
+    assert complexity(map(parse_wildcard, [long, *(f"{number}-*" for number in range(10_000))])) == COMPLEXITY_MAX + 1
+
+
+def test_the_complexity_of_many_wildcards_is_that_of_the_most_that_meet():
+    """As it was counted before it was made quick: each beginning with all that it meets."""
+    chance = Random(3)
+    for _ in range(300):
+        texts = {"".join(chance.choices("ab*", k=chance.randint(1, 5))) for _ in range(chance.randint(1, 5))}
+        wildcards = [parse_wildcard(text) for text in texts if "**" not in text and "*" in text]
+        most = 0
+        for anchor in (wildcard.literals[0] for wildcard in wildcards):
+            most = max(most, complexity_of_meeting([w for w in wildcards if anchor.startswith(w.literals[0])]))
+        assert min(complexity(wildcards), COMPLEXITY_MAX + 1) == min(most, COMPLEXITY_MAX + 1)
+
+
+def complexity_of_meeting(wildcards: list[Wildcard]) -> int:
+    asterisks = sum(len(wildcard.literals) - 1 for wildcard in wildcards)
+    literals = [
+        literal for wildcard in wildcards for literal in (*wildcard.literals[1:-1], wildcard.literals[-1] + '"')
+    ]
+    beginnings = [literal[:length] for literal in literals for length in range(1, len(literal) + 1)]
+    return asterisks + max(sum(text.endswith(other) for other in beginnings) for text in beginnings)
