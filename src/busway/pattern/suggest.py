@@ -104,14 +104,12 @@ def _nearest_pairs(texts: Sequence[str], words: Sequence[str]) -> list[tuple[flo
 
     Comparing is quadratic in the length of a text, so what cannot be alike is not compared.
     """
-    looks = {word: _looks(word) for word in words}
     pairs: list[tuple[float, str, str]] = []
     near = 0.0
     for text in texts:
-        look = _looks(text)
         for word in words:
             most = likeness_at_most(text, word)
-            if most > near or most >= SUGGESTED_MIN or look == looks[word]:
+            if most > near or most >= SUGGESTED_MIN or _looks(text) == _looks(word):
                 pairs.append((likeness(text, word), text, word))
                 near = max(near, pairs[-1][0])
     return sorted(pairs, reverse=True)
