@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 
 from busway.pattern import parse, traps, value_sets
-from busway.pattern.conditions import Condition
+from busway.pattern.conditions import Condition, Conditions
 from busway.pattern.event_tree import Scalar
 from busway.pattern.exact import StringIs
 from busway.pattern.numbers import NumberIs
-from busway.pattern.rule_pattern import Conditions
 from busway.pattern.rule_set import lint
 from busway.pattern.value_sets import accepting, apart, covers, point
 
