@@ -124,31 +124,32 @@ def collect(event: dict[str, Tree], fields: FieldTree, values: dict[str, list[Sc
     """The fast way for plain events: put each field's values into `values`, without places.
 
     False when the event needs `flatten`: an array of objects where somebody looks inside, a dot in a name, a repeated
-    name; `values` is incomplete then. Of an array's equal values one is kept. Recursion is as deep as the deepest
-    path of a pattern.
+    name; `values` is incomplete then. Of an array's equal values one is kept. Iterative: the dots of a pattern's path
+    may lead deeper than Python recurses.
     """
-    if "." in "".join(event):
-        return False
-    children = fields.children
-    # Whichever is fewer: the names that rules look at, or the names that the event has.
-    few, many = (children, event) if len(children) < len(event) else (event, children)
-    for name in few:
-        if name not in many:
-            continue
-        value, node = event[name], children[name]
-        if type(value) is str:  # most values are, and this is the hot path
-            if node.direct is not None:
-                values[node.direct] = [value]
-        elif isinstance(value, dict):
-            if node.children and not collect(value, node, values):
-                return False
-        elif isinstance(value, list):
-            if not _collect_elements(value, node, values):
-                return False
-        elif isinstance(value, Several):
+    waiting = [(event, fields.children)]
+    for members, children in waiting:
+        if "." in "".join(members):
             return False
-        elif node.direct is not None:
-            values[node.direct] = [value]
+        # Whichever is fewer: the names that rules look at, or the names that the event has.
+        few, many = (children, members) if len(children) < len(members) else (members, children)
+        for name in few:
+            if name not in many:
+                continue
+            value, node = members[name], children[name]
+            if type(value) is str:  # most values are, and this is the hot path
+                if node.direct is not None:
+                    values[node.direct] = [value]
+            elif isinstance(value, dict):
+                if node.children:
+                    waiting.append((value, node.children))
+            elif isinstance(value, list):
+                if not _collect_elements(value, node, values):
+                    return False
+            elif isinstance(value, Several):
+                return False
+            elif node.direct is not None:
+                values[node.direct] = [value]
     return True
 
 

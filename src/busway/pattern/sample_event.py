@@ -27,6 +27,9 @@ ENVELOPE: Mapping[str, Any] = {
     "detail": {},
 }
 
+# Ours: from here on a path stays one name with dots in it, which means the same; a path has as many as fit a pattern.
+NESTED_MAX = 100
+
 # Members of the envelope that hold no value when they are empty, so they may stay where none is wanted.
 _EMPTY = ("resources", "detail")
 
@@ -65,7 +68,7 @@ def needs_lists(filling: Filling) -> bool:
 
 def _names(path: str) -> list[str]:
     """The members on the way. An empty name at the end is found only as part of a name with a dot in it."""
-    names = path.split(".")
+    names = path.split(".", NESTED_MAX)
     return [*names[:-2], f"{names[-2]}."] if len(names) > 1 and not names[-1] else names
 
 

@@ -84,12 +84,14 @@ def agree_on(parsed: Sequence[Pattern], events: Iterable[bytes]) -> Any:
     Gives the compiled matcher of all, in which each has the id `rule-` with its number.
     """
     patterns = {f"rule-{number}": pattern for number, pattern in enumerate(parsed)}
-    together, alone = compiled().Matcher(), {key: compiled().Matcher() for key in patterns}
+    ours, together, alone = Matcher(), compiled().Matcher(), {key: compiled().Matcher() for key in patterns}
     for key, pattern in patterns.items():
+        ours.add(key, pattern)
         together.add(key, pattern.text)
         alone[key].add(key, pattern.text)
     for event in events:
         wanted = reference(patterns, event)
+        assert isinstance(wanted, str) or set(ours.match(event)) == wanted, event
         _same(asked(together, event), wanted, patterns, event)
         for key, matcher in alone.items():
             only = wanted if isinstance(wanted, str) else wanted & {key}

@@ -68,6 +68,13 @@ def test_an_event_that_is_no_object_is_refused_also_without_rules():
             Matcher().match(text)
 
 
+@pytest.mark.parametrize("names", [400, 999])
+def test_a_path_with_many_dots_is_followed_as_deep_as_an_event_may_be(names: int):
+    matcher = matcher_of(deep={".".join(["a"] * names): ["x"]})
+    assert matcher.match(b'{"a":' * names + b'"x"' + b"}" * names) == ["deep"]
+    assert matcher.match(b'{"a":' * names + b'"y"' + b"}" * names) == []
+
+
 def test_numbers_true_and_one_are_told_apart():
     matcher = matcher_of(one={"a": [1]}, true={"a": [True]}, text={"a": ["1"]})
     assert matcher.match(b'{"a":1.0}') == ["one"]

@@ -170,6 +170,14 @@ def test_a_value_beside_fields_below_it_is_a_list_of_both():
     assert detail_of(a=["x", {"exists": False}], **{"a.b": ["y"]}) == {"a": {"b": "y"}}
 
 
+@pytest.mark.parametrize("names", [99, 100, 1_000, 2_000])
+def test_a_path_of_any_length_has_a_sample_and_a_miss(names: int):
+    path = ".".join(["detail", *["a"] * names])
+    pattern = parse(json.dumps({path: ["x"], f"{path}.b": ["y"]}))
+    assert pattern.matches(event_text(sample(pattern)).encode())
+    assert near_miss(pattern).field in (path, f"{path}.b")
+
+
 def test_fields_of_one_array_lie_in_one_element():
     assert detail_of(items={"sku": ["A"], "colour": ["red"]}) == {"items": {"colour": "red", "sku": "A"}}
 
