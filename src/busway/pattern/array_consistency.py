@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from busway.pattern.asked_fields import AskedField, AskedFields, Bits, Field
-from busway.pattern.conditions import Condition
+from busway.pattern.asked_fields import AskedField, AskedFields, Bits
+from busway.pattern.conditions import Conditions, Field, accepts
 from busway.pattern.element_search import ElementSearch
 from busway.pattern.flatten import Leaf, Leaves, Place
 
@@ -48,8 +48,8 @@ def first_unmet(fields: Sequence[Field], leaves: Leaves) -> int | None:
     return None if all(met) else met.index(False)
 
 
-def accepted(conditions: Sequence[Condition], leaves: Iterable[Leaf]) -> list[Leaf]:
-    return [leaf for leaf in leaves if any(condition.accepts(leaf.value) for condition in conditions)]
+def accepted(conditions: Conditions, leaves: Iterable[Leaf]) -> list[Leaf]:
+    return [leaf for leaf in leaves if accepts(conditions, leaf.value)]
 
 
 class _Scope:

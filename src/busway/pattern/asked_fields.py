@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from busway.pattern.conditions import Condition
+from busway.pattern.conditions import Conditions, Field, accepts
 from busway.pattern.event_tree import Scalar, identity
 from busway.pattern.flatten import path_order
 from busway.pattern.presence import ABSENT
 
-Field: TypeAlias = "tuple[str, Sequence[Condition]]"
 # Alternatives, or fields, each a bit.
 Bits: TypeAlias = int
 
@@ -24,10 +23,10 @@ class AskedField:
         self.path = path
         self.who: Bits = 0
         self.absent: Bits = 0
-        self._lists: dict[Sequence[Condition], Bits] = {}
+        self._lists: dict[Conditions, Bits] = {}
         self._met_by: dict[object, Bits] = {}
 
-    def add(self, who: Bits, conditions: Sequence[Condition]) -> None:
+    def add(self, who: Bits, conditions: Conditions) -> None:
         self.who |= who
         self._lists[conditions] = self._lists.get(conditions, 0) | who
         if ABSENT in conditions:
@@ -40,7 +39,7 @@ class AskedField:
         if met is None:
             met = 0
             for conditions, who in self._lists.items():
-                if any(condition.accepts(value) for condition in conditions):
+                if accepts(conditions, value):
                     met |= who
             self._met_by[key] = met
         return met

@@ -47,6 +47,13 @@ class Condition(Protocol):
 Conditions: TypeAlias = "tuple[Condition, ...]"
 """A value list: one of them is enough."""
 
+Field: TypeAlias = "tuple[str, Conditions]"
+"""A path, and the list that its values are asked with."""
+
+
+def accepts(conditions: Iterable[Condition], value: Scalar) -> bool:
+    return any(condition.accepts(value) for condition in conditions)
+
 
 def in_words(conditions: Iterable[Condition]) -> str:
     """What a value list accepts, for people."""

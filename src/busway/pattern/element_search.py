@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from busway.pattern.asked_fields import Field
+from busway.pattern.conditions import Field, accepts
 from busway.pattern.flatten import Leaves, Place
 from busway.pattern.presence import ABSENT
 
@@ -49,7 +49,7 @@ class ElementSearch:
                 continue
             agreed = True
             # What another value in the same place opens was tried.
-            if leaf.place is before or not any(condition.accepts(leaf.value) for condition in conditions):
+            if leaf.place is before or not accepts(conditions, leaf.value):
                 continue
             before = leaf.place
             self._chosen |= chosen

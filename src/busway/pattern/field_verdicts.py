@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from busway.pattern.array_consistency import accepted, first_unmet
-from busway.pattern.conditions import in_words, shown
+from busway.pattern.conditions import Field, in_words, shown
 from busway.pattern.event_tree import Tree
 from busway.pattern.flatten import Leaf, Leaves, flatten
-from busway.pattern.outline import Field
 from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Pattern
 from busway.pattern.suggest import EventPaths, about_values

@@ -16,10 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from busway.pattern.conditions import Conditions
-
-# A path and the list that was written for it. The same text twice is two of them, told apart by identity.
-Field: TypeAlias = "tuple[str, Conditions]"
+from busway.pattern.conditions import Field
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +28,8 @@ class Or:
 class Clause:
     """The whole pattern or a branch of a `$or`, and what stands in it, in order; objects only lengthen paths.
 
-    `place` names a branch, as "detail.$or[1]", and is "" for the pattern.
+    A field written twice is two of them, told apart by identity. `place` names a branch, as "detail.$or[1]", and is
+    "" for the pattern.
     """
 
     place: str

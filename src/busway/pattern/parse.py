@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from busway.errors import InvalidPattern, MalformedJson
 from busway.pattern.address import AddressIs, parse_address
 from busway.pattern.anything_but import NotLike
-from busway.pattern.conditions import Condition, Conditions
+from busway.pattern.conditions import Condition, Conditions, Field
 from busway.pattern.exact import LiteralIs, StringIs
 from busway.pattern.json_text import location
 from busway.pattern.numbers import NumberIs, canonical_text
-from busway.pattern.outline import Clause, Counting, Field, Or, readings
+from busway.pattern.outline import Clause, Counting, Or, readings
 from busway.pattern.pattern_tokens import PatternTokens
 from busway.pattern.read_operator import read_operator
 from busway.pattern.rule_pattern import Pattern, make_pattern

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from busway.pattern.array_consistency import met_together
+from busway.pattern.conditions import Field
 from busway.pattern.event_tree import Tree, read_event
 from busway.pattern.flatten import FieldTree, flatten, path_order
-from busway.pattern.outline import Clause, Counting, Field
+from busway.pattern.outline import Clause, Counting
 
 
 @dataclass(frozen=True, slots=True)

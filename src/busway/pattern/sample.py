@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from busway.errors import NoSample
 from busway.pattern.bus_events import may_be_absent, may_hold, met_on_a_bus, unmet
-from busway.pattern.conditions import Condition, Conditions
+from busway.pattern.conditions import Condition, Conditions, accepts
 from busway.pattern.event_tree import Scalar
 from busway.pattern.explain import Explanation, explain
 from busway.pattern.likely_values import distinct, likely, unlikely
@@ -125,13 +125,9 @@ def fit_envelope(path: str, lists: Sequence[Conditions], values: Sequence[Scalar
     """
     usual = _usual(path)
     formed = [text for conditions in lists for one in conditions for text in _formed(path, one)]
-    first = [text for text in (*usual, *formed) if all(_accepts(conditions, text) for conditions in lists)]
+    first = [text for text in (*usual, *formed) if all(accepts(conditions, text) for conditions in lists)]
     others = [] if first and path in FORMED else [value for value in values if may_hold(path, value)]
     return distinct(iter([*first, *others]))
-
-
-def _accepts(conditions: Conditions, value: Scalar) -> bool:
-    return any(condition.accepts(value) for condition in conditions)
 
 
 def _usual(path: str) -> list[str]:
@@ -196,7 +192,7 @@ def _spoil(
 ) -> Iterator[dict[str, Scalar | Missing]]:
     values = [value for value in unlikely(conditions) if may_hold(path, value)]
     if path in FORMED:
-        usual = [text for text in _usual(path) if not _accepts(conditions, text)]
+        usual = [text for text in _usual(path) if not accepts(conditions, text)]
         values = usual or values
     yield from ({**best, path: value} for value in values)
     if ABSENT not in conditions and may_be_absent(path):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from busway.pattern.bus_events import MEMBERS
 from busway.pattern.conditions import Condition
 from busway.pattern.edits.document import Steps, Value, path_of, places_for, text_of, value_at, with_value, without
 from busway.pattern.edits.edit import Candidate, Change, Mistake
 from busway.pattern.edits.examples import examples
 from busway.pattern.edits.mistakes import COSTS, Difference, between_texts, between_values, is_number
-from busway.pattern.edits.moves import ENVELOPE, is_envelope
+from busway.pattern.edits.moves import is_envelope
 from busway.pattern.event_tree import Scalar, Tree
 from busway.pattern.ignore_case import IgnoreCase
 from busway.pattern.on_the_way import furthest, object_in
@@ -44,7 +45,7 @@ def value_changes(
         if ABSENT in conditions:
             change = Change(path_of(value.steps), text_of(value.value), None)
             yield Candidate(COSTS[""], change, without(event, value.steps))
-    if is_envelope(event) and path.partition(".")[0] not in ENVELOPE:
+    if is_envelope(event) and path.partition(".")[0] not in MEMBERS:
         return
     taken = {value.steps for value in present}
     for steps in places_for(event, path.split("."), PLACES_MAX):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from busway.pattern.conditions import Condition, Selectivity
+from busway.pattern.bus_events import MEMBERS
+from busway.pattern.conditions import Condition, Selectivity, accepts
 from busway.pattern.edits.document import (
     Steps,
     Value,
@@ -25,10 +26,6 @@ from busway.pattern.exact import LiteralIs
 
 # Ours: moving what the sender wrote is a little less likely to be meant than moving what the rule's author wrote.
 EVENT_MOVED = 0.3
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
-ENVELOPE = frozenset(
-    ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail", "replay-name")
-)
 
 
 class Elsewhere(NamedTuple):
@@ -51,7 +48,7 @@ def elsewhere(path: str, conditions: Sequence[Condition], values: Sequence[Value
     for value in values:
         if value.path == path or value.path in seen:
             continue
-        accepted = any(one.accepts(value.value) for one in conditions)
+        accepted = accepts(conditions, value.value)
         if not missing and not (specific and accepted):
             continue
         difference = _between_paths(path, value.path)
@@ -161,7 +158,7 @@ def _fixed(event: Tree, steps: Steps, path: str) -> bool:
     """Whether an event of a bus would lose a member that all have, or get one that none has."""
     if not is_envelope(event):
         return False
-    return (len(steps) == 1 and steps[0] in ENVELOPE) or path.partition(".")[0] not in ENVELOPE
+    return (len(steps) == 1 and steps[0] in MEMBERS) or path.partition(".")[0] not in MEMBERS
 
 
 def is_envelope(event: Tree) -> bool:

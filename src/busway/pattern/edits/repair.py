@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from busway.errors import InvalidEvent, InvalidPattern, MalformedJson
-from busway.pattern.asked_fields import Field
+from busway.pattern.conditions import Field
 from busway.pattern.edits.document import nested_deeper, text_of, values_of
 from busway.pattern.edits.edit import Candidate, Change, Edit
 from busway.pattern.edits.event_side import openings, value_changes
