@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 it failed,
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -98,8 +99,10 @@ def complain(problem: str, hint: str, code: int) -> int:
     """`error: …`, a blank line, `hint: …` on stderr; gives back the exit code."""
     from busway.cli.output import harmless
 
-    # A server's words may hold those of whoever sent the event.
-    click.echo(f"error: {harmless(problem)}", err=True)
+    # A server's words may hold those of whoever sent the event. No line of them passes for ours; further lines of our
+    # own begin with a space.
+    told = re.sub(r"\n(?! )", "\n    ", harmless(problem))
+    click.echo(f"error: {told}", err=True)
     if hint:
         click.echo(f"\nhint: {harmless(hint)}", err=True)
     return code

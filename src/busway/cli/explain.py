@@ -11,7 +11,7 @@ from urllib.parse import quote
 import click
 
 from busway.cli.options import GIVEN, connect, read_given, server_options
-from busway.cli.output import brief, line, print_json
+from busway.cli.output import brief, line, print_json, visible
 from busway.cli.verdict import DOCUMENT_CHARS_MAX, missed_in_words, show_edits, show_explanation, show_notes
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _refused(refusal: InvalidPattern, pattern_text: str, event_text: str) -> dic
     if mended is not None:
         changes = "; ".join(changed_in_words(change.as_dict()) for change in mended.changes)
         verdict = "matches" if fitting else otherwise
-        refusal.hint = f"{changes}\nthis {verdict}: {mended.document}"
+        refusal.hint = f"{visible(changes)}\nthis {verdict}: {visible(mended.document)}"
     return {
         "matched": False,
         "error": "InvalidEventPatternException",
@@ -149,7 +149,7 @@ def _no_event(refusal: InvalidEvent, text: str) -> dict[str, Any]:
 
     mended = mend_event(text)
     if mended is not None:
-        refusal.hint = f"this can be read: {mended}"
+        refusal.hint = f"this can be read: {visible(mended)}"
     return {"matched": False, "error": "InvalidEvent", "reason": str(refusal), "edits": [], "notes": []}
 
 

@@ -75,7 +75,8 @@ def print_json(value: Any, *, indent: bool = True) -> None:
     import msgspec
 
     text = msgspec.json.encode(value, order="deterministic" if indent else None)
-    print_text((msgspec.json.format(text, indent=2) if indent else text).decode())
+    # Also on one line: in what somebody else wrote as JSON, line ends may stand between the values.
+    print_text(msgspec.json.format(text, indent=2 if indent else -1).decode())
 
 
 def print_text(text: str) -> None:

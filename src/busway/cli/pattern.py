@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from busway.cli.options import json_option, unreadable
-from busway.cli.output import counted, say
+from busway.cli.output import counted, print_line, say, visible
 
 if TYPE_CHECKING:
     from busway.pattern.check import Verdict
@@ -67,7 +67,7 @@ def check(file: str | None, engine: str, expect: bool, as_json: bool) -> None:
     except EngineNotInstalled as missing:
         raise click.UsageError(f"--engine {engine}: {missing}; --engine reference is always there") from missing
     with _opened(file) as lines:
-        answered, wrong = _answer(lines, sys.stdout.buffer, matches, expect)
+        answered, wrong = _answer(lines, matches, expect)
     if wrong:
         say(f"{counted(wrong, 'line')} not as {'expected' if expect else 'it should be'}")
     if expect and not answered:
@@ -75,14 +75,12 @@ def check(file: str | None, engine: str, expect: bool, as_json: bool) -> None:
     click.get_current_context().exit(1 if wrong or (expect and not answered) else 0)
 
 
-def _answer(lines: BinaryIO, out: BinaryIO, matches: Verdict, expect: bool) -> tuple[int, int]:
+def _answer(lines: BinaryIO, matches: Verdict, expect: bool) -> tuple[int, int]:
     """Answer line by line; each is out before the next is read. Gives back how many there were, how many wrong."""
-    import msgspec
-
     from busway.errors import InvalidCase
     from busway.pattern.check import outcome_of, read_case, unexpected
 
-    encode, answered, wrong = msgspec.json.Encoder().encode, 0, 0
+    answered = wrong = 0
     for number, line in enumerate(lines, 1):
         line = line.removeprefix(BOM_UTF8) if number == 1 else line
         if not line.strip():
@@ -92,17 +90,15 @@ def _answer(lines: BinaryIO, out: BinaryIO, matches: Verdict, expect: bool) -> t
             case = read_case(line)
         except InvalidCase as fault:
             wrong += 1
-            out.write(encode({"line": number, "error": "InvalidLine", "reason": str(fault)}) + b"\n")
-            out.flush()
-            say(f"line {number}: {fault}")
+            print_line({"line": number, "error": "InvalidLine", "reason": str(fault)})
+            say(visible(f"line {number}: {fault}"))
             continue
         outcome = outcome_of(case, matches)
-        out.write(encode(outcome) + b"\n")
-        out.flush()
+        print_line(outcome)
         differs = unexpected(case, outcome) if expect else ""
         if differs:
             wrong += 1
-            say(f"line {number}, {bytes(case.id).decode()}: {differs}")
+            say(visible(f"line {number}, {bytes(case.id).decode()}: {differs}"))
     return answered, wrong
 
 

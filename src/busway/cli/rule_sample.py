@@ -8,7 +8,7 @@ import click
 
 from busway.cli.explain import pattern_of
 from busway.cli.options import GIVEN, read_given, server_options
-from busway.cli.output import print_text, say
+from busway.cli.output import print_text, say, visible
 
 COUNT_MAX = 1_000
 
@@ -69,4 +69,4 @@ def _show(told: list[dict[str, Any]], count: int, as_json: bool) -> None:
     for each in told:
         print_text(event_text(each["event"], step="" if count > 1 else "  "))
         if "field" in each:
-            say(f"misses by {each['field']}: wanted {each['wanted']}")
+            say(visible(f"misses by {each['field']}: wanted {each['wanted']}"))

@@ -21,6 +21,7 @@ from busway.pattern.ignore_case import IgnoreCase, forms
 from busway.pattern.numbers import EXACT_INTEGER_MAX, NumberBetween, NumberIs
 from busway.pattern.presence import Absent
 from busway.pattern.text import Prefix, Suffix
+from busway.pattern.value_sets import acceptance, accepting
 from busway.pattern.wildcard import Wildcard
 
 WORDS = ("example", "other", "another", "1", "a", "z", "A", "")
@@ -31,7 +32,7 @@ LIKELY_MAX = 40
 
 def likely(conditions: Sequence[Condition]) -> list[Scalar]:
     """Values that the list accepts, each once: the best of each condition first, then the second best …"""
-    each = [[value for value in _of(condition) if condition.accepts(value)] for condition in conditions]
+    each = [[*filter(acceptance(condition), _of(condition))] for condition in conditions]
     turns = itertools.zip_longest(*each, fillvalue=_NOTHING)
     return distinct(value for turn in turns for value in turn if value is not _NOTHING)
 
@@ -39,9 +40,8 @@ def likely(conditions: Sequence[Condition]) -> list[Scalar]:
 def unlikely(conditions: Sequence[Condition]) -> list[Scalar]:
     """Values that no condition of the list accepts, each once; the nearest to what is wanted first."""
     near = [value for condition in conditions for value in _beside(condition)]
-    return distinct(
-        value for value in (*near, *PLAIN) if not any(condition.accepts(value) for condition in conditions)
-    )
+    accepts = accepting(conditions)
+    return distinct(value for value in (*near, *PLAIN) if not accepts(value))
 
 
 def distinct(values: Iterator[Scalar]) -> list[Scalar]:

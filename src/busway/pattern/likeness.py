@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from busway.pattern.event_tree import Several, Tree
 from busway.pattern.unseen import as_seen
 
-# How two texts that should be the same differ.
-Slip = Literal["space", "unseen", "case", "typo"]
+
+class Slip(NamedTuple):
+    """How two texts that should be the same differ; without that, they are alike by `likeness`."""
+
+    kind: Literal["space", "unseen", "case", "typo"]
+    likeness: float = 1.0
+
 
 # Below this a guess is more often wrong than right.
 SUGGESTED_MIN = 0.75
@@ -37,13 +42,14 @@ def slip_between(one: str, other: str) -> Slip | None:
     if one == other:
         return None
     if one.strip() == other.strip():
-        return "space"
+        return Slip("space")
     one, other = as_seen(one).strip(), as_seen(other).strip()
     if one == other:
-        return "unseen"
+        return Slip("unseen")
     if one.casefold() == other.casefold():
-        return "case"
-    return "typo" if likeness(one, other) >= SUGGESTED_MIN else None
+        return Slip("case")
+    near = likeness(one, other)
+    return Slip("typo", near) if near >= SUGGESTED_MIN else None
 
 
 def nearest_word(texts: Iterable[str], words: Sequence[str]) -> str | None:

@@ -24,7 +24,7 @@ from busway.pattern.presence import ABSENT
 from busway.pattern.rule_pattern import Pattern
 from busway.pattern.sample import fit_envelope
 from busway.pattern.sample_event import MISSING, Missing, build, event_text, needs_lists
-from busway.pattern.value_sets import apart as values_apart, covers as values_cover
+from busway.pattern.value_sets import accepting, apart as values_apart, covers as values_cover
 
 # What one pattern is to another; "covers": the first matches all that the second matches.
 Relation = Literal["equal", "covers", "covered", "apart", "unknown"]
@@ -131,15 +131,13 @@ def _filling(one: Fields, other: Fields) -> dict[str, Scalar | Missing] | None:
 
 def _common(lists: Sequence[Conditions]) -> list[Scalar]:
     """Values that all of one or two lists accept: what two ranges share, of either list, or made of both."""
+    accepts = [accepting(conditions) for conditions in lists]
     values = _shared_numbers(*lists) if len(lists) == 2 else []
     values += [value for conditions in lists for value in likely(conditions)]
-    if len(lists) == 2 and not any(_accepted(lists, value) for value in values):
-        values += _joined_texts(*lists)
-    return [value for value in values if _accepted(lists, value)]
-
-
-def _accepted(lists: Sequence[Conditions], value: Scalar) -> bool:
-    return all(any(condition.accepts(value) for condition in conditions) for conditions in lists)
+    found = [value for value in values if all(each(value) for each in accepts)]
+    if len(lists) == 2 and not found:
+        found = [value for value in _joined_texts(*lists) if all(each(value) for each in accepts)]
+    return found
 
 
 def _joined_texts(one: Conditions, other: Conditions) -> list[Scalar]:
@@ -151,10 +149,13 @@ def _joined_texts(one: Conditions, other: Conditions) -> list[Scalar]:
 
 def _shared_numbers(one: Conditions, other: Conditions) -> list[Scalar]:
     found: list[Scalar] = []
-    for first, second in itertools.product(one, other):
-        if isinstance(first, NumberBetween) and isinstance(second, NumberBetween):
-            found += likely([_shared(first, second)])
+    for first, second in itertools.product(_ranges(one), _ranges(other)):
+        found += likely([_shared(first, second)])
     return found
+
+
+def _ranges(conditions: Conditions) -> list[NumberBetween]:
+    return [condition for condition in conditions if isinstance(condition, NumberBetween)]
 
 
 def _shared(one: NumberBetween, other: NumberBetween) -> NumberBetween:

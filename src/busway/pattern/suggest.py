@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from busway.pattern.conditions import Condition, shown
 from busway.pattern.event_tree import Scalar, Tree
-from busway.pattern.likeness import SUGGESTED_MIN, Slip, likeness, nearest_word, paths_of, slip_between
+from busway.pattern.likeness import SUGGESTED_MIN, likeness, likeness_at_most, nearest_word, paths_of, slip_between
 from busway.pattern.numbers import NumberBetween, NumberIs, canonical
 from busway.pattern.on_the_way import furthest, object_in
 from busway.pattern.unseen import as_seen
 
 # Ours: how often two texts are compared for one field; comparing takes a hundred times as long as matching.
 COMPARED_MAX = 500
-_SLIPS: dict[Slip, str] = {
+_SLIPS: Mapping[str, str] = {
     "space": "a space",
     "unseen": "what nobody sees",
     "case": "upper and lower case",
@@ -88,15 +88,35 @@ def about_values(conditions: Sequence[Condition], values: Sequence[Scalar]) -> t
     """Why none was accepted, and how near the event's values came to a wanted text, from 0 to 1."""
     words = [word for condition in conditions for word in condition.words][:COMPARED_MAX]
     texts = [value for value in values if isinstance(value, str)][: COMPARED_MAX // max(1, len(words))]
-    pairs = sorted(((likeness(text, word), text, word) for text in texts for word in words), reverse=True)
+    pairs = _nearest_pairs(texts, words)
     near = pairs[0][0] if pairs else 0.0
     for alike, text, word in pairs:
         # Of a short text, one character is much.
-        near_enough = alike >= SUGGESTED_MIN or as_seen(text).strip() == as_seen(word).strip()
-        slip = slip_between(text, word) if near_enough else None
+        slip = slip_between(text, word) if alike >= SUGGESTED_MIN or _looks(text) == _looks(word) else None
         if slip is not None:
-            return f"the event's {shown(text)} and the pattern's {shown(word)} differ by {_SLIPS[slip]}", near
+            said = f"the event's {shown(text)} and the pattern's {shown(word)} differ by {_SLIPS[slip.kind]}"
+            return said, near
     return next((said for value in values if (said := _about_kind(conditions, value))), None), near
+
+
+def _nearest_pairs(texts: Sequence[str], words: Sequence[str]) -> list[tuple[float, str, str]]:
+    """The likeness of texts and words, the nearest first; without pairs that neither are the nearest nor look alike.
+
+    Comparing is quadratic in the length of a text, so what cannot be alike is not compared.
+    """
+    pairs: list[tuple[float, str, str]] = []
+    near = 0.0
+    for text in texts:
+        for word in words:
+            most = likeness_at_most(text, word)
+            if most > near or most >= SUGGESTED_MIN or _looks(text) == _looks(word):
+                pairs.append((likeness(text, word), text, word))
+                near = max(near, pairs[-1][0])
+    return sorted(pairs, reverse=True)
+
+
+def _looks(text: str) -> str:
+    return as_seen(text).strip()
 
 
 def _about_kind(conditions: Sequence[Condition], value: Scalar) -> str | None:

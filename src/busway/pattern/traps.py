@@ -5,7 +5,7 @@ What is an error is proven. Warnings and notes say what the pattern does, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from busway.errors import InvalidPattern
 from busway.pattern.address import AddressIs, InNetwork, parse_cidr
@@ -22,7 +22,7 @@ from busway.pattern.presence import ABSENT, Present
 from busway.pattern.read_operator import OPERATORS
 from busway.pattern.rule_pattern import Pattern
 from busway.pattern.text import Prefix, Suffix
-from busway.pattern.value_sets import covers, refused_by
+from busway.pattern.value_sets import covers, exact_key, refused_by
 from busway.pattern.wildcard import Wildcard
 
 # AWS documents numbers only up to here, though its matcher takes all doubles.
@@ -118,10 +118,17 @@ def _accepts_all(path: str, conditions: Conditions) -> Iterator[str]:
 
 
 def _needless(path: str, conditions: Conditions) -> Iterator[str]:
+    places: dict[Hashable | None, list[int]] = {}
+    for place, condition in enumerate(conditions):
+        places.setdefault(exact_key(condition), []).append(place)
     for place, condition in enumerate(conditions):
         if condition == ABSENT:
             continue
-        for at, other in enumerate(conditions):
+        key = exact_key(condition)
+        # A value is accepted by nothing that accepts one other value alone.
+        beside = range(len(conditions)) if key is None else sorted([*places[key], *places.get(None, ())])
+        for at in beside:
+            other = conditions[at]
             # Of two that accept the same, the second is one too many.
             if at != place and covers([other], [condition]) and (at < place or not covers([condition], [other])):
                 yield f"{condition.wanted} adds nothing to {other.wanted}"

@@ -86,3 +86,12 @@ def test_a_string_that_holds_json_is_read_once_for_all_fields_and_patterns(monke
     found = closest(patterns, text({"detail": {"inner": '{"f0": "x"}'}}), limit=5)
     assert all("holds JSON" in str(field.suggestion) for _, told in found for field in told.fields)
     assert read["read_event"] == 1
+
+
+def test_texts_that_cannot_be_near_are_not_compared(monkeypatch: pytest.MonkeyPatch):
+    compared = counted(monkeypatch, suggest, "likeness")
+    pattern = parse(json.dumps({"a": [*(f"another {number}" for number in range(100)), "Oslo"]}))
+    (field,) = explain(pattern, text({"a": "Oslp"})).fields
+    assert (field.likeness, "differ by a typo" in str(field.suggestion)) == (0.75, True)
+    # The first one is the nearest so far.
+    assert compared["likeness"] == 2

@@ -9,7 +9,7 @@ from msgspec import Raw
 from busway.pattern.conditions import shown
 from busway.pattern.edits.edit import Mistake
 from busway.pattern.event_tree import Scalar
-from busway.pattern.likeness import likeness, slip_between
+from busway.pattern.likeness import slip_between
 from busway.pattern.unseen import as_seen
 
 # Ours: how far-fetched a change is, by what it mends. What mends nothing known comes last.
@@ -33,15 +33,15 @@ def between_texts(wrong: str, right: str) -> Difference | None:
     if slip is None:
         return None
     extra = 0.0
-    if slip == "space":
+    if slip.kind == "space":
         # Whoever has the space has the slip.
         extra = 0 if len(wrong) > len(right) else OTHER_SIDE
-    elif slip == "unseen":
+    elif slip.kind == "unseen":
         extra = 0 if as_seen(wrong) != wrong else OTHER_SIDE
-    elif slip == "typo":
+    elif slip.kind == "typo":
         # More often a letter is left out than one too many typed.
-        extra = 1 - likeness(wrong, right) + (0.5 if len(wrong) > len(right) else 0)
-    return Difference(slip, COSTS[slip] + extra)
+        extra = 1 - slip.likeness + (0.5 if len(wrong) > len(right) else 0)
+    return Difference(slip.kind, COSTS[slip.kind] + extra)
 
 
 def between_values(wrong: Scalar, right: Scalar) -> Difference | None:
