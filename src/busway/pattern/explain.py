@@ -80,7 +80,7 @@ class Explanation:
         return self.best.missed
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON. Only for a pattern with `$or`: `outside`, its best fields outside of it, and what it came to."""
+        """For JSON. A pattern with `$or` has also `outside`, the fields that stand in no branch, and the branches."""
         told: dict[str, Any] = {"matched": self.matched, **self.best.as_dict()}
         if self.judged.pattern.outline.branches:
             pattern, *branches = _of_clauses(self.judged)

@@ -25,6 +25,10 @@ _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
 NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?")
 _LEADING_ZERO = re.compile(r"-?0[0-9]")
 _WORD = re.compile(r"[\w$]+")
+# To its end, or to where the text breaks off.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_LINE_END = re.compile(r"\r\n?|\n")
+_BEYOND_16_BITS = re.compile("[\U00010000-\U0010ffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HEX = re.compile(r"[0-9a-fA-F]{4}")
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -33,12 +37,29 @@ _VALUES = "JSON String, Number, Array, Object or token 'null', 'true' or 'false'
 
 
 def location(text: str, consumed: int) -> str:
-    """Where in `text` the reader was, in Jackson's words; `consumed` counts characters, lines and columns from 1."""
-    line = text.count("\n", 0, consumed) + 1
-    column = consumed - (text.rfind("\n", 0, consumed) + 1) + 1
-    cut = len(text) - SNIPPET_CHARS_MAX
+    """Where in `text` the reader was, in Jackson's words; `consumed` counts characters, lines and columns from 1.
+
+    Columns, and what is cut off, count as Java does: a character beyond U+FFFF is two.
+    """
+    # A line ends only between tokens, not where a string was broken off by what may not stand in it.
+    strings_blank = _STRING.sub(lambda string: "_" * len(string[0]), text[:consumed])
+    line_starts = [0, *(end.end() for end in _LINE_END.finditer(strings_blank))]
+    column = _java_length(text[line_starts[-1] : consumed]) + 1
+    cut = _java_length(text) - SNIPPET_CHARS_MAX
     truncated = f"[truncated {cut} chars]" if cut > 0 else ""
-    return f'[Source: (String)"{text[:SNIPPET_CHARS_MAX]}"{truncated}; line: {line}, column: {column}]'
+    return f'[Source: (String)"{_snippet(text)}"{truncated}; line: {len(line_starts)}, column: {column}]'
+
+
+def _java_length(text: str) -> int:
+    return len(text) + len(_BEYOND_16_BITS.findall(text))
+
+
+def _snippet(text: str) -> str:
+    """The beginning of `text`; of a character cut in two nothing, as its half would be no text."""
+    cut = text[:SNIPPET_CHARS_MAX]
+    while _java_length(cut) > SNIPPET_CHARS_MAX:
+        cut = cut[:-1]
+    return cut
 
 
 class Tokens:

@@ -75,6 +75,25 @@ def test_a_location_counts_lines_and_cuts_long_patterns():
     assert f'{long[:500]}"[truncated {len(long) - 500} chars]; line: 1' in refusal(long).location
 
 
+def test_a_location_counts_as_java_does_two_for_a_character_beyond_16_bits():
+    assert refusal('{"é😀": 5}').position == (1, 10)
+    assert refusal('{"😀": ["x"],\n "a": 5}').position == (2, 8)
+    long = '{"a": ["' + "😀" * 300 + '"], "b": 5}'
+    assert f'{long[:254]}"[truncated {len(long) + 300 - 500} chars]; line: 1' in refusal(long).location
+    odd = '{"a":["' + "😀" * 300 + '"], "b": 5}'
+    assert f'{odd[:253]}"[truncated {len(odd) + 300 - 500} chars]' in refusal(odd).location
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r", "\r\n"])
+def test_a_line_ends_between_tokens_however_it_is_written(line_end: str):
+    assert refusal(f'{{{line_end}{line_end} "a": 5}}').position == (3, 8)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r"])
+def test_no_line_ends_in_a_string_that_must_not_hold_its_end(line_end: str):
+    assert refusal(f'{{"a": ["x{line_end}"]}}').position == (1, 11)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
