@@ -1,7 +1,6 @@
 //! Which rules an event matches: what its values open, and what waits there.
 
 use crate::arrays::{Batch, Field, accepts, may_be_absent};
-use crate::condition::Condition;
 use crate::element_search;
 use crate::event::{InvalidEvent, read};
 use crate::found::Found;
@@ -63,11 +62,8 @@ impl Matcher {
     /// Whether some value of the field meets a predicate by itself, or its absence may.
     fn possible(&self, predicate: u32, event: &[u8], found: &Found) -> bool {
         let Some(Predicate { field, conditions, .. }) = self.predicates.get(predicate) else { return false };
-        let mut leaves = found.once(*field);
-        leaves.any(|leaf| {
-            let value = found.value(event, leaf);
-            conditions.iter().any(|condition| condition.accepts(value))
-        }) || ((found.placed || !found.has(*field)) && conditions.contains(&Condition::Absent))
+        found.once(*field).any(|leaf| accepts(conditions, found.value(event, leaf)))
+            || ((found.placed || !found.has(*field)) && may_be_absent(conditions))
     }
 
     /// Take the rule of an alternative in if the event matches it; where values lie in arrays it is still a candidate.
@@ -132,6 +128,10 @@ impl Matcher {
     }
 
     fn decide(&self, batch: &Batch<'_>, event: &[u8], scratch: &mut Scratch) {
+        // Most events have nothing to settle, and need no scopes.
+        if batch.alternatives().is_empty() {
+            return;
+        }
         let decided = batch.decide(&scratch.found, event, &mut scratch.scopes);
         for (place, &at) in batch.alternatives().iter().enumerate() {
             let Some(alternative) = self.alternatives.get(at) else { continue };
